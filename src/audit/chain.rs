@@ -1,0 +1,122 @@
+//! The hash chain: each entry's hash covers the one before it and its own content, so that a changed, removed, swapped or
+//! inserted entry shows. A chain alone can't show that its tail was cut off; for that, the head is remembered elsewhere.
+
+use sha2::{Digest, Sha256};
+
+use super::entry::Entry;
+
+/// A SHA-256.
+pub type Hash = [u8; 32];
+
+/// What the first entry follows.
+pub const START: Hash = [0; 32];
+
+/// The hash of entry number `seq` that follows `previous`.
+///
+/// The canonical content is every field in a fixed order, each as its length in bytes (8, big endian) and its bytes; an
+/// absent field has the length `u64::MAX`. So no two different entries have the same content.
+pub fn hash(previous: &Hash, seq: i64, entry: &Entry) -> Hash {
+    let changes = serde_json::to_string(&entry.changes).unwrap_or_default();
+    let happened = entry.happened_at.timestamp_nanos_opt().unwrap_or_default().to_string();
+    let recorded = entry.recorded_at.timestamp_millis().to_string();
+    let inbox_id = entry.inbox_id.map(|id| id.to_string());
+    let seq = seq.to_string();
+    let fields = [
+        Some(seq.as_str()),
+        Some(entry.source.as_str()),
+        entry.event_id.as_deref(),
+        Some(&entry.category),
+        Some(&entry.summary),
+        entry.organization_id.as_deref(),
+        entry.actor.id.as_deref(),
+        entry.actor.username.as_deref(),
+        entry.actor.name.as_deref(),
+        Some(&changes),
+        Some(&happened),
+        Some(&recorded),
+        inbox_id.as_deref(),
+    ];
+    let mut hasher = Sha256::new();
+    hasher.update(previous);
+    for field in fields {
+        hasher.update(field.map_or(u64::MAX, |text| text.len() as u64).to_be_bytes());
+        hasher.update(field.unwrap_or_default());
+    }
+    hasher.finalize().into()
+}
+
+/// One link as it is stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Link {
+    /// Place in the chain, from 1.
+    pub seq: i64,
+    /// Content.
+    pub entry: Entry,
+    /// Stored hash of the entry before.
+    pub previous: Hash,
+    /// Stored hash of this entry.
+    pub hash: Hash,
+}
+
+/// Where a chain breaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Break {
+    /// A number is missing, repeated or out of place.
+    #[error("entry {expected} is missing: entry {found} stands in its place")]
+    Gap {
+        /// The number that should come.
+        expected: i64,
+        /// The number that came.
+        found: i64,
+    },
+    /// The entry does not follow the one before it.
+    #[error("entry {0} does not follow the entry before it")]
+    Order(i64),
+    /// The entry's content is not what was hashed.
+    #[error("entry {0} was changed after it was written")]
+    Content(i64),
+}
+
+/// Walks a chain from its start.
+#[derive(Debug, Clone, Copy)]
+pub struct Verification {
+    next: i64,
+    head: Hash,
+}
+
+impl Default for Verification {
+    fn default() -> Self {
+        Self { next: 1, head: START }
+    }
+}
+
+impl Verification {
+    /// Takes the next link.
+    ///
+    /// # Errors
+    /// When the chain breaks at it.
+    pub fn step(&mut self, link: &Link) -> Result<(), Break> {
+        if link.seq != self.next {
+            return Err(Break::Gap { expected: self.next, found: link.seq });
+        }
+        if link.previous != self.head {
+            return Err(Break::Order(link.seq));
+        }
+        if hash(&link.previous, link.seq, &link.entry) != link.hash {
+            return Err(Break::Content(link.seq));
+        }
+        self.next += 1;
+        self.head = link.hash;
+        Ok(())
+    }
+
+    /// How many links were taken.
+    pub fn count(&self) -> i64 {
+        self.next - 1
+    }
+
+    /// The hash of the last link taken.
+    pub fn head(&self) -> Hash {
+        self.head
+    }
+}

@@ -1,0 +1,183 @@
+//! One meeting event as the sender told it, and the total order of events.
+
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+macro_rules! text_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(String);
+
+        impl $name {
+            /// Takes the text as it is.
+            pub fn new(text: impl Into<String>) -> Self {
+                Self(text.into())
+            }
+
+            /// The text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+text_id! {
+    /// The sender's `data.id`: the key of the state table.
+    MeetingId
+}
+text_id! {
+    /// The sender's organization.
+    OrganizationId
+}
+text_id! {
+    /// The sender's `eventId`: identity of an event.
+    EventId
+}
+
+/// What happened to the meeting. The order decides between events of the same time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// Booked.
+    Scheduled,
+    /// Moved, or booked in place of an earlier calendar event.
+    Rescheduled,
+    /// Canceled, or any event that says `isCanceled: true`.
+    Canceled,
+}
+
+impl Kind {
+    /// A lower-case word for people.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Scheduled => "scheduled",
+            Self::Rescheduled => "rescheduled",
+            Self::Canceled => "canceled",
+        }
+    }
+}
+
+/// The total order of events: time, then kind, then id. The greatest wins.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EventKey {
+    /// `eventTimestamp`, all its digits.
+    pub happened_at: DateTime<Utc>,
+    /// What happened.
+    pub kind: Kind,
+    /// `eventId`.
+    pub event_id: EventId,
+}
+
+/// One event about one meeting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MeetingEvent {
+    /// Place in the total order.
+    pub key: EventKey,
+    /// The meeting it speaks of.
+    pub meeting_id: MeetingId,
+    /// What the meeting looks like after it.
+    pub details: Details,
+    /// `existingEmailMeetingId`: the calendar event whose booking this one takes over.
+    pub existing_email_meeting_id: Option<String>,
+}
+
+impl MeetingEvent {
+    /// The `emailMeetingId` this event claims, if it is one that can replace another booking: rescheduled and not canceled.
+    pub fn claim(&self) -> Option<&str> {
+        match self.key.kind {
+            Kind::Rescheduled => self.existing_email_meeting_id.as_deref(),
+            Kind::Scheduled | Kind::Canceled => None,
+        }
+    }
+}
+
+/// Everything a meeting event says of its meeting. Absent, null and empty texts are all `None`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Details {
+    /// Organization.
+    pub organization_id: OrganizationId,
+    /// Id of the event in the owner's own calendar.
+    pub email_meeting_id: Option<String>,
+    /// Zoom meeting id.
+    pub zoom_meeting_id: Option<String>,
+    /// Begin, whole seconds.
+    #[serde(with = "chrono::serde::ts_seconds")]
+    pub starts_at: DateTime<Utc>,
+    /// End, whole seconds, later than the begin.
+    #[serde(with = "chrono::serde::ts_seconds")]
+    pub ends_at: DateTime<Utc>,
+    /// On whose calendar it was booked.
+    pub owner: Owner,
+    /// `meetingName`.
+    pub title: Option<String>,
+    /// Place.
+    pub location: Option<String>,
+    /// The person who booked.
+    pub invitee: Invitee,
+    /// Further invitees, without repetition, in the order given.
+    pub further_invitees: Vec<String>,
+    /// The booking page.
+    pub booking_url: Option<String>,
+    /// Path part that names the organization.
+    pub organization_path: Option<String>,
+    /// Path part that names the schedule.
+    pub calendar_path: Option<String>,
+    /// Booking form and survey, in the order given; unanswered questions are left out.
+    pub answers: Vec<Answer>,
+}
+
+/// `meetingOwner`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owner {
+    /// `userId`.
+    pub user_id: Option<String>,
+    /// Usually an e-mail address.
+    pub username: Option<String>,
+    /// First name.
+    pub first_name: Option<String>,
+    /// Last name.
+    pub last_name: Option<String>,
+}
+
+impl Owner {
+    /// First and last name, else the username.
+    pub fn display_name(&self) -> Option<String> {
+        let names: Vec<&str> = [&self.first_name, &self.last_name].into_iter().flatten().map(String::as_str).collect();
+        if names.is_empty() { self.username.clone() } else { Some(names.join(" ")) }
+    }
+}
+
+/// `primaryInvitee` and `primaryInviteeName`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Invitee {
+    /// Name.
+    pub name: Option<String>,
+    /// E-mail address.
+    pub email: Option<String>,
+}
+
+impl Invitee {
+    /// The name, else the address.
+    pub fn display_name(&self) -> Option<&str> {
+        self.name.as_deref().or(self.email.as_deref())
+    }
+}
+
+/// A question of the booking form or survey with what was answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// The question; may be empty.
+    pub question: String,
+    /// The answer; never empty.
+    pub answer: String,
+}

@@ -1,0 +1,8 @@
+//! The pure core: what meeting events mean. No async, no input or output, nothing of the rest of the program.
+//! The data's way: [`event`] → [`apply`] → [`state`] → [`selection`] → [`entry`].
+
+pub mod apply;
+pub mod entry;
+pub mod event;
+pub mod selection;
+pub mod state;

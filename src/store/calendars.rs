@@ -1,0 +1,243 @@
+//! Google Calendars that are kept in step.
+
+use chrono::{DateTime, Utc};
+
+use super::{Store, StoreError, WriteTx, count, millis, time};
+use crate::meeting::selection::{Detail, Selection, Window};
+
+/// What becomes of the mirrored event when its meeting is canceled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnCancel {
+    /// It is deleted.
+    Delete,
+    /// It stays, titled "Canceled: …" and free.
+    Mark,
+}
+
+impl OnCancel {
+    /// The word in settings and in the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Delete => "delete",
+            Self::Mark => "mark",
+        }
+    }
+
+    /// The choice of that word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Delete, Self::Mark].into_iter().find(|choice| choice.as_str() == word)
+    }
+}
+
+/// A calendar to be mirrored into.
+#[derive(Debug, Clone)]
+pub struct NewCalendar {
+    /// For people.
+    pub name: String,
+    /// Google's calendar id.
+    pub google_id: String,
+    /// Which meetings.
+    pub selection: Selection,
+    /// How much of them.
+    pub detail: Detail,
+    /// In which days.
+    pub window: Window,
+    /// What becomes of canceled ones.
+    pub on_cancel: OnCancel,
+}
+
+/// A calendar that is mirrored into.
+#[derive(Debug, Clone)]
+pub struct Calendar {
+    /// Row id.
+    pub id: i64,
+    /// What was asked for.
+    pub wish: NewCalendar,
+    /// Since when.
+    pub created_at: DateTime<Utc>,
+    /// Set: mirrors nothing any more.
+    pub removed_at: Option<DateTime<Utc>>,
+    /// Nothing is tried before this.
+    pub paused_until: Option<DateTime<Utc>>,
+    /// What a person must do.
+    pub problem: Option<String>,
+    /// Since when.
+    pub problem_at: Option<DateTime<Utc>>,
+}
+
+struct CalendarRow {
+    id: i64,
+    name: String,
+    google_id: String,
+    selection: String,
+    detail: String,
+    past_days: i64,
+    future_days: i64,
+    on_cancel: String,
+    created_at: i64,
+    removed_at: Option<i64>,
+    paused_until: Option<i64>,
+    problem: Option<String>,
+    problem_at: Option<i64>,
+}
+
+impl TryFrom<CalendarRow> for Calendar {
+    type Error = StoreError;
+
+    fn try_from(row: CalendarRow) -> Result<Self, StoreError> {
+        const TABLE: &str = "calendars";
+        let optional = |value: Option<i64>, column| value.map(|value| time(value, TABLE, column)).transpose();
+        Ok(Self {
+            id: row.id,
+            wish: NewCalendar {
+                name: row.name,
+                google_id: row.google_id,
+                selection: serde_json::from_str(&row.selection)
+                    .map_err(|_| StoreError::row(TABLE, "selection", &row.selection))?,
+                detail: Detail::from_word(&row.detail).ok_or_else(|| StoreError::row(TABLE, "detail", &row.detail))?,
+                window: Window {
+                    past_days: count(row.past_days, TABLE, "past_days")?,
+                    future_days: count(row.future_days, TABLE, "future_days")?,
+                },
+                on_cancel: OnCancel::from_word(&row.on_cancel)
+                    .ok_or_else(|| StoreError::row(TABLE, "on_cancel", &row.on_cancel))?,
+            },
+            created_at: time(row.created_at, TABLE, "created_at")?,
+            removed_at: optional(row.removed_at, "removed_at")?,
+            paused_until: optional(row.paused_until, "paused_until")?,
+            problem: row.problem,
+            problem_at: optional(row.problem_at, "problem_at")?,
+        })
+    }
+}
+
+impl Store {
+    /// Every calendar, also removed ones, by id.
+    ///
+    /// # Errors
+    /// When they can't be read.
+    pub async fn all_calendars(&self) -> Result<Vec<Calendar>, StoreError> {
+        let rows = sqlx::query_as!(CalendarRow, "SELECT * FROM calendars ORDER BY id").fetch_all(&self.reader).await?;
+        rows.into_iter().map(Calendar::try_from).collect()
+    }
+
+    /// The calendars that are mirrored into, by id.
+    ///
+    /// # Errors
+    /// When they can't be read.
+    pub async fn calendars(&self) -> Result<Vec<Calendar>, StoreError> {
+        Ok(self.all_calendars().await?.into_iter().filter(|calendar| calendar.removed_at.is_none()).collect())
+    }
+
+    /// The calendar of that id or name; one that is mirrored into comes before a removed one.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub async fn calendar(&self, id_or_name: &str) -> Result<Option<Calendar>, StoreError> {
+        let mut found: Vec<Calendar> = self
+            .all_calendars()
+            .await?
+            .into_iter()
+            .filter(|calendar| calendar.wish.name == id_or_name || calendar.id.to_string() == id_or_name)
+            .collect();
+        found.sort_by_key(|calendar| (calendar.removed_at.is_some(), calendar.wish.name != id_or_name));
+        Ok(found.into_iter().next())
+    }
+}
+
+impl WriteTx<'_> {
+    /// The calendars that are mirrored into, by id.
+    ///
+    /// # Errors
+    /// When they can't be read.
+    pub async fn calendars(&mut self) -> Result<Vec<Calendar>, StoreError> {
+        let rows = sqlx::query_as!(CalendarRow, "SELECT * FROM calendars WHERE removed_at IS NULL ORDER BY id")
+            .fetch_all(&mut *self.0)
+            .await?;
+        rows.into_iter().map(Calendar::try_from).collect()
+    }
+
+    /// Adds a calendar. Returns its id.
+    ///
+    /// # Errors
+    /// [`StoreError::Exists`] when the name or the Google calendar is in use.
+    pub async fn add_calendar(&mut self, new: &NewCalendar, now: DateTime<Utc>) -> Result<i64, StoreError> {
+        for calendar in self.calendars().await? {
+            if calendar.wish.name == new.name {
+                return Err(StoreError::Exists("a calendar of this name"));
+            }
+            if calendar.wish.google_id == new.google_id {
+                return Err(StoreError::Exists("a mirror into this Google calendar"));
+            }
+        }
+        let selection = serde_json::to_string(&new.selection).unwrap_or_default();
+        let (detail, on_cancel, now) = (new.detail.as_str(), new.on_cancel.as_str(), millis(now));
+        let done = sqlx::query!(
+            "INSERT INTO calendars (name, google_id, selection, detail, past_days, future_days, on_cancel, created_at)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            new.name,
+            new.google_id,
+            selection,
+            detail,
+            new.window.past_days,
+            new.window.future_days,
+            on_cancel,
+            now
+        )
+        .execute(&mut *self.0)
+        .await?;
+        Ok(done.last_insert_rowid())
+    }
+
+    /// Ends mirroring into a calendar. What was written there stays and can be purged.
+    ///
+    /// # Errors
+    /// When the database can't be written.
+    pub async fn remove_calendar(&mut self, id: i64, now: DateTime<Utc>) -> Result<(), StoreError> {
+        let now = millis(now);
+        sqlx::query!("UPDATE calendars SET removed_at = ? WHERE id = ?", now, id).execute(&mut *self.0).await?;
+        sqlx::query!("UPDATE mirror SET due_at = NULL WHERE calendar_id = ?", id).execute(&mut *self.0).await?;
+        Ok(())
+    }
+
+    /// Holds a calendar back until a time, with what a person must do (if one must).
+    ///
+    /// # Errors
+    /// When the database can't be written.
+    pub async fn pause_calendar(
+        &mut self,
+        id: i64,
+        until: DateTime<Utc>,
+        problem: Option<&str>,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        let (until, now) = (millis(until), millis(now));
+        sqlx::query!(
+            "UPDATE calendars SET paused_until = ?1, problem = coalesce(?2, problem),
+                    problem_at = CASE WHEN ?2 IS NULL THEN problem_at ELSE coalesce(problem_at, ?3) END
+             WHERE id = ?4",
+            until,
+            problem,
+            now,
+            id
+        )
+        .execute(&mut *self.0)
+        .await?;
+        Ok(())
+    }
+
+    /// Lets a calendar run again: Google agreed, or an admin wants it tried now.
+    ///
+    /// # Errors
+    /// When the database can't be written.
+    pub async fn resume_calendar(&mut self, id: i64) -> Result<(), StoreError> {
+        sqlx::query!(
+            "UPDATE calendars SET paused_until = NULL, problem = NULL, problem_at = NULL
+             WHERE id = ? AND (paused_until IS NOT NULL OR problem IS NOT NULL)",
+            id
+        )
+        .execute(&mut *self.0)
+        .await?;
+        Ok(())
+    }
+}

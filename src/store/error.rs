@@ -1,0 +1,63 @@
+//! What can go wrong with the database, as a caller has to tell it apart.
+
+use std::fmt::Display;
+
+/// An error of the database.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// It can't be written now: locked by another process, disk full, read-only. Trying again later may help.
+    #[error("the database can't be used now")]
+    Unavailable(#[source] sqlx::Error),
+    /// A row holds what no version of this program writes.
+    #[error("table {table}, column {column}: the value {found} makes no sense")]
+    Row {
+        /// Table.
+        table: &'static str,
+        /// Column.
+        column: &'static str,
+        /// What was found.
+        found: String,
+    },
+    /// A name is taken or a number is twice.
+    #[error("{0} exists already")]
+    Exists(&'static str),
+    /// The file is damaged.
+    #[error("the database file is damaged: {0}")]
+    Damaged(String),
+    /// The tables can't be brought up to date.
+    #[error("the database can't be brought up to date; was it made by a newer version of meeting-mirror?")]
+    Migration(#[from] sqlx::migrate::MigrateError),
+    /// Anything else.
+    #[error("the database answered with an error")]
+    Other(#[source] sqlx::Error),
+}
+
+impl StoreError {
+    pub(super) fn row(table: &'static str, column: &'static str, found: impl Display) -> Self {
+        Self::Row { table, column, found: found.to_string() }
+    }
+
+    /// Whether the fault lies in the database as a whole, so that no other row would fare better now.
+    pub fn is_unavailable(&self) -> bool {
+        matches!(self, Self::Unavailable(_))
+    }
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        // Primary result codes of SQLite that speak of the file, not of the statement: busy 5, locked 6, read-only 8,
+        // interrupted 9, I/O 10, full 13, can't open 14, protocol 15. The low byte of an extended code is its primary.
+        const UNAVAILABLE: [i32; 8] = [5, 6, 8, 9, 10, 13, 14, 15];
+        let unavailable = match &error {
+            sqlx::Error::Database(inner) => {
+                let code = inner.code().and_then(|code| code.parse::<i32>().ok());
+                code.is_some_and(|code| UNAVAILABLE.contains(&(code & 0xff)))
+            }
+            sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_) | sqlx::Error::WorkerCrashed => {
+                true
+            }
+            _ => false,
+        };
+        if unavailable { Self::Unavailable(error) } else { Self::Other(error) }
+    }
+}

@@ -1,0 +1,350 @@
+//! The inbox: deliveries as received, and their fate.
+
+use chrono::{DateTime, Utc};
+use sqlx::AssertSqlSafe;
+
+use super::{Store, StoreError, WriteTx, millis, time};
+
+/// The only sender so far.
+const SOURCE: &str = "cirrus-insight";
+
+/// Where a delivery stands: the webhook's answer or its later fate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeliveryStatus {
+    /// Stored, not yet applied.
+    Pending,
+    /// Applied.
+    Applied,
+    /// Applied, but a newer event was here before.
+    Superseded,
+    /// Of a type this version does not use.
+    Ignored,
+    /// Not understood; can be replayed after an upgrade.
+    Quarantined,
+}
+
+impl DeliveryStatus {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Pending, Self::Applied, Self::Superseded, Self::Ignored, Self::Quarantined];
+
+    /// The word in the database, in lists and on pages.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Applied => "applied",
+            Self::Superseded => "superseded",
+            Self::Ignored => "ignored",
+            Self::Quarantined => "quarantined",
+        }
+    }
+
+    /// The status of that word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.as_str() == word)
+    }
+}
+
+/// A delivery to be stored.
+#[derive(Debug, Clone)]
+pub struct NewDelivery {
+    /// The sender's id, or `sha256:` and the digest of the body.
+    pub event_id: String,
+    /// The sender's type, when readable.
+    pub event_type: Option<String>,
+    /// The sender's organization, when readable.
+    pub organization_id: Option<String>,
+    /// `eventTimestamp`, when readable.
+    pub happened_at: Option<DateTime<Utc>>,
+    /// The meeting it speaks of.
+    pub meeting_id: Option<String>,
+    /// The raw bytes.
+    pub body: Vec<u8>,
+    /// JSON array of masked headers.
+    pub headers: String,
+    /// What signature matched.
+    pub signature: String,
+    /// Now.
+    pub received_at: DateTime<Utc>,
+    /// The sender's attempt counter.
+    pub delivery_attempt: Option<u32>,
+    /// Pending, ignored or quarantined.
+    pub status: DeliveryStatus,
+    /// Why it was ignored or quarantined.
+    pub reason: Option<String>,
+}
+
+/// What storing a delivery found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stored {
+    /// Row in the inbox.
+    pub id: i64,
+    /// Whether it was there already.
+    pub duplicate: bool,
+}
+
+/// A delivery that waits to be applied.
+#[derive(Debug, Clone)]
+pub struct PendingDelivery {
+    /// Row in the inbox.
+    pub id: i64,
+    /// Identity under which it is stored.
+    pub event_id: String,
+    /// The raw bytes.
+    pub body: Vec<u8>,
+}
+
+/// A delivery as lists and pages show it.
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    /// Row in the inbox.
+    pub id: i64,
+    /// Identity under which it is stored.
+    pub event_id: String,
+    /// The sender's type.
+    pub event_type: Option<String>,
+    /// The meeting it speaks of.
+    pub meeting_id: Option<String>,
+    /// What signature matched.
+    pub signature: String,
+    /// First arrival.
+    pub received_at: DateTime<Utc>,
+    /// Latest repeated arrival.
+    pub last_received_at: DateTime<Utc>,
+    /// How often it arrived.
+    pub deliveries: i64,
+    /// Where it stands.
+    pub status: DeliveryStatus,
+    /// Why it was quarantined or ignored.
+    pub reason: Option<String>,
+    /// How often an admin had it worked on again.
+    pub replays: i64,
+}
+
+/// Which deliveries to list.
+#[derive(Debug, Clone, Default)]
+pub struct DeliveryFilter {
+    /// Only of this status.
+    pub status: Option<DeliveryStatus>,
+    /// Only about this meeting.
+    pub meeting_id: Option<String>,
+    /// Only rows before this id: the next page.
+    pub before: Option<i64>,
+}
+
+impl WriteTx<'_> {
+    /// Stores a delivery, or counts it when it is there already.
+    ///
+    /// # Errors
+    /// When the database can't be written.
+    pub async fn store_delivery(&mut self, new: &NewDelivery) -> Result<Stored, StoreError> {
+        let received = millis(new.received_at);
+        let happened = new.happened_at.and_then(|at| at.timestamp_nanos_opt());
+        let attempt = new.delivery_attempt.map(i64::from);
+        let status = new.status.as_str();
+        let settled = (new.status != DeliveryStatus::Pending).then_some(received);
+        let row = sqlx::query!(
+            r#"INSERT INTO inbox (source, event_id, event_type, organization_id, happened_at_ns, meeting_id, body, headers,
+                                  signature, received_at, last_received_at, delivery_attempt, status, reason, settled_at)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10, ?11, ?12, ?13, ?14)
+               ON CONFLICT (source, event_id) DO UPDATE SET
+                   deliveries = deliveries + 1,
+                   last_received_at = max(last_received_at, excluded.last_received_at),
+                   delivery_attempt = max(coalesce(delivery_attempt, 0), coalesce(excluded.delivery_attempt, 0))
+               RETURNING id AS "id!: i64", deliveries AS "deliveries!: i64""#,
+            SOURCE,
+            new.event_id,
+            new.event_type,
+            new.organization_id,
+            happened,
+            new.meeting_id,
+            new.body,
+            new.headers,
+            new.signature,
+            received,
+            attempt,
+            status,
+            new.reason,
+            settled,
+        )
+        .fetch_one(&mut *self.0)
+        .await?;
+        Ok(Stored { id: row.id, duplicate: row.deliveries > 1 })
+    }
+
+    /// The oldest deliveries that wait, at most `most`.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn pending_deliveries(&mut self, most: u32) -> Result<Vec<PendingDelivery>, StoreError> {
+        Ok(sqlx::query_as!(
+            PendingDelivery,
+            r#"SELECT id AS "id!", event_id, body FROM inbox WHERE status = 'pending' ORDER BY id LIMIT ?"#,
+            most
+        )
+        .fetch_all(&mut *self.0)
+        .await?)
+    }
+
+    /// Records what became of a delivery.
+    ///
+    /// # Errors
+    /// When the database can't be written.
+    pub async fn settle_delivery(
+        &mut self,
+        id: i64,
+        status: DeliveryStatus,
+        reason: Option<&str>,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        let (status, now) = (status.as_str(), millis(now));
+        sqlx::query!("UPDATE inbox SET status = ?, reason = ?, settled_at = ? WHERE id = ?", status, reason, now, id)
+            .execute(&mut *self.0)
+            .await?;
+        Ok(())
+    }
+
+    /// Gives a delivery that was stored under its digest the identity it turned out to have.
+    ///
+    /// # Errors
+    /// [`StoreError::Exists`] when the same event was received in an understandable form, too.
+    pub async fn identify_delivery(&mut self, id: i64, known: &NewDelivery) -> Result<(), StoreError> {
+        let taken = sqlx::query_scalar!(
+            "SELECT id FROM inbox WHERE source = ? AND event_id = ? AND id <> ?",
+            SOURCE,
+            known.event_id,
+            id
+        )
+        .fetch_optional(&mut *self.0)
+        .await?;
+        if taken.is_some() {
+            return Err(StoreError::Exists("the same event"));
+        }
+        let happened = known.happened_at.and_then(|at| at.timestamp_nanos_opt());
+        sqlx::query!(
+            "UPDATE inbox SET event_id = ?, event_type = ?, organization_id = ?, happened_at_ns = ?, meeting_id = ? WHERE id = ?",
+            known.event_id,
+            known.event_type,
+            known.organization_id,
+            happened,
+            known.meeting_id,
+            id
+        )
+        .execute(&mut *self.0)
+        .await?;
+        Ok(())
+    }
+
+    /// Has a delivery worked on again. Returns whether there is one of that id that is not waiting already.
+    ///
+    /// # Errors
+    /// When the database can't be written.
+    pub async fn replay_delivery(&mut self, id: i64) -> Result<bool, StoreError> {
+        let done = sqlx::query!(
+            "UPDATE inbox SET status = 'pending', reason = NULL, settled_at = NULL, replays = replays + 1
+             WHERE id = ? AND status <> 'pending'",
+            id
+        )
+        .execute(&mut *self.0)
+        .await?;
+        Ok(done.rows_affected() > 0)
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct DeliveryRow {
+    id: i64,
+    event_id: String,
+    event_type: Option<String>,
+    meeting_id: Option<String>,
+    signature: String,
+    received_at: i64,
+    last_received_at: i64,
+    deliveries: i64,
+    status: String,
+    reason: Option<String>,
+    replays: i64,
+}
+
+impl TryFrom<DeliveryRow> for Delivery {
+    type Error = StoreError;
+
+    fn try_from(row: DeliveryRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: row.id,
+            event_id: row.event_id,
+            event_type: row.event_type,
+            meeting_id: row.meeting_id,
+            signature: row.signature,
+            received_at: time(row.received_at, "inbox", "received_at")?,
+            last_received_at: time(row.last_received_at, "inbox", "last_received_at")?,
+            deliveries: row.deliveries,
+            status: DeliveryStatus::from_word(&row.status)
+                .ok_or_else(|| StoreError::row("inbox", "status", &row.status))?,
+            reason: row.reason,
+            replays: row.replays,
+        })
+    }
+}
+
+impl Store {
+    /// Deliveries, newest first.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn deliveries(&self, filter: &DeliveryFilter, most: u32) -> Result<Vec<Delivery>, StoreError> {
+        // Conditions are put together from fixed parts so that each combination finds its index.
+        let mut sql = String::from(
+            "SELECT id, event_id, event_type, meeting_id, signature, received_at, last_received_at, deliveries, status, \
+             reason, replays FROM inbox WHERE 1",
+        );
+        for (present, condition) in [
+            (filter.status.is_some(), " AND status = ?"),
+            (filter.meeting_id.is_some(), " AND meeting_id = ?"),
+            (filter.before.is_some(), " AND id < ?"),
+        ] {
+            if present {
+                sql.push_str(condition);
+            }
+        }
+        sql.push_str(" ORDER BY id DESC LIMIT ?");
+        let mut query = sqlx::query_as::<_, DeliveryRow>(AssertSqlSafe(sql));
+        if let Some(status) = filter.status {
+            query = query.bind(status.as_str());
+        }
+        if let Some(meeting_id) = &filter.meeting_id {
+            query = query.bind(meeting_id.as_str());
+        }
+        if let Some(before) = filter.before {
+            query = query.bind(before);
+        }
+        let rows = query.bind(most).fetch_all(&self.reader).await?;
+        rows.into_iter().map(Delivery::try_from).collect()
+    }
+
+    /// One delivery, by its row id or its event id.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn delivery(&self, id_or_event_id: &str) -> Result<Option<Delivery>, StoreError> {
+        let row = sqlx::query_as!(
+            DeliveryRow,
+            r#"SELECT id AS "id!", event_id, event_type, meeting_id, signature, received_at, last_received_at, deliveries,
+                      status, reason, replays
+               FROM inbox WHERE event_id = ?1 OR id = CAST(?1 AS INTEGER) AND CAST(CAST(?1 AS INTEGER) AS TEXT) = ?1
+               ORDER BY event_id = ?1 DESC LIMIT 1"#,
+            id_or_event_id
+        )
+        .fetch_optional(&self.reader)
+        .await?;
+        row.map(Delivery::try_from).transpose()
+    }
+
+    /// The raw body and the masked headers (JSON array of name and value) of a delivery.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn delivery_content(&self, id: i64) -> Result<Option<(Vec<u8>, String)>, StoreError> {
+        let row = sqlx::query!("SELECT body, headers FROM inbox WHERE id = ?", id).fetch_optional(&self.reader).await?;
+        Ok(row.map(|row| (row.body, row.headers)))
+    }
+}

@@ -1,0 +1,55 @@
+//! What this installation knows of itself: a few named values.
+
+use super::{Store, StoreError, WriteTx};
+
+/// The values that are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fact {
+    /// Random name of this installation; part of every event id at Google, and the mark on what we wrote there.
+    Id,
+    /// Argon2 hash of the admin password.
+    AdminPasswordHash,
+    /// Base of every link, as the server that ran last had it.
+    PublicUrl,
+}
+
+impl Fact {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Id => "id",
+            Self::AdminPasswordHash => "admin_password_hash",
+            Self::PublicUrl => "public_url",
+        }
+    }
+}
+
+impl Store {
+    /// A kept value.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub async fn fact(&self, fact: Fact) -> Result<Option<String>, StoreError> {
+        let name = fact.as_str();
+        Ok(sqlx::query_scalar!("SELECT value FROM installation WHERE name = ?", name)
+            .fetch_optional(&self.reader)
+            .await?)
+    }
+}
+
+impl WriteTx<'_> {
+    /// Keeps a value.
+    ///
+    /// # Errors
+    /// When the database can't be written.
+    pub async fn keep_fact(&mut self, fact: Fact, value: &str) -> Result<(), StoreError> {
+        let name = fact.as_str();
+        sqlx::query!(
+            "INSERT INTO installation (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = ?2",
+            name,
+            value
+        )
+        .execute(&mut *self.0)
+        .await?;
+        Ok(())
+    }
+}

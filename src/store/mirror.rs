@@ -1,0 +1,392 @@
+//! Mirror work: one row per (meeting, calendar). A worker leases a row, makes Google agree outside any transaction, and
+//! records the result under its lease; a lease that ran out is void and the row is worked on again.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::{Store, StoreError, WriteTx, count, millis, time};
+use crate::meeting::event::MeetingId;
+use crate::meeting::state::Meeting;
+
+/// What is known of the event at Google.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presence {
+    /// It is not there.
+    Absent,
+    /// It is there.
+    Present,
+    /// A write may have reached Google without its answer reaching us.
+    Unknown,
+}
+
+impl Presence {
+    /// The word in the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Absent => "absent",
+            Self::Present => "present",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    fn from_word(word: &str) -> Option<Self> {
+        [Self::Absent, Self::Present, Self::Unknown].into_iter().find(|presence| presence.as_str() == word)
+    }
+}
+
+/// What Google last agreed with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// Whether the event is there.
+    pub presence: Presence,
+    /// Part of the event id.
+    pub generation: u32,
+    /// As Google returned it.
+    pub sequence: i32,
+    /// SHA-256 of the content; none = must be written.
+    pub content_hash: Option<Vec<u8>>,
+}
+
+/// What follows from a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProblemKind {
+    /// It is tried again by itself.
+    Retry,
+    /// A person must act; tried again after a while.
+    Person,
+    /// Google refuses this event; not tried again until it changes.
+    Rejected,
+}
+
+impl ProblemKind {
+    /// The word in the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Retry => "retry",
+            Self::Person => "person",
+            Self::Rejected => "rejected",
+        }
+    }
+
+    fn from_word(word: &str) -> Option<Self> {
+        [Self::Retry, Self::Person, Self::Rejected].into_iter().find(|kind| kind.as_str() == word)
+    }
+}
+
+/// A row that a worker holds.
+#[derive(Debug, Clone)]
+pub struct Lease {
+    /// The meeting.
+    pub meeting_id: MeetingId,
+    /// The calendar's row id.
+    pub calendar_id: i64,
+    /// What Google last agreed with, as it was before the lease.
+    pub written: Written,
+    /// Failures since the last success or change.
+    pub attempts: u32,
+    /// Tells this lease from any other.
+    pub token: i64,
+}
+
+/// A row as pages show it.
+#[derive(Debug, Clone)]
+pub struct MirrorRow {
+    /// The calendar's row id.
+    pub calendar_id: i64,
+    /// The revision that is wanted.
+    pub wanted_revision: u32,
+    /// The revision Google last agreed with.
+    pub written_revision: Option<u32>,
+    /// Whether the event is there.
+    pub presence: Presence,
+    /// When it is worked on next; none = in step.
+    pub due_at: Option<DateTime<Utc>>,
+    /// Failures since the last success or change.
+    pub attempts: u32,
+    /// The last failure, with when and what follows.
+    pub problem: Option<(String, ProblemKind, DateTime<Utc>)>,
+    /// When Google last agreed.
+    pub written_at: Option<DateTime<Utc>>,
+    /// Part of the event id.
+    pub generation: u32,
+}
+
+impl WriteTx<'_> {
+    /// Asks for the meeting's present revision in a calendar. What failed before is forgotten: the event is another now.
+    ///
+    /// # Errors
+    /// When the database can't be written.
+    pub async fn want(&mut self, meeting: &Meeting, calendar_id: i64, now: DateTime<Utc>) -> Result<(), StoreError> {
+        let (id, now) = (meeting.id.as_str(), millis(now));
+        sqlx::query!(
+            "INSERT INTO mirror (meeting_id, calendar_id, wanted_revision, due_at) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (meeting_id, calendar_id) DO UPDATE SET
+                 wanted_revision = ?3, due_at = ?4, attempts = 0, problem = NULL, problem_kind = NULL, problem_at = NULL",
+            id,
+            calendar_id,
+            meeting.revision,
+            now
+        )
+        .execute(&mut *self.0)
+        .await?;
+        Ok(())
+    }
+
+    /// Whether there is a work row for a meeting in a calendar.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn is_mirrored(&mut self, meeting_id: &MeetingId, calendar_id: i64) -> Result<bool, StoreError> {
+        let id = meeting_id.as_str();
+        let found = sqlx::query_scalar!(
+            r#"SELECT EXISTS (SELECT 1 FROM mirror WHERE meeting_id = ? AND calendar_id = ?) AS "found!: bool""#,
+            id,
+            calendar_id
+        )
+        .fetch_one(&mut *self.0)
+        .await?;
+        Ok(found)
+    }
+
+    /// Leases rows that are due in calendars that are not held back; meetings that begin soonest from now on come first.
+    /// From here on an event that was absent counts as unknown, until an answer is recorded.
+    ///
+    /// # Errors
+    /// When the database can't be written.
+    pub async fn lease_mirror_work(
+        &mut self,
+        most: u32,
+        token: i64,
+        duration: TimeDelta,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<Lease>, StoreError> {
+        let (until, now) = (millis(now + duration), millis(now));
+        let rows = sqlx::query!(
+            r#"SELECT mirror.meeting_id, mirror.calendar_id AS "calendar_id!", mirror.presence, mirror.generation, mirror.sequence,
+                      mirror.content_hash, mirror.attempts
+               FROM mirror
+               JOIN meetings USING (meeting_id)
+               JOIN calendars ON calendars.id = mirror.calendar_id
+               WHERE mirror.due_at <= ?1
+                     AND (mirror.leased_until IS NULL OR mirror.leased_until <= ?1)
+                     AND calendars.removed_at IS NULL
+                     AND (calendars.paused_until IS NULL OR calendars.paused_until <= ?1)
+               ORDER BY meetings.ends_at < ?1, abs(meetings.starts_at - ?1)
+               LIMIT ?2"#,
+            now,
+            most
+        )
+        .fetch_all(&mut *self.0)
+        .await?;
+        let mut leases = Vec::with_capacity(rows.len());
+        for row in rows {
+            sqlx::query!(
+                "UPDATE mirror SET lease = ?, leased_until = ?,
+                        presence = CASE presence WHEN 'absent' THEN 'unknown' ELSE presence END
+                 WHERE meeting_id = ? AND calendar_id = ?",
+                token,
+                until,
+                row.meeting_id,
+                row.calendar_id
+            )
+            .execute(&mut *self.0)
+            .await?;
+            leases.push(Lease {
+                meeting_id: MeetingId::new(row.meeting_id),
+                calendar_id: row.calendar_id,
+                written: Written {
+                    presence: Presence::from_word(&row.presence)
+                        .ok_or_else(|| StoreError::row("mirror", "presence", &row.presence))?,
+                    generation: count(row.generation, "mirror", "generation")?,
+                    sequence: i32::try_from(row.sequence)
+                        .map_err(|_| StoreError::row("mirror", "sequence", row.sequence))?,
+                    content_hash: row.content_hash,
+                },
+                attempts: count(row.attempts, "mirror", "attempts")?,
+                token,
+            });
+        }
+        Ok(leases)
+    }
+
+    /// Records that Google agrees with a revision. If a newer one is wanted by now, the row stays due. A void lease
+    /// records nothing and returns false.
+    ///
+    /// # Errors
+    /// When the database can't be written.
+    pub async fn finish_mirror_work(
+        &mut self,
+        lease: &Lease,
+        revision: u32,
+        written: &Written,
+        now: DateTime<Utc>,
+    ) -> Result<bool, StoreError> {
+        let (id, now) = (lease.meeting_id.as_str(), millis(now));
+        let presence = written.presence.as_str();
+        let done = sqlx::query!(
+            "UPDATE mirror SET written_revision = ?1, presence = ?2, generation = ?3, sequence = ?4, content_hash = ?5,
+                    due_at = CASE WHEN wanted_revision > ?1 THEN due_at END,
+                    lease = NULL, leased_until = NULL, attempts = 0, problem = NULL, problem_kind = NULL, problem_at = NULL,
+                    written_at = ?6
+             WHERE meeting_id = ?7 AND calendar_id = ?8 AND lease = ?9",
+            revision,
+            presence,
+            written.generation,
+            written.sequence,
+            written.content_hash,
+            now,
+            id,
+            lease.calendar_id,
+            lease.token
+        )
+        .execute(&mut *self.0)
+        .await?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    /// Records a failure and when to try again (`None`: not until the meeting changes). What became known on the way is
+    /// kept. If the meeting changed meanwhile, the row stays due at once. A void lease records nothing and returns false.
+    ///
+    /// # Errors
+    /// When the database can't be written.
+    pub async fn fail_mirror_work(
+        &mut self,
+        lease: &Lease,
+        revision: u32,
+        written: &Written,
+        problem: (&str, ProblemKind),
+        again_at: Option<DateTime<Utc>>,
+        now: DateTime<Utc>,
+    ) -> Result<bool, StoreError> {
+        let (id, now, again) = (lease.meeting_id.as_str(), millis(now), again_at.map(millis));
+        let (text, kind) = (problem.0, problem.1.as_str());
+        let presence = written.presence.as_str();
+        let done = sqlx::query!(
+            "UPDATE mirror SET presence = ?1, generation = ?2, sequence = ?3, content_hash = ?4,
+                    due_at = CASE WHEN wanted_revision > ?5 THEN due_at ELSE ?6 END,
+                    lease = NULL, leased_until = NULL, attempts = attempts + 1, problem = ?7, problem_kind = ?8, problem_at = ?9
+             WHERE meeting_id = ?10 AND calendar_id = ?11 AND lease = ?12",
+            presence,
+            written.generation,
+            written.sequence,
+            written.content_hash,
+            revision,
+            again,
+            text,
+            kind,
+            now,
+            id,
+            lease.calendar_id,
+            lease.token
+        )
+        .execute(&mut *self.0)
+        .await?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    /// Gives leased rows back untouched: the worker stops, or the calendar is held back.
+    ///
+    /// # Errors
+    /// When the database can't be written.
+    pub async fn return_mirror_work(&mut self, lease: &Lease) -> Result<(), StoreError> {
+        let (id, presence) = (lease.meeting_id.as_str(), lease.written.presence.as_str());
+        sqlx::query!(
+            "UPDATE mirror SET lease = NULL, leased_until = NULL, presence = ?
+             WHERE meeting_id = ? AND calendar_id = ? AND lease = ?",
+            presence,
+            id,
+            lease.calendar_id,
+            lease.token
+        )
+        .execute(&mut *self.0)
+        .await?;
+        Ok(())
+    }
+
+    /// Has every event of a calendar written again, whether or not Google agreed before. Returns how many.
+    ///
+    /// # Errors
+    /// When the database can't be written.
+    pub async fn rewrite_calendar(&mut self, calendar_id: i64, now: DateTime<Utc>) -> Result<u64, StoreError> {
+        let now = millis(now);
+        let done = sqlx::query!(
+            "UPDATE mirror SET content_hash = NULL, due_at = ?, attempts = 0, problem = NULL, problem_kind = NULL,
+                    problem_at = NULL
+             WHERE calendar_id = ?",
+            now,
+            calendar_id
+        )
+        .execute(&mut *self.0)
+        .await?;
+        Ok(done.rows_affected())
+    }
+
+    /// Forgets the work rows of a removed calendar whose events are all gone.
+    ///
+    /// # Errors
+    /// When the database can't be written.
+    pub async fn forget_mirror(&mut self, calendar_id: i64) -> Result<(), StoreError> {
+        sqlx::query!("DELETE FROM mirror WHERE calendar_id = ?", calendar_id).execute(&mut *self.0).await?;
+        Ok(())
+    }
+}
+
+impl Store {
+    /// When the earliest row becomes due, leases and held-back calendars left aside; none = nothing waits.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn next_mirror_due(&self) -> Result<Option<DateTime<Utc>>, StoreError> {
+        let due = sqlx::query_scalar!(
+            r#"SELECT min(max(mirror.due_at, coalesce(mirror.leased_until, 0), coalesce(calendars.paused_until, 0)))
+                      AS "due?: i64"
+               FROM mirror JOIN calendars ON calendars.id = mirror.calendar_id
+               WHERE mirror.due_at IS NOT NULL AND calendars.removed_at IS NULL"#
+        )
+        .fetch_one(&self.reader)
+        .await?;
+        due.map(|due| time(due, "mirror", "due_at")).transpose()
+    }
+
+    /// Where a meeting stands in each calendar.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub async fn mirror_rows(&self, meeting_id: &str) -> Result<Vec<MirrorRow>, StoreError> {
+        let rows = sqlx::query!(
+            "SELECT calendar_id, wanted_revision, written_revision, presence, due_at, attempts, problem, problem_kind,
+                    problem_at, written_at, generation
+             FROM mirror WHERE meeting_id = ? ORDER BY calendar_id",
+            meeting_id
+        )
+        .fetch_all(&self.reader)
+        .await?;
+        rows.into_iter()
+            .map(|row| {
+                let problem = match (row.problem, row.problem_kind, row.problem_at) {
+                    (Some(text), Some(kind), Some(at)) => Some((
+                        text,
+                        ProblemKind::from_word(&kind)
+                            .ok_or_else(|| StoreError::row("mirror", "problem_kind", &kind))?,
+                        time(at, "mirror", "problem_at")?,
+                    )),
+                    _ => None,
+                };
+                Ok(MirrorRow {
+                    calendar_id: row.calendar_id,
+                    wanted_revision: count(row.wanted_revision, "mirror", "wanted_revision")?,
+                    written_revision: row
+                        .written_revision
+                        .map(|revision| count(revision, "mirror", "written_revision"))
+                        .transpose()?,
+                    presence: Presence::from_word(&row.presence)
+                        .ok_or_else(|| StoreError::row("mirror", "presence", &row.presence))?,
+                    due_at: row.due_at.map(|at| time(at, "mirror", "due_at")).transpose()?,
+                    attempts: count(row.attempts, "mirror", "attempts")?,
+                    problem,
+                    written_at: row.written_at.map(|at| time(at, "mirror", "written_at")).transpose()?,
+                    generation: count(row.generation, "mirror", "generation")?,
+                })
+            })
+            .collect()
+    }
+}
