@@ -1,5 +1,7 @@
 pub mod audit;
 pub mod clock;
+pub mod config;
 pub mod inbound;
 pub mod meeting;
 pub mod store;
+pub mod web;

@@ -1,0 +1,11 @@
+//! What handlers share: the site they serve, who is signed in, links, headers and errors of the API.
+
+pub mod client_address;
+pub mod csrf;
+pub mod layers;
+pub mod links;
+pub mod password;
+pub mod problem;
+pub mod secret_key;
+pub mod session;
+pub mod site;

@@ -1,0 +1,81 @@
+//! The site that handlers serve: what every page and resource needs.
+
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use axum::extract::FromRef;
+use axum_csrf::CsrfConfig;
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, Quota, RateLimiter};
+
+use super::links::Links;
+use crate::clock::SharedClock;
+use crate::store::Store;
+
+/// What every page and resource needs.
+#[derive(Debug, Clone)]
+pub struct Site {
+    /// The tables.
+    pub store: Store,
+    /// The time.
+    pub clock: SharedClock,
+    /// Feed links and the public address.
+    pub links: Links,
+    /// For times on pages.
+    pub time_zone: Tz,
+    /// This installation's id.
+    pub installation_id: Arc<str>,
+    /// Google's side; none = the mirror is off.
+    pub google: Option<GoogleSide>,
+    /// When the server started.
+    pub started_at: DateTime<Utc>,
+    /// Limits of sign-in attempts.
+    pub sign_in_limits: Arc<SignInLimits>,
+    /// Protection of forms.
+    pub csrf: CsrfConfig,
+}
+
+/// What pages say of Google's side.
+#[derive(Debug, Clone)]
+pub struct GoogleSide {
+    /// The account to share calendars with.
+    pub account: String,
+    /// Set when Google is only simulated: where the simulated calendars can be looked at. Every page says so.
+    pub simulated_at: Option<String>,
+}
+
+impl FromRef<Site> for CsrfConfig {
+    fn from_ref(site: &Site) -> Self {
+        site.csrf.clone()
+    }
+}
+
+/// Sign-in attempts are limited per address and in total: guessing a password takes centuries.
+#[derive(Debug)]
+pub struct SignInLimits {
+    per_address: DefaultKeyedRateLimiter<IpAddr>,
+    in_total: DefaultDirectRateLimiter,
+}
+
+impl Default for SignInLimits {
+    fn default() -> Self {
+        const PER_ADDRESS: NonZeroU32 = NonZeroU32::new(5).unwrap();
+        const IN_TOTAL: NonZeroU32 = NonZeroU32::new(60).unwrap();
+        Self {
+            per_address: RateLimiter::keyed(Quota::per_minute(PER_ADDRESS)),
+            in_total: RateLimiter::direct(Quota::per_minute(IN_TOTAL)),
+        }
+    }
+}
+
+impl SignInLimits {
+    /// Counts an attempt. False when there were too many: five a minute from one address, sixty in all.
+    pub fn allow(&self, address: IpAddr) -> bool {
+        // What one address is refused does not count for the others.
+        let allowed = self.per_address.check_key(&address).is_ok() && self.in_total.check().is_ok();
+        self.per_address.retain_recent();
+        allowed
+    }
+}
