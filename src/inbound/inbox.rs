@@ -1,1 +1,291 @@
+//! The inbox worker: takes deliveries that wait, in batches of one transaction each, and applies them to meetings, history,
+//! audit log and mirror work. A delivery that can't be applied is quarantined; the others go on.
 
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use futures_util::FutureExt as _;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::payload::{self, Envelope, Payload, Rejection};
+use super::webhook;
+use crate::audit::entry::{Entry, OrganizationChange, Source};
+use crate::clock::SharedClock;
+use crate::meeting::apply::{Effect, receive, settle, settled_effect};
+use crate::meeting::event::{EventKey, Kind, MeetingEvent};
+use crate::meeting::state::Meeting;
+use crate::store::{Calendar, DeliveryStatus, PendingDelivery, Store, StoreError, WriteTx};
+
+/// Deliveries applied in one transaction.
+const BATCH: u32 = 100;
+/// How often the table is looked at unasked: a command line may have put something there.
+const POLL: Duration = Duration::from_millis(500);
+/// The pause after the database could not be used.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Reads one body.
+type Interpret = fn(&[u8]) -> Result<Envelope, Rejection>;
+
+/// The inbox worker.
+#[derive(Debug, Clone)]
+pub struct Inbox {
+    store: Store,
+    clock: SharedClock,
+    /// Told by the webhook.
+    arrived: Arc<Notify>,
+    /// Tells the mirror.
+    mirror_due: Arc<Notify>,
+    interpret: Interpret,
+}
+
+impl Inbox {
+    /// A worker that is woken by `arrived` and wakes `mirror_due`.
+    pub fn new(store: Store, clock: SharedClock, arrived: Arc<Notify>, mirror_due: Arc<Notify>) -> Self {
+        Self { store, clock, arrived, mirror_due, interpret: payload::parse }
+    }
+
+    /// Works until `stop`. A batch that was begun is finished.
+    pub async fn run(self, stop: CancellationToken) {
+        loop {
+            let pause = match self.drain().await {
+                Ok(_) => POLL,
+                Err(error) => {
+                    tracing::error!(%error, cause = ?error, "the inbox could not be worked on; trying again");
+                    PAUSE
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = self.arrived.notified() => {}
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
+    /// Applies everything that waits. Returns how many deliveries that were.
+    ///
+    /// # Errors
+    /// When the database can't be used; what was not applied still waits.
+    pub async fn drain(&self) -> Result<usize, StoreError> {
+        let mut total = 0;
+        loop {
+            let applied = self.apply_batch().await?;
+            if applied == 0 {
+                return Ok(total);
+            }
+            total += applied;
+            self.mirror_due.notify_one();
+        }
+    }
+
+    async fn apply_batch(&self) -> Result<usize, StoreError> {
+        let mut tx = self.store.write().await?;
+        let pending = tx.pending_deliveries(BATCH).await?;
+        if pending.is_empty() {
+            return Ok(0);
+        }
+        let calendars = tx.calendars().await?;
+        for delivery in &pending {
+            self.settle_one(&mut tx, delivery, &calendars).await?;
+        }
+        tx.commit().await?;
+        Ok(pending.len())
+    }
+
+    async fn settle_one(
+        &self,
+        tx: &mut WriteTx<'_>,
+        delivery: &PendingDelivery,
+        calendars: &[Calendar],
+    ) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let mut part = tx.part().await?;
+        let applied = AssertUnwindSafe(self.apply_one(&mut part, delivery, calendars, now)).catch_unwind().await;
+        let (status, reason) = match applied {
+            Ok(Ok(settled)) => {
+                part.commit().await?;
+                settled
+            }
+            Ok(Err(error)) if error.is_unavailable() => return Err(error),
+            Ok(Err(error)) => {
+                drop(part);
+                tracing::error!(inbox_id = delivery.id, %error, cause = ?error, "a delivery could not be applied");
+                let reason = format!("applying it failed ({error}); it can be replayed");
+                (DeliveryStatus::Quarantined, Some(reason))
+            }
+            Err(_) => {
+                drop(part);
+                tracing::error!(inbox_id = delivery.id, "applying a delivery panicked");
+                let reason =
+                    "applying it failed inside meeting-mirror: please report this; it can be replayed after an upgrade";
+                (DeliveryStatus::Quarantined, Some(reason.to_owned()))
+            }
+        };
+        tx.settle_delivery(delivery.id, status, reason.as_deref(), now).await
+    }
+
+    async fn apply_one(
+        &self,
+        tx: &mut WriteTx<'_>,
+        delivery: &PendingDelivery,
+        calendars: &[Calendar],
+        now: DateTime<Utc>,
+    ) -> Result<(DeliveryStatus, Option<String>), StoreError> {
+        let envelope = match (self.interpret)(&delivery.body) {
+            Ok(envelope) => envelope,
+            Err(rejection) => return Ok((DeliveryStatus::Quarantined, Some(rejection.to_string()))),
+        };
+        if envelope.event_id.as_str() != delivery.event_id {
+            // It was quarantined under its digest and is understood now.
+            match tx.identify_delivery(delivery.id, &webhook::identity(&envelope)).await {
+                Err(StoreError::Exists(_)) => {
+                    let reason = format!("the event {} was received in another form, too", envelope.event_id);
+                    return Ok((DeliveryStatus::Ignored, Some(reason)));
+                }
+                done => done?,
+            }
+        }
+        let status = match &envelope.payload {
+            Payload::Meeting(event) => match apply_meeting(tx, event, delivery.id, calendars, now).await? {
+                Effect::Superseded => DeliveryStatus::Superseded,
+                _ => DeliveryStatus::Applied,
+            },
+            Payload::Organization(change) => {
+                tx.append_audit(&audit_entry(&envelope, change, delivery.id, now)).await?;
+                DeliveryStatus::Applied
+            }
+            Payload::EndpointTest => DeliveryStatus::Applied,
+            Payload::Unknown => return Ok((DeliveryStatus::Ignored, Some(webhook::unknown_type(&envelope)))),
+        };
+        Ok((status, None))
+    }
+}
+
+/// Applies an event to its meeting, then to those it takes over.
+async fn apply_meeting(
+    tx: &mut WriteTx<'_>,
+    event: &MeetingEvent,
+    inbox_id: i64,
+    calendars: &[Calendar],
+    now: DateTime<Utc>,
+) -> Result<Effect, StoreError> {
+    let current = tx.meeting(&event.meeting_id).await?;
+    let known_revision = current.as_ref().map(|meeting| meeting.revision);
+    let (mut meeting, received) = receive(current, event, now);
+    let own = (event.key.kind != Kind::Canceled).then_some(&event.key);
+    let settled = settle_claims(tx, &mut meeting, own, now).await?;
+    let effect = settled_effect(received, settled, meeting.status());
+    if effect != Effect::Superseded {
+        tx.save_meeting(&meeting).await?;
+    }
+    tx.add_history(&meeting, event, inbox_id, effect, now).await?;
+    if known_revision != Some(meeting.revision) {
+        tx.want_in_calendars(&meeting, calendars, now).await?;
+    }
+
+    if let Some(claim) = event.claim() {
+        let organization = &event.details.organization_id;
+        for mut other in tx.meetings_with_email_id(organization, claim, &event.meeting_id).await? {
+            let revision = other.revision;
+            if settle_claims(tx, &mut other, None, now).await? {
+                tx.save_meeting(&other).await?;
+                tx.add_history(&other, event, inbox_id, Effect::Replaced, now).await?;
+            }
+            if other.revision != revision {
+                tx.want_in_calendars(&other, calendars, now).await?;
+            }
+        }
+    }
+    Ok(effect)
+}
+
+/// Decides by whom a meeting is replaced. `own` is an event of its own that is not yet in its history.
+async fn settle_claims(
+    tx: &mut WriteTx<'_>,
+    meeting: &mut Meeting,
+    own: Option<&EventKey>,
+    now: DateTime<Utc>,
+) -> Result<bool, StoreError> {
+    let live = tx.latest_live_event(&meeting.id).await?;
+    let claimant = tx.claimant(meeting, live.as_ref().max(own)).await?;
+    Ok(settle(meeting, claimant, now))
+}
+
+fn audit_entry(envelope: &Envelope, change: &OrganizationChange, inbox_id: i64, now: DateTime<Utc>) -> Entry {
+    Entry {
+        source: Source::CirrusInsight,
+        event_id: Some(envelope.event_id.to_string()),
+        category: change.category.clone(),
+        summary: change.summary.clone(),
+        organization_id: envelope.organization_id.as_ref().map(ToString::to_string),
+        actor: change.actor.clone(),
+        changes: change.changes.clone(),
+        happened_at: envelope.happened_at,
+        recorded_at: now,
+        inbox_id: Some(inbox_id),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+    use crate::store::{DeliveryFilter, Identity, NewDelivery};
+
+    async fn inbox_with(bodies: &[&str], interpret: Interpret) -> (tempfile::TempDir, Inbox) {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).await.unwrap();
+        let now = DateTime::from_timestamp(1_790_000_000, 0).unwrap();
+        let mut tx = store.write().await.unwrap();
+        for body in bodies {
+            let delivery = NewDelivery {
+                identity: Identity { event_id: (*body).to_owned(), ..Identity::default() },
+                body: body.as_bytes().to_vec(),
+                headers: "[]".into(),
+                signature: "unsigned".into(),
+                received_at: now,
+                status: DeliveryStatus::Pending,
+                reason: None,
+            };
+            tx.store_delivery(&delivery).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+        let mut inbox = Inbox::new(store, Arc::new(ManualClock::new(now)), Arc::default(), Arc::default());
+        inbox.interpret = interpret;
+        (dir, inbox)
+    }
+
+    #[tokio::test]
+    async fn a_panic_quarantines_its_delivery_and_the_others_go_on() {
+        let interpret: Interpret = |body| {
+            assert!(body != b"second", "made to fail");
+            payload::parse(
+                format!(
+                    r#"{{"eventId":"{}","eventType":"developer.webhook.test","eventTimestamp":"2026-11-23T10:00:00Z"}}"#,
+                    String::from_utf8_lossy(body)
+                )
+                .as_bytes(),
+            )
+        };
+        let (_dir, inbox) = inbox_with(&["first", "second", "third"], interpret).await;
+        assert_eq!(inbox.drain().await.unwrap(), 3);
+        let mut found = inbox.store.deliveries(&DeliveryFilter::default(), 10).await.unwrap();
+        found.reverse();
+        let statuses: Vec<_> = found.iter().map(|delivery| delivery.status).collect();
+        assert_eq!(statuses, [DeliveryStatus::Applied, DeliveryStatus::Quarantined, DeliveryStatus::Applied]);
+        assert!(found[1].reason.as_deref().unwrap().contains("please report this"));
+    }
+
+    #[tokio::test]
+    async fn a_delivery_that_is_still_not_understood_stays_in_quarantine() {
+        let (_dir, inbox) = inbox_with(&["no json"], payload::parse).await;
+        assert_eq!(inbox.drain().await.unwrap(), 1);
+        let found = inbox.store.delivery("no json").await.unwrap().unwrap();
+        assert_eq!(found.status, DeliveryStatus::Quarantined);
+        assert!(found.reason.unwrap().starts_with("body: found bytes that are not clean JSON"));
+        assert_eq!(inbox.drain().await.unwrap(), 0);
+    }
+}

@@ -1,1 +1,197 @@
+//! The webhook: verifies the signature on the raw bytes, stores them, answers. What a delivery means is decided later, by
+//! [`super::inbox`]; here it is only read far enough to know its identity.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use data_encoding::HEXLOWER;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use tokio::sync::Notify;
+
+use super::payload::{self, Envelope, Payload};
+use super::signature::Verifier;
+use crate::clock::SharedClock;
+use crate::store::{DeliveryStatus, Identity, InboxWriter, NewDelivery};
+use crate::web::problem::Problem;
+
+/// The route that the sender posts to.
+pub const PATH: &str = "/webhooks/cirrus-insight";
+
+/// Longest body taken, in bytes.
+const LONGEST_BODY: usize = 1024 * 1024;
+
+/// A delivery that is not on disk after this is answered with 503: the sender tries again (facts: aim far below 5 s).
+const STORE_WITHIN: Duration = Duration::from_secs(4);
+
+/// What the webhook needs.
+#[derive(Debug, Clone)]
+pub struct Webhook {
+    /// Checks signatures; none = unsigned deliveries are taken (loopback only).
+    pub verifier: Option<Arc<Verifier>>,
+    /// Commits deliveries.
+    pub writer: InboxWriter,
+    /// Wakes the inbox worker.
+    pub arrived: Arc<Notify>,
+    /// The time.
+    pub clock: SharedClock,
+}
+
+impl Webhook {
+    /// The webhook's route.
+    pub fn router(self) -> Router {
+        let not_allowed = || async {
+            let problem =
+                Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Deliveries come by POST.");
+            ([(header::ALLOW, "POST")], problem)
+        };
+        Router::new()
+            .route(PATH, post(receive).fallback(not_allowed))
+            .layer(DefaultBodyLimit::max(LONGEST_BODY))
+            .with_state(self)
+    }
+}
+
+/// The answer to a delivery that is on disk.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Receipt {
+    status: &'static str,
+    event_id: String,
+}
+
+async fn receive(State(webhook): State<Webhook>, headers: HeaderMap, body: Result<Bytes, BytesRejection>) -> Response {
+    let body = match body {
+        Ok(body) => body,
+        Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+            return Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "A delivery may have 1 MiB at most.")
+                .into_response();
+        }
+        Err(_) => {
+            return Problem::new(StatusCode::BAD_REQUEST, "incomplete", "The body did not arrive whole.")
+                .into_response();
+        }
+    };
+    let signature = match webhook.verifier.as_ref().map(|verifier| verifier.verify(&headers, &body)) {
+        None => "unsigned".to_owned(),
+        Some(Ok(matched)) => matched.to_string(),
+        Some(Err(refused)) => {
+            tracing::warn!(reason = %refused, bytes = body.len(), "refused a delivery");
+            let detail = "The request carries no signature made with an active signing key over exactly these bytes.";
+            return Problem::new(StatusCode::UNAUTHORIZED, "bad_signature", detail).into_response();
+        }
+    };
+    let delivery = read(&webhook, &headers, body, signature);
+    let event_id = delivery.identity.event_id.clone();
+    let settled = match delivery.status {
+        DeliveryStatus::Quarantined => "quarantined",
+        DeliveryStatus::Ignored => "ignored",
+        DeliveryStatus::Pending | DeliveryStatus::Applied | DeliveryStatus::Superseded => "accepted",
+    };
+    match tokio::time::timeout(STORE_WITHIN, webhook.writer.store(delivery)).await {
+        Ok(Ok(stored)) => {
+            webhook.arrived.notify_one();
+            let status = if stored.duplicate { "duplicate" } else { settled };
+            tracing::info!(inbox_id = stored.id, event_id, status, "stored a delivery");
+            axum::Json(Receipt { status, event_id }).into_response()
+        }
+        // The writer has logged the cause.
+        Ok(Err(_)) | Err(_) => Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "not_stored",
+            "The delivery could not be stored. Please send it again.",
+        )
+        .retry_after(10)
+        .into_response(),
+    }
+}
+
+/// Reads a delivery far enough to store it. Even a fault in reading loses nothing: it is quarantined then.
+fn read(webhook: &Webhook, headers: &HeaderMap, body: Bytes, signature: String) -> NewDelivery {
+    let understood = catch_unwind(AssertUnwindSafe(|| payload::parse(&body)));
+    let (identity, status, reason) = match understood {
+        Ok(Ok(envelope)) => {
+            let ignored = matches!(envelope.payload, Payload::Unknown);
+            let reason = ignored.then(|| unknown_type(&envelope));
+            let status = if ignored { DeliveryStatus::Ignored } else { DeliveryStatus::Pending };
+            (identity(&envelope), status, reason)
+        }
+        Ok(Err(rejection)) => (digest_identity(&body), DeliveryStatus::Quarantined, Some(rejection.to_string())),
+        Err(_) => {
+            let reason =
+                "reading it failed inside meeting-mirror: please report this; it can be replayed after an upgrade";
+            (digest_identity(&body), DeliveryStatus::Quarantined, Some(reason.to_owned()))
+        }
+    };
+    NewDelivery {
+        identity,
+        headers: masked(headers),
+        signature,
+        received_at: webhook.clock.now(),
+        status,
+        reason,
+        body: body.into(),
+    }
+}
+
+/// What is said of an event of a type that is not known.
+pub(super) fn unknown_type(envelope: &Envelope) -> String {
+    format!("eventType: \"{}\" is not a type this version uses", envelope.event_type)
+}
+
+/// The identity an envelope tells.
+pub(super) fn identity(envelope: &Envelope) -> Identity {
+    let meeting_id = match &envelope.payload {
+        Payload::Meeting(event) => Some(event.meeting_id.to_string()),
+        Payload::Organization(_) | Payload::EndpointTest | Payload::Unknown => None,
+    };
+    Identity {
+        event_id: envelope.event_id.to_string(),
+        event_type: Some(envelope.event_type.clone()),
+        organization_id: envelope.organization_id.as_ref().map(ToString::to_string),
+        happened_at: Some(envelope.happened_at),
+        delivery_attempt: envelope.delivery_attempt,
+        meeting_id,
+    }
+}
+
+/// The identity of bytes that tell none: their digest.
+fn digest_identity(body: &[u8]) -> Identity {
+    Identity { event_id: format!("sha256:{}", HEXLOWER.encode(&Sha256::digest(body))), ..Identity::default() }
+}
+
+/// Headers as they are kept: credentials masked, signatures cut, long ones shortened.
+fn masked(headers: &HeaderMap) -> String {
+    let shown: Vec<(&str, String)> = headers
+        .iter()
+        .take(64)
+        .map(|(name, value)| {
+            let name = name.as_str();
+            let value = String::from_utf8_lossy(value.as_bytes());
+            let short = |most: usize| {
+                let cut: String = value.chars().take(most).collect();
+                if cut.len() < value.len() { format!("{cut}…") } else { cut }
+            };
+            let value = match name {
+                "authorization" | "proxy-authorization" | "cookie" => "(masked)".to_owned(),
+                _ if ["signature", "hmac", "digest", "hash", "token", "secret", "key"]
+                    .iter()
+                    .any(|hint| name.contains(hint)) =>
+                {
+                    short(12)
+                }
+                _ => short(256),
+            };
+            (name, value)
+        })
+        .collect();
+    serde_json::to_string(&shown).unwrap_or_else(|_| "[]".to_owned())
+}

@@ -94,7 +94,7 @@ pub fn settle(meeting: &mut Meeting, claimant: Option<MeetingId>, now: DateTime<
 pub fn settled_effect(received: Effect, settled: bool, status: Status<'_>) -> Effect {
     match (settled, status) {
         (true, Status::Replaced { .. }) => Effect::Replaced,
-        (true, _) if received == Effect::Unchanged => Effect::Changed,
+        (true, _) if matches!(received, Effect::Unchanged | Effect::Superseded) => Effect::Changed,
         _ => received,
     }
 }

@@ -44,10 +44,10 @@ impl DeliveryStatus {
     }
 }
 
-/// A delivery to be stored.
-#[derive(Debug, Clone)]
-pub struct NewDelivery {
-    /// The sender's id, or `sha256:` and the digest of the body.
+/// Which event a delivery tells of.
+#[derive(Debug, Clone, Default)]
+pub struct Identity {
+    /// The sender's id, or `sha256:` and the digest of a body that can't be understood.
     pub event_id: String,
     /// The sender's type, when readable.
     pub event_type: Option<String>,
@@ -55,8 +55,17 @@ pub struct NewDelivery {
     pub organization_id: Option<String>,
     /// `eventTimestamp`, when readable.
     pub happened_at: Option<DateTime<Utc>>,
+    /// The sender's attempt counter.
+    pub delivery_attempt: Option<u32>,
     /// The meeting it speaks of.
     pub meeting_id: Option<String>,
+}
+
+/// A delivery to be stored.
+#[derive(Debug, Clone)]
+pub struct NewDelivery {
+    /// Which event it tells of.
+    pub identity: Identity,
     /// The raw bytes.
     pub body: Vec<u8>,
     /// JSON array of masked headers.
@@ -65,8 +74,6 @@ pub struct NewDelivery {
     pub signature: String,
     /// Now.
     pub received_at: DateTime<Utc>,
-    /// The sender's attempt counter.
-    pub delivery_attempt: Option<u32>,
     /// Pending, ignored or quarantined.
     pub status: DeliveryStatus,
     /// Why it was ignored or quarantined.
@@ -138,8 +145,9 @@ impl WriteTx<'_> {
     /// When the database can't be written.
     pub async fn store_delivery(&mut self, new: &NewDelivery) -> Result<Stored, StoreError> {
         let received = millis(new.received_at);
-        let happened = new.happened_at.and_then(|at| at.timestamp_nanos_opt());
-        let attempt = new.delivery_attempt.map(i64::from);
+        let identity = &new.identity;
+        let happened = identity.happened_at.and_then(|at| at.timestamp_nanos_opt());
+        let attempt = identity.delivery_attempt.map(i64::from);
         let status = new.status.as_str();
         let settled = (new.status != DeliveryStatus::Pending).then_some(received);
         let row = sqlx::query!(
@@ -152,11 +160,11 @@ impl WriteTx<'_> {
                    delivery_attempt = max(coalesce(delivery_attempt, 0), coalesce(excluded.delivery_attempt, 0))
                RETURNING id AS "id!: i64", deliveries AS "deliveries!: i64""#,
             SOURCE,
-            new.event_id,
-            new.event_type,
-            new.organization_id,
+            identity.event_id,
+            identity.event_type,
+            identity.organization_id,
             happened,
-            new.meeting_id,
+            identity.meeting_id,
             new.body,
             new.headers,
             new.signature,
@@ -207,7 +215,7 @@ impl WriteTx<'_> {
     ///
     /// # Errors
     /// [`StoreError::Exists`] when the same event was received in an understandable form, too.
-    pub async fn identify_delivery(&mut self, id: i64, known: &NewDelivery) -> Result<(), StoreError> {
+    pub async fn identify_delivery(&mut self, id: i64, known: &Identity) -> Result<(), StoreError> {
         let taken = sqlx::query_scalar!(
             "SELECT id FROM inbox WHERE source = ? AND event_id = ? AND id <> ?",
             SOURCE,

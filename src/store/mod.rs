@@ -28,7 +28,7 @@ pub use calendars::{Calendar, NewCalendar, OnCancel};
 pub use error::StoreError;
 pub use feeds::{Feed, NewFeed, Rendition};
 pub use group_commit::InboxWriter;
-pub use inbox::{Delivery, DeliveryFilter, DeliveryStatus, NewDelivery, PendingDelivery, Stored};
+pub use inbox::{Delivery, DeliveryFilter, DeliveryStatus, Identity, NewDelivery, PendingDelivery, Stored};
 pub use installation::Fact;
 pub use meetings::{HistoryEntry, MeetingFilter};
 pub use mirror::{Lease, MirrorRow, Presence, ProblemKind, Written};

@@ -1,0 +1,21 @@
+//! The HTTP connector of every outgoing call: http and https, ring for TLS, the system's root certificates.
+
+use std::io;
+
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::connect::HttpConnector;
+
+/// The connector's type.
+pub type Connector = HttpsConnector<HttpConnector>;
+
+/// A connector.
+///
+/// # Errors
+/// When the system has no root certificates.
+pub fn connector() -> io::Result<Connector> {
+    Ok(HttpsConnectorBuilder::new()
+        .with_provider_and_native_roots(rustls::crypto::ring::default_provider())?
+        .https_or_http()
+        .enable_http1()
+        .build())
+}

@@ -1,0 +1,110 @@
+//! What a failed call means, and when to try again. Pure.
+
+use std::time::Duration;
+
+/// The longest pause between two tries of one piece of work.
+const LONGEST_BACKOFF: Duration = Duration::from_secs(64);
+/// The longest pause a server may ask for.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(1);
+/// The pause when a quota is used up: it can last hours, so asking sooner only wastes calls.
+const QUOTA_PAUSE: Duration = Duration::from_mins(10);
+/// The pause when a person must act.
+pub const PERSON_PAUSE: Duration = Duration::from_mins(15);
+
+/// Why a call did not do what it was meant to, as far as it decides what comes next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// 409: an event of this id exists or existed.
+    Duplicate,
+    /// 404: no such event, or no such calendar for us.
+    Missing,
+    /// 410: the event is deleted.
+    Gone,
+    /// 400: the sequence is lower than the stored one.
+    BadSequence,
+    /// 403 that no waiting mends: not ours to change.
+    Forbidden(String),
+    /// Too many calls to this calendar: all its work waits.
+    Throttled(String, Option<Duration>),
+    /// A quota of the whole project is used up: everything waits.
+    QuotaUsedUp(String, Option<Duration>),
+    /// A fault that passes: try this work again.
+    Fault(String, Option<Duration>),
+    /// The credentials are refused: a person must act.
+    Credentials(String),
+    /// Google refuses this event as it is.
+    Rejected(String),
+}
+
+/// What an answer that is no success means (facts: Google Calendar, Semantics).
+pub fn refusal(status: u16, reason: &str, message: &str, retry_after: Option<Duration>) -> Refusal {
+    let text = || match (reason.is_empty(), message.is_empty()) {
+        (true, true) => format!("Google answered {status}"),
+        (true, false) => format!("Google answered {status}: {message}"),
+        (false, true) => format!("Google answered {status} {reason}"),
+        (false, false) => format!("Google answered {status} {reason}: {message}"),
+    };
+    match (status, reason) {
+        (400, _) if message.contains("Invalid sequence value") => Refusal::BadSequence,
+        (401, _) => Refusal::Credentials(text()),
+        (403 | 429, "quotaExceeded" | "dailyLimitExceeded") => Refusal::QuotaUsedUp(text(), retry_after),
+        (403, "rateLimitExceeded" | "userRateLimitExceeded") | (429, _) => Refusal::Throttled(text(), retry_after),
+        (403, _) => Refusal::Forbidden(text()),
+        (404, _) => Refusal::Missing,
+        (409, _) => Refusal::Duplicate,
+        (410, _) => Refusal::Gone,
+        (408 | 412 | 500.., _) => Refusal::Fault(text(), retry_after),
+        _ => Refusal::Rejected(text()),
+    }
+}
+
+/// How long to wait before the next try: `min(2^attempts s + jitter, 64 s)`, or what the server asks for within an hour.
+/// `jitter` is a random fraction from 0 to 1.
+pub fn pause(attempts: u32, retry_after: Option<Duration>, jitter: f64) -> Duration {
+    let jitter = Duration::from_secs_f64(jitter.clamp(0.0, 1.0));
+    match retry_after {
+        Some(asked) => asked.clamp(Duration::from_secs(1), LONGEST_RETRY_AFTER) + jitter,
+        None => (Duration::from_secs(1 << attempts.min(6)) + jitter).min(LONGEST_BACKOFF),
+    }
+}
+
+/// How long everything waits when a quota is used up.
+pub fn quota_pause(retry_after: Option<Duration>) -> Duration {
+    retry_after.unwrap_or(QUOTA_PAUSE).clamp(Duration::from_secs(1), LONGEST_RETRY_AFTER)
+}
+
+/// A Retry-After header in seconds (RFC 9110 section 10.2.3); a date in it is not used by Google.
+pub fn retry_after(header: &str) -> Option<Duration> {
+    header.trim().parse().ok().map(Duration::from_secs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_same_status_means_different_things_by_reason() {
+        let of = |status, reason| refusal(status, reason, "", None);
+        assert!(matches!(of(403, "rateLimitExceeded"), Refusal::Throttled(..)));
+        assert!(matches!(of(403, "quotaExceeded"), Refusal::QuotaUsedUp(..)));
+        assert!(matches!(of(403, "forbidden"), Refusal::Forbidden(_)));
+        assert!(matches!(of(429, "whatever"), Refusal::Throttled(..)));
+        assert!(matches!(of(503, ""), Refusal::Fault(..)));
+        assert!(matches!(of(400, "invalid"), Refusal::Rejected(_)));
+        assert_eq!(refusal(400, "invalid", "Invalid sequence value. The …", None), Refusal::BadSequence);
+        assert_eq!(of(401, "authError"), Refusal::Credentials("Google answered 401 authError".into()));
+    }
+
+    proptest! {
+        #[test]
+        fn a_pause_is_never_short_and_never_endless(attempts: u32, asked in proptest::option::of(0_u64..1_000_000), jitter in 0.0..1.0) {
+            let pause = pause(attempts, asked.map(Duration::from_secs), jitter);
+            prop_assert!(pause >= Duration::from_secs(1));
+            prop_assert!(pause <= LONGEST_RETRY_AFTER + Duration::from_secs(1));
+            if asked.is_none() {
+                prop_assert!(pause <= LONGEST_BACKOFF);
+            }
+        }
+    }
+}
