@@ -1,8 +1,17 @@
-pub mod audit;
-pub mod clock;
+#![doc = include_str!("../README.md")]
+
+// In the order in which the data flows.
+pub mod cli;
 pub mod config;
+pub mod app;
+pub mod lifecycle;
+pub mod telemetry;
+pub mod clock;
 pub mod inbound;
 pub mod meeting;
-pub mod outbound;
+pub mod audit;
 pub mod store;
+pub mod outbound;
+pub mod views;
 pub mod web;
+pub mod simulated_google;

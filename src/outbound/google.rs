@@ -12,6 +12,8 @@ use google_calendar3::common::{self, Delegate, Retry};
 use google_calendar3::hyper_util::client::legacy::Client;
 use google_calendar3::hyper_util::rt::TokioExecutor;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use tokio::time::error::Elapsed;
+use tokio::time::timeout;
 use yup_oauth2::authenticator::ServiceAccountAuthenticator;
 use yup_oauth2::{CustomHyperClientBuilder, HyperClientBuilder as _};
 
@@ -156,12 +158,10 @@ impl Google {
         body: &EventBody,
     ) -> Result<i32, Refusal> {
         let event = Event { id: Some(id.to_owned()), ..self.event(meeting, body, 0) };
-        self.call(async |delegate| {
-            let call = self.hub.events().insert(event.clone(), &encode(calendar)).send_updates("none");
-            call.add_scope(SCOPE).delegate(delegate).doit().await
-        })
-        .await
-        .map(|event| event.sequence.unwrap_or(0))
+        let mut heard = self.heard();
+        let call = self.hub.events().insert(event, &encode(calendar)).send_updates("none");
+        let result = timeout(self.call_within, call.add_scope(SCOPE).delegate(&mut heard).doit()).await;
+        heard.outcome(result).map(|(_, event)| event.sequence.unwrap_or(0))
     }
 
     /// Writes over an event, also over a deleted one. Returns its sequence.
@@ -177,12 +177,10 @@ impl Google {
         sequence: i32,
     ) -> Result<i32, Refusal> {
         let event = self.event(meeting, body, sequence);
-        self.call(async |delegate| {
-            let call = self.hub.events().update(event.clone(), &encode(calendar), id).send_updates("none");
-            call.add_scope(SCOPE).delegate(delegate).doit().await
-        })
-        .await
-        .map(|event| event.sequence.unwrap_or(sequence))
+        let mut heard = self.heard();
+        let call = self.hub.events().update(event, &encode(calendar), id).send_updates("none");
+        let result = timeout(self.call_within, call.add_scope(SCOPE).delegate(&mut heard).doit()).await;
+        heard.outcome(result).map(|(_, event)| event.sequence.unwrap_or(sequence))
     }
 
     /// Looks at an event.
@@ -190,11 +188,10 @@ impl Google {
     /// # Errors
     /// A [`Refusal`].
     pub async fn look(&self, calendar: &str, id: &str) -> Result<Found, Refusal> {
-        let event = self
-            .call(async |delegate| {
-                self.hub.events().get(&encode(calendar), id).add_scope(SCOPE).delegate(delegate).doit().await
-            })
-            .await?;
+        let mut heard = self.heard();
+        let call = self.hub.events().get(&encode(calendar), id);
+        let result = timeout(self.call_within, call.add_scope(SCOPE).delegate(&mut heard).doit()).await;
+        let (_, event) = heard.outcome(result)?;
         let mark =
             event.extended_properties.as_ref().and_then(|properties| properties.private.as_ref()?.get(INSTALLATION));
         Ok(Found {
@@ -209,11 +206,10 @@ impl Google {
     /// # Errors
     /// A [`Refusal`]; `Gone` and `Missing` mean that there is nothing to delete.
     pub async fn delete(&self, calendar: &str, id: &str) -> Result<(), Refusal> {
-        self.call(async |delegate| {
-            let call = self.hub.events().delete(&encode(calendar), id).send_updates("none");
-            call.add_scope(SCOPE).delegate(delegate).doit().await.map(|response| (response, ()))
-        })
-        .await
+        let mut heard = self.heard();
+        let call = self.hub.events().delete(&encode(calendar), id).send_updates("none");
+        let result = timeout(self.call_within, call.add_scope(SCOPE).delegate(&mut heard).doit()).await;
+        heard.outcome(result).map(drop)
     }
 
     /// Whether the calendar can be read.
@@ -221,12 +217,10 @@ impl Google {
     /// # Errors
     /// A [`Refusal`]; `Missing` when it does not exist for us.
     pub async fn reach(&self, calendar: &str) -> Result<(), Refusal> {
-        self.call(async |delegate| {
-            let call = self.hub.events().list(&encode(calendar)).max_results(1);
-            call.add_scope(SCOPE).delegate(delegate).doit().await
-        })
-        .await
-        .map(drop)
+        let mut heard = self.heard();
+        let call = self.hub.events().list(&encode(calendar)).max_results(1);
+        let result = timeout(self.call_within, call.add_scope(SCOPE).delegate(&mut heard).doit()).await;
+        heard.outcome(result).map(drop)
     }
 
     /// One page of the events that carry our mark, 250 at most.
@@ -234,18 +228,28 @@ impl Google {
     /// # Errors
     /// A [`Refusal`].
     pub async fn list_ours(&self, calendar: &str, page: Option<&str>) -> Result<Page, Refusal> {
+        let mut heard = self.heard();
         let filter = format!("{INSTALLATION}={}", self.installation_id);
-        let events = self
-            .call(async |delegate| {
-                let mut call = self.hub.events().list(&encode(calendar)).add_private_extended_property(&filter);
-                if let Some(page) = page {
-                    call = call.page_token(page);
-                }
-                call.max_results(250).add_scope(SCOPE).delegate(delegate).doit().await
-            })
-            .await?;
+        let mut call =
+            self.hub.events().list(&encode(calendar)).add_private_extended_property(&filter).max_results(250);
+        if let Some(page) = page {
+            call = call.page_token(page);
+        }
+        let result = timeout(self.call_within, call.add_scope(SCOPE).delegate(&mut heard).doit()).await;
+        let (_, events) = heard.outcome(result)?;
         let event_ids = events.items.unwrap_or_default().into_iter().filter_map(|event| event.id).collect();
         Ok(Page { event_ids, next: events.next_page_token })
+    }
+
+    fn heard(&self) -> Heard<'_> {
+        Heard {
+            tokens: &self.tokens,
+            refreshed: false,
+            status: 0,
+            reason: String::new(),
+            message: String::new(),
+            retry_after: None,
+        }
     }
 
     fn event(&self, meeting: &MeetingId, body: &EventBody, sequence: i32) -> Event {
@@ -274,29 +278,6 @@ impl Google {
             ..Event::default()
         }
     }
-
-    /// Makes a call within its time. On 401 the token is refreshed and the call made once more.
-    async fn call<T>(
-        &self,
-        mut doit: impl AsyncFnMut(&mut dyn Delegate) -> common::Result<(common::Response, T)>,
-    ) -> Result<T, Refusal> {
-        let mut refreshed = false;
-        loop {
-            let mut heard = Heard::default();
-            let Ok(result) = tokio::time::timeout(self.call_within, doit(&mut heard)).await else {
-                return Err(Refusal::Fault("Google did not answer in time".into(), None));
-            };
-            let refused = match result {
-                Ok((_, value)) => return Ok(value),
-                Err(error) => heard.refusal(&error),
-            };
-            if refreshed || !matches!(refused, Refusal::Credentials(_)) || heard.status != 401 {
-                return Err(refused);
-            }
-            refreshed = true;
-            self.tokens.token(&[SCOPE.as_ref()], true).await.map_err(|error| no_token(&*error))?;
-        }
-    }
 }
 
 impl std::fmt::Debug for Google {
@@ -306,15 +287,17 @@ impl std::fmt::Debug for Google {
 }
 
 /// What google-calendar3 tells of a failed answer on the way; its error has lost status and headers by then.
-#[derive(Default)]
-struct Heard {
+struct Heard<'a> {
+    tokens: &'a Tokens,
+    refreshed: bool,
     status: u16,
     reason: String,
     message: String,
     retry_after: Option<Duration>,
 }
 
-impl Delegate for Heard {
+impl Delegate for Heard<'_> {
+    /// Has the call made once more with a fresh token when the token was refused; everything else is ours to decide.
     fn http_failure(&mut self, response: &common::Response, error: Option<&serde_json::Value>) -> Retry {
         let text = |pointer| {
             error.and_then(|error| error.pointer(pointer)).and_then(|value| value.as_str()).unwrap_or_default()
@@ -324,23 +307,33 @@ impl Delegate for Heard {
         self.message = text("/error/message").chars().take(300).collect();
         let header = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
         self.retry_after = header.and_then(retry_after);
+        if self.status == 401 && !self.refreshed {
+            self.refreshed = true;
+            self.tokens.refuse();
+            return Retry::After(Duration::ZERO);
+        }
         Retry::Abort
     }
 }
 
-impl Heard {
-    fn refusal(&self, error: &common::Error) -> Refusal {
-        match error {
+impl Heard<'_> {
+    fn outcome<T>(self, result: Result<common::Result<T>, Elapsed>) -> Result<T, Refusal> {
+        let error = match result {
+            Ok(Ok(value)) => return Ok(value),
+            Ok(Err(error)) => error,
+            Err(_) => return Err(Refusal::Fault("Google did not answer in time".into(), None)),
+        };
+        Err(match error {
             common::Error::BadRequest(_) | common::Error::Failure(_) => {
                 refusal(self.status, &self.reason, &self.message, self.retry_after)
             }
-            common::Error::MissingToken(error) => no_token(&**error),
+            common::Error::MissingToken(error) => no_token(&*error),
             common::Error::HttpError(error) => {
-                Refusal::Fault(format!("Google can't be reached: {}", root(error)), None)
+                Refusal::Fault(format!("Google can't be reached: {}", root(&error)), None)
             }
             common::Error::JsonDecodeError(..) => Refusal::Fault("Google's answer was cut or is no JSON".into(), None),
             error => Refusal::Fault(format!("the call failed: {error}"), None),
-        }
+        })
     }
 }
 

@@ -57,7 +57,7 @@ impl Mirror {
                 match self.plan().await {
                     Ok(()) => planned_at = Some(now),
                     Err(error) => {
-                        tracing::error!(%error, cause = ?error, "calendars could not be planned; trying again")
+                        tracing::error!(%error, cause = ?error, "calendars could not be planned; trying again");
                     }
                 }
             }
@@ -65,7 +65,7 @@ impl Mirror {
                 Ok(worked) if worked > 0 && !stop.is_cancelled() => continue,
                 Ok(_) => {}
                 Err(error) => {
-                    tracing::error!(%error, cause = ?error, "the mirror could not be worked on; trying again")
+                    tracing::error!(%error, cause = ?error, "the mirror could not be worked on; trying again");
                 }
             }
             tokio::select! {
@@ -104,19 +104,24 @@ impl Mirror {
         tx.commit().await?;
         let calendars = self.store.all_calendars().await?;
         let count = leases.len();
-        let results: Vec<Result<(), StoreError>> = stream::iter(leases)
-            .map(|lease| async {
-                let calendar = calendars.iter().find(|calendar| calendar.id == lease.calendar_id);
-                match calendar.filter(|calendar| calendar.removed_at.is_none() && !stop.is_cancelled()) {
-                    Some(calendar) => self.work(lease, calendar).await,
-                    None => self.give_back(&lease).await,
-                }
-            })
-            .buffer_unordered(CONCURRENCY)
-            .collect()
-            .await;
+        // Collected first: the compiler can't prove a stream of borrowing closures to be Send.
+        let work: Vec<_> = leases.into_iter().map(|lease| self.work_or_give_back(lease, &calendars, stop)).collect();
+        let results: Vec<Result<(), StoreError>> = stream::iter(work).buffer_unordered(CONCURRENCY).collect().await;
         results.into_iter().collect::<Result<Vec<()>, _>>()?;
         Ok(count)
+    }
+
+    async fn work_or_give_back(
+        &self,
+        lease: Lease,
+        calendars: &[Calendar],
+        stop: &CancellationToken,
+    ) -> Result<(), StoreError> {
+        let calendar = calendars.iter().find(|calendar| calendar.id == lease.calendar_id);
+        match calendar.filter(|calendar| calendar.removed_at.is_none() && !stop.is_cancelled()) {
+            Some(calendar) => self.work(lease, calendar).await,
+            None => self.give_back(&lease).await,
+        }
     }
 
     async fn give_back(&self, lease: &Lease) -> Result<(), StoreError> {

@@ -3,6 +3,7 @@
 //! without a time-out, so asking is done one at a time within a bound.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use google_calendar3::common::GetToken;
@@ -21,22 +22,32 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 pub(super) struct Tokens {
     authenticator: Authenticator<Connector>,
     one_at_a_time: Arc<Mutex<()>>,
+    refused: Arc<AtomicBool>,
 }
 
 impl Tokens {
     pub(super) fn new(authenticator: Authenticator<Connector>) -> Self {
-        Self { authenticator, one_at_a_time: Arc::default() }
+        Self { authenticator, one_at_a_time: Arc::default(), refused: Arc::default() }
     }
 
-    /// A token that has a text; a fresh one if `refresh` is set.
-    pub(super) async fn token(&self, scopes: &[&str], refresh: bool) -> Result<String, Failure> {
+    /// The API refused the token: the next one asked for is a fresh one.
+    pub(super) fn refuse(&self) {
+        self.refused.store(true, Ordering::Relaxed);
+    }
+
+    /// A token that has a text.
+    async fn token(&self, scopes: &[&str]) -> Result<String, Failure> {
         let _one = self.one_at_a_time.lock().await;
         tokio::time::timeout(TOKEN_WITHIN, async {
-            if !refresh && let Some(text) = text(&self.authenticator.token(scopes).await?) {
+            if !self.refused.load(Ordering::Relaxed)
+                && let Some(text) = text(&self.authenticator.token(scopes).await?)
+            {
                 return Ok(text);
             }
             let fresh = self.authenticator.force_refreshed_token(scopes).await?;
-            text(&fresh).ok_or_else(|| "the token endpoint's answer holds no token".into())
+            let text = text(&fresh).ok_or("the token endpoint's answer holds no token")?;
+            self.refused.store(false, Ordering::Relaxed);
+            Ok(text)
         })
         .await
         .map_err(|_| "the token endpoint did not answer in time")?
@@ -52,6 +63,6 @@ impl GetToken for Tokens {
         &'a self,
         scopes: &'a [&str],
     ) -> std::pin::Pin<Box<dyn Future<Output = Result<Option<String>, Failure>> + Send + 'a>> {
-        Box::pin(async move { self.token(scopes, false).await.map(Some) })
+        Box::pin(async move { self.token(scopes).await.map(Some) })
     }
 }

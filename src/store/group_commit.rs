@@ -2,7 +2,6 @@
 //! deliveries cost one flush to disk, and each is on disk before it is answered.
 
 use tokio::sync::{mpsc, oneshot};
-use tokio_util::sync::CancellationToken;
 
 use super::{NewDelivery, Store, StoreError, Stored};
 
@@ -21,10 +20,10 @@ struct Job {
 pub struct InboxWriter(mpsc::Sender<Job>);
 
 impl InboxWriter {
-    /// A writer, and the work of its task: to be run until `stop`, after which what waits is still committed.
-    pub fn new(store: Store, stop: CancellationToken) -> (Self, impl Future<Output = ()> + Send) {
+    /// A writer, and the work of its task, which ends when every clone of the writer is gone and nothing waits.
+    pub fn new(store: Store) -> (Self, impl Future<Output = ()> + Send) {
         let (sender, receiver) = mpsc::channel(QUEUE);
-        (Self(sender), run(store, receiver, stop))
+        (Self(sender), run(store, receiver))
     }
 
     /// Stores a delivery; when this returns, it is on disk.
@@ -39,18 +38,9 @@ impl InboxWriter {
     }
 }
 
-async fn run(store: Store, mut receiver: mpsc::Receiver<Job>, stop: CancellationToken) {
+async fn run(store: Store, mut receiver: mpsc::Receiver<Job>) {
     let mut jobs = Vec::with_capacity(BATCH);
-    loop {
-        tokio::select! {
-            biased;
-            count = receiver.recv_many(&mut jobs, BATCH) => if count == 0 { return },
-            () = stop.cancelled() => {
-                receiver.close();
-                // The channel is closed: this ends when it is empty.
-                if receiver.recv_many(&mut jobs, BATCH).await == 0 { return }
-            }
-        }
+    while receiver.recv_many(&mut jobs, BATCH).await > 0 {
         commit(&store, &mut jobs).await;
     }
 }

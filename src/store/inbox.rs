@@ -295,6 +295,16 @@ impl TryFrom<DeliveryRow> for Delivery {
 }
 
 impl Store {
+    /// Whether any delivery waits to be applied.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn has_pending_deliveries(&self) -> Result<bool, StoreError> {
+        Ok(sqlx::query_scalar!(r#"SELECT EXISTS (SELECT 1 FROM inbox WHERE status = 'pending') AS "found!: bool""#)
+            .fetch_one(&self.reader)
+            .await?)
+    }
+
     /// Deliveries, newest first.
     ///
     /// # Errors

@@ -302,6 +302,18 @@ impl WriteTx<'_> {
         Ok(())
     }
 
+    /// Voids every lease. Only for a server that just started and is the only one on its data directory: whoever held them
+    /// is gone.
+    ///
+    /// # Errors
+    /// When the database can't be written.
+    pub async fn void_leases(&mut self) -> Result<(), StoreError> {
+        sqlx::query!("UPDATE mirror SET lease = NULL, leased_until = NULL WHERE lease IS NOT NULL")
+            .execute(&mut *self.0)
+            .await?;
+        Ok(())
+    }
+
     /// Has every event of a calendar written again, whether or not Google agreed before. Returns how many.
     ///
     /// # Errors

@@ -1,0 +1,299 @@
+//! The only place where the stages meet: opens the installation, builds clients, merges routers, starts workers.
+
+use std::fs::File;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use data_encoding::HEXLOWER;
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+use url::Url;
+
+use crate::clock::{Randomness, SharedClock};
+use crate::config::{Secret, SettingError, Settings};
+use crate::inbound::inbox::Inbox;
+use crate::inbound::signature::Verifier;
+use crate::inbound::webhook::Webhook;
+use crate::lifecycle::Lifecycle;
+use crate::outbound::google::{CredentialsError, Google, GoogleSettings};
+use crate::outbound::mirror::Mirror;
+use crate::store::{Fact, InboxWriter, Store, StoreError};
+use crate::views;
+use crate::web::links::Links;
+use crate::web::secret_key::{SECRET_KEY_FILE, SecretKey, SecretKeyError};
+use crate::web::site::{GoogleSide, SignInLimits, Site};
+use crate::web::{csrf, layers, password};
+
+/// A call to Google that takes longer counts as lost.
+const GOOGLE_CALL_WITHIN: Duration = Duration::from_secs(20);
+
+/// Why the program can't start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A setting.
+    #[error(transparent)]
+    Setting(#[from] SettingError),
+    /// The data directory.
+    #[error(
+        "the data directory {path} can't be used: {source}. Check that this user may write there, or set --data-dir."
+    )]
+    DataDir {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Another server works there.
+    #[error(
+        "another meeting-mirror server is running on the data directory {0}. Stop it first, or give this one its own --data-dir."
+    )]
+    InUse(PathBuf),
+    /// The database.
+    #[error("the database {path} can't be used")]
+    Store {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: StoreError,
+    },
+    /// The secret.
+    #[error(transparent)]
+    SecretKey(#[from] SecretKeyError),
+    /// Google's credentials.
+    #[error(transparent)]
+    Credentials(#[from] CredentialsError),
+    /// The admin password.
+    #[error("the admin password can't be hashed: {0}")]
+    Password(String),
+}
+
+/// What every command works on: the data directory, opened.
+#[derive(Debug, Clone)]
+pub struct Installation {
+    /// The tables.
+    pub store: Store,
+    /// The secret.
+    pub secret: SecretKey,
+    /// Random name of this installation.
+    pub id: Arc<str>,
+    /// The time.
+    pub clock: SharedClock,
+    /// Random bytes.
+    pub randomness: Randomness,
+}
+
+impl Installation {
+    /// Opens the data directory, and makes what is missing in a new one.
+    ///
+    /// # Errors
+    /// When it can't be used; the text says what to do.
+    pub async fn open(settings: &Settings, clock: SharedClock, randomness: Randomness) -> Result<Self, StartError> {
+        let dir = &settings.data_dir;
+        std::fs::create_dir_all(dir).map_err(|source| StartError::DataDir { path: dir.clone(), source })?;
+        let path = dir.join(crate::store::DATABASE_FILE);
+        let failed = |source| StartError::Store { path: path.clone(), source };
+        let store = Store::open(dir).await.map_err(failed)?;
+        let known = store.fact(Fact::Id).await.map_err(failed)?;
+        let secret = SecretKey::load(dir, known.is_none(), &randomness)?;
+        let id = match known {
+            Some(id) => id,
+            None => new_id(&store, &randomness).await.map_err(failed)?,
+        };
+        Ok(Self { store, secret, id: id.into(), clock, randomness })
+    }
+
+    /// Links below the setting, or the address that the server last had.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn links(&self, settings: &Settings) -> Result<Links, StoreError> {
+        let url = match &settings.public_url {
+            Some(url) => Some(url.clone()),
+            None => self.store.fact(Fact::PublicUrl).await?.and_then(|url| Url::parse(&url).ok()),
+        };
+        Ok(Links::new(&url.unwrap_or_else(|| http_url(settings.listen)), &self.secret))
+    }
+
+    /// The Google client of the settings; none when there are no credentials.
+    ///
+    /// # Errors
+    /// When the credentials can't be used.
+    pub async fn google(&self, settings: &Settings) -> Result<Option<Google>, CredentialsError> {
+        let Some(credentials) = settings.google_credentials.as_deref() else { return Ok(None) };
+        let google = GoogleSettings {
+            credentials,
+            subject: settings.google_subject.as_deref(),
+            api_url: settings.google_api_url.as_ref().map(Url::as_str),
+            call_within: GOOGLE_CALL_WITHIN,
+        };
+        Google::new(&google, &self.id).await.map(Some)
+    }
+}
+
+async fn new_id(store: &Store, randomness: &Randomness) -> Result<String, StoreError> {
+    let mut tx = store.write().await?;
+    // Another process may have been faster.
+    if let Some(id) = store.fact(Fact::Id).await? {
+        return Ok(id);
+    }
+    let id = HEXLOWER.encode(&randomness.bytes::<16>());
+    tx.keep_fact(Fact::Id, &id).await?;
+    tx.commit().await?;
+    Ok(id)
+}
+
+fn http_url(address: SocketAddr) -> Url {
+    #[expect(clippy::expect_used, reason = "a socket address is always the host and port of a URL")]
+    Url::parse(&format!("http://{address}")).expect("an address makes a URL")
+}
+
+/// The service, built but not yet running.
+#[derive(Debug)]
+pub struct App {
+    /// What pages are made from.
+    pub site: Site,
+    /// Every route.
+    pub router: Router,
+    /// Applies deliveries.
+    pub inbox: Inbox,
+    /// Keeps Google in step; none without credentials.
+    pub mirror: Option<Mirror>,
+    /// The admin password, when it was made just now: to be shown once.
+    pub new_password: Option<Secret>,
+    writer: WriterTask,
+    /// Held while the server lives, so that no second one works on the same data.
+    lock: File,
+}
+
+struct WriterTask(std::pin::Pin<Box<dyn Future<Output = ()> + Send>>);
+
+impl std::fmt::Debug for WriterTask {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("WriterTask")
+    }
+}
+
+impl App {
+    /// Builds the service that will listen on `bound`. `simulated_google_at` is set when Google is only simulated.
+    ///
+    /// # Errors
+    /// When it can't start; the text says what to do.
+    pub async fn build(
+        settings: &Settings,
+        bound: SocketAddr,
+        clock: SharedClock,
+        randomness: Randomness,
+        simulated_google_at: Option<String>,
+    ) -> Result<Self, StartError> {
+        let keys = settings.signing_keys()?;
+        let password_set = settings.admin_password()?;
+        let installation = Installation::open(settings, clock.clone(), randomness.clone()).await?;
+        let lock = lock(settings)?;
+        let Installation { store, secret, id, .. } = &installation;
+        let path = store.path().to_owned();
+        let failed = |source| StartError::Store { path: path.clone(), source };
+
+        let public_url = settings.public_url.clone().unwrap_or_else(|| http_url(bound));
+        let new_password = keep_password(store, password_set, &randomness).await?;
+        let mut tx = store.write().await.map_err(failed)?;
+        tx.keep_fact(Fact::PublicUrl, public_url.as_str()).await.map_err(failed)?;
+        tx.void_leases().await.map_err(failed)?;
+        tx.commit().await.map_err(failed)?;
+
+        let google = installation.google(settings).await?;
+        let https = public_url.scheme() == "https";
+        let site = Site {
+            store: store.clone(),
+            clock: clock.clone(),
+            links: Links::new(&public_url, secret),
+            time_zone: settings.time_zone,
+            installation_id: id.clone(),
+            google: google
+                .as_ref()
+                .map(|google| GoogleSide { account: google.account().to_owned(), simulated_at: simulated_google_at }),
+            started_at: clock.now(),
+            sign_in_limits: Arc::new(SignInLimits::default()),
+            csrf: csrf::config(secret, https),
+        };
+        let (arrived, due) = (Arc::<Notify>::default(), Arc::<Notify>::default());
+        let (writer, writer_task) = InboxWriter::new(store.clone());
+        let verifier = (!keys.is_empty()).then(|| Verifier::new(&keys, settings.signature_header.as_deref()).into());
+        let webhook = Webhook { verifier, writer, arrived: arrived.clone(), clock: clock.clone() };
+        let router = layers::wrap(views::router(site.clone()).merge(webhook.router()), clock.clone(), https);
+        let mirror = google.map(|google| Mirror {
+            store: store.clone(),
+            clock: clock.clone(),
+            randomness,
+            google,
+            installation_id: id.clone(),
+            due: due.clone(),
+        });
+        let inbox = Inbox::new(store.clone(), clock, arrived, due);
+        Ok(Self { site, router, inbox, mirror, new_password, writer: WriterTask(Box::pin(writer_task)), lock })
+    }
+
+    /// Starts serving and working. The service runs until `lifecycle` stops.
+    pub fn start(self, listener: TcpListener, lifecycle: &Lifecycle) {
+        let stop = lifecycle.stop();
+        let (inbox, mirror) = self.start_serving(listener, lifecycle);
+        lifecycle.spawn("inbox", inbox.run(stop.clone()));
+        if let Some(mirror) = mirror {
+            lifecycle.spawn("mirror", mirror.run(stop));
+        }
+    }
+
+    /// Starts serving only, and returns the workers for the caller to drive.
+    pub fn start_serving(self, listener: TcpListener, lifecycle: &Lifecycle) -> (Inbox, Option<Mirror>) {
+        let stop = lifecycle.stop();
+        let Self { router, inbox, mirror, writer, lock, .. } = self;
+        lifecycle.spawn("deliveries writer", writer.0);
+        lifecycle.spawn("http", async move {
+            let _held = lock;
+            let service = router.into_make_service_with_connect_info::<SocketAddr>();
+            if let Err(error) = axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await {
+                tracing::error!(%error, "the server failed");
+            }
+        });
+        (inbox, mirror)
+    }
+}
+
+/// Locks the data directory for this server.
+fn lock(settings: &Settings) -> Result<File, StartError> {
+    let dir = &settings.data_dir;
+    // The key file is never replaced, so a lock on it holds for the directory.
+    let file =
+        File::open(dir.join(SECRET_KEY_FILE)).map_err(|source| StartError::DataDir { path: dir.clone(), source })?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => Err(StartError::InUse(dir.clone())),
+        Err(std::fs::TryLockError::Error(source)) => Err(StartError::DataDir { path: dir.clone(), source }),
+    }
+}
+
+/// Keeps the hash of the password that is set; makes a password when none is set and none was made before.
+async fn keep_password(
+    store: &Store,
+    password_set: Option<Secret>,
+    randomness: &Randomness,
+) -> Result<Option<Secret>, StartError> {
+    let failed = |source| StartError::Store { path: store.path().to_owned(), source };
+    let kept = store.fact(Fact::AdminPasswordHash).await.map_err(failed)?;
+    let (secret, made) = match (password_set, kept) {
+        (None, Some(_)) => return Ok(None),
+        (Some(set), Some(hash)) if password::verify(&set, &hash) => return Ok(None),
+        (Some(set), _) => (set, None),
+        (None, None) => {
+            let made = password::generate(randomness);
+            (made.clone(), Some(made))
+        }
+    };
+    let hash = password::hash(&secret, randomness).map_err(|error| StartError::Password(error.to_string()))?;
+    let mut tx = store.write().await.map_err(failed)?;
+    tx.keep_fact(Fact::AdminPasswordHash, &hash).await.map_err(failed)?;
+    tx.commit().await.map_err(failed)?;
+    Ok(made)
+}

@@ -1,0 +1,175 @@
+//! `audit`: configuration changes and admin actions.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::{Subcommand, ValueEnum};
+use data_encoding::HEXLOWER;
+use serde_json::{Value, json};
+
+use super::{Context, output};
+use crate::audit::chain::Verification;
+use crate::store::{Store, StoredEntry};
+
+/// Entries read at a time: an export of any length takes little memory.
+const PAGE: u32 = 500;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// List entries, newest first
+    List {
+        /// Most rows
+        #[arg(long, value_name = "N", default_value_t = 50)]
+        limit: u32,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// See whether any entry was changed, removed, swapped or inserted
+    Verify,
+    /// Write every entry to standard output
+    Export {
+        /// csv (safe to open in a spreadsheet) or jsonl
+        #[arg(long, default_value = "csv")]
+        format: Format,
+    },
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum Format {
+    Csv,
+    Jsonl,
+}
+
+pub(super) async fn run(context: &Context, command: Command) -> anyhow::Result<ExitCode> {
+    let store = context.open().await?.store;
+    match command {
+        Command::List { limit, json } => list(context, &store, limit, json).await?,
+        Command::Verify => return verify(&store).await,
+        Command::Export { format } => export(&store, format).await?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn list(context: &Context, store: &Store, limit: u32, json: bool) -> anyhow::Result<()> {
+    let entries = store.audit_newest(None, limit).await?;
+    if json {
+        output::json(&Value::Array(entries.iter().map(as_json).collect()));
+        return Ok(());
+    }
+    let rows = entries.into_iter().map(|stored| {
+        vec![
+            stored.seq.to_string(),
+            output::time(stored.entry.happened_at, context.settings.time_zone),
+            stored.entry.source.as_str().to_owned(),
+            stored.entry.actor.display(),
+            stored.entry.summary,
+        ]
+    });
+    output::table(&["no", "when", "source", "who", "what"], rows.collect(), "The audit log is empty.");
+    Ok(())
+}
+
+fn as_json(stored: &StoredEntry) -> Value {
+    let entry = &stored.entry;
+    json!({
+        "seq": stored.seq,
+        "source": entry.source.as_str(),
+        "eventId": entry.event_id,
+        "category": entry.category,
+        "summary": entry.summary,
+        "organizationId": entry.organization_id,
+        "actor": {"id": entry.actor.id, "username": entry.actor.username, "name": entry.actor.name},
+        "changes": entry.changes,
+        "happenedAt": entry.happened_at.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true),
+        "recordedAt": output::stamp(entry.recorded_at),
+        "delivery": entry.inbox_id,
+        "hash": HEXLOWER.encode(&stored.hash),
+    })
+}
+
+async fn verify(store: &Store) -> anyhow::Result<ExitCode> {
+    let mut verification = Verification::default();
+    loop {
+        let page = store.audit_after(verification.count(), PAGE).await?;
+        if page.is_empty() {
+            break;
+        }
+        for link in &page {
+            if let Err(broken) = verification.step(link) {
+                output::line(format_args!("BROKEN: {broken}. Entries before it are intact."));
+                return Ok(ExitCode::FAILURE);
+            }
+        }
+    }
+    let head = HEXLOWER.encode(&verification.head());
+    output::line(format_args!("intact: {} entries, head {head}", verification.count()));
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn export(store: &Store, format: Format) -> anyhow::Result<()> {
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    let mut table = csv::Writer::from_writer(Vec::new());
+    if matches!(format, Format::Csv) {
+        table.write_record([
+            "seq",
+            "happened_at",
+            "recorded_at",
+            "source",
+            "category",
+            "organization_id",
+            "actor_id",
+            "actor_username",
+            "actor_name",
+            "summary",
+            "changes",
+            "event_id",
+            "hash",
+        ])?;
+    }
+    let mut after = 0;
+    loop {
+        let page = store.audit_after(after, PAGE).await?;
+        for stored in &page {
+            match format {
+                Format::Csv => table.write_record(csv_record(stored)?)?,
+                Format::Jsonl => writeln!(out, "{}", as_json(stored))?,
+            }
+        }
+        if let Format::Csv = format {
+            table.flush()?;
+            out.write_all(table.get_ref())?;
+            table = csv::Writer::from_writer(Vec::new());
+        }
+        match page.last() {
+            Some(last) => after = last.seq,
+            None => break,
+        }
+    }
+    Ok(out.flush()?)
+}
+
+fn csv_record(stored: &StoredEntry) -> anyhow::Result<Vec<String>> {
+    let entry = &stored.entry;
+    let texts = [
+        stored.seq.to_string(),
+        entry.happened_at.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true),
+        output::stamp(entry.recorded_at),
+        entry.source.as_str().to_owned(),
+        entry.category.clone(),
+        entry.organization_id.clone().unwrap_or_default(),
+        entry.actor.id.clone().unwrap_or_default(),
+        entry.actor.username.clone().unwrap_or_default(),
+        entry.actor.name.clone().unwrap_or_default(),
+        entry.summary.clone(),
+        serde_json::to_string(&entry.changes)?,
+        entry.event_id.clone().unwrap_or_default(),
+        HEXLOWER.encode(&stored.hash),
+    ];
+    Ok(texts.into_iter().map(|text| formula_safe(&text)).collect())
+}
+
+/// A spreadsheet takes a cell that begins so for a formula; an apostrophe before it makes it a text.
+fn formula_safe(text: &str) -> String {
+    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() }
+}

@@ -1,0 +1,69 @@
+//! `check`: whether settings, database and credentials are fine, and what to do if not.
+
+use std::process::ExitCode;
+
+use super::{Context, output};
+use crate::app::Installation;
+
+pub(super) async fn run(context: &Context) -> anyhow::Result<ExitCode> {
+    let settings = &context.settings;
+    let mut fine = true;
+    let mut tell = |what: &str, result: Result<String, String>| {
+        let (mark, text) = match result {
+            Ok(text) => ("ok     ", text),
+            Err(text) => {
+                fine = false;
+                ("PROBLEM", text)
+            }
+        };
+        output::line(format_args!("{mark}  {what}: {text}"));
+    };
+
+    tell(
+        "signing keys",
+        match settings.signing_keys() {
+            Ok(keys) if keys.is_empty() => Ok("none; deliveries are taken unsigned, on this machine only".to_owned()),
+            Ok(keys) => Ok(format!("{} active", keys.len())),
+            Err(error) => Err(error.to_string()),
+        },
+    );
+    tell(
+        "admin password",
+        match settings.admin_password() {
+            Ok(Some(_)) => Ok("set".to_owned()),
+            Ok(None) => Ok("made at first start, or kept from before".to_owned()),
+            Err(error) => Err(error.to_string()),
+        },
+    );
+    match context.open().await {
+        Err(error) => tell("data directory", Err(format!("{error:#}"))),
+        Ok(installation) => {
+            tell("data directory", Ok(settings.data_dir.display().to_string()));
+            let sound = installation.store.integrity_check().await;
+            tell("database", sound.map(|()| "sound".to_owned()).map_err(|error| error.to_string()));
+            tell("public address", public_address(context, &installation).await);
+            tell("google", google(context, &installation).await);
+        }
+    }
+    Ok(if fine { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn public_address(context: &Context, installation: &Installation) -> Result<String, String> {
+    let links = installation.links(&context.settings).await.map_err(|error| error.to_string())?;
+    let url = links.public_url();
+    if url.starts_with("https://") {
+        Ok(url.to_owned())
+    } else {
+        Ok(format!("{url} (Cirrus Insight needs https: put a TLS proxy in front and set --public-url)"))
+    }
+}
+
+async fn google(context: &Context, installation: &Installation) -> Result<String, String> {
+    match installation.google(&context.settings).await {
+        Ok(None) => Ok("no credentials; nothing is mirrored".to_owned()),
+        Ok(Some(google)) => {
+            Ok(format!("{}; for sharing and writing see: meeting-mirror calendar check", google.account()))
+        }
+        Err(error) => Err(error.to_string()),
+    }
+}

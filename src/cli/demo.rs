@@ -1,0 +1,218 @@
+//! `demo`: the real server on made-up data, with nothing configured. A temporary data directory, a free loopback port, and
+//! a Google Calendar that is only simulated; deliveries arrive as signed HTTP requests.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use bytes::Bytes;
+use chrono::{DateTime, NaiveDate, SecondsFormat, TimeDelta, Utc};
+use data_encoding::HEXLOWER;
+use serde_json::Value;
+use tokio::net::TcpListener;
+use url::Url;
+
+use super::deliver::Sender;
+use super::{Context, output};
+use crate::app::App;
+use crate::config::Secret;
+use crate::lifecycle::{Ending, Lifecycle};
+use crate::meeting::selection::{Detail, Selection, Window};
+use crate::simulated_google::{Access, SimulatedGoogle, SimulatedGoogleConfig};
+use crate::store::{Feed, NewCalendar, NewFeed, OnCancel, Store};
+use crate::web::links::Links;
+use crate::web::password;
+use crate::web::site::Site;
+
+/// A working day of a small sales team; `DAY` is the day it tells of.
+const A_DAY: &str = include_str!("../../fixtures/webhooks/a-day.ndjson");
+const DAY: NaiveDate = NaiveDate::from_ymd_opt(2026, 11, 23).unwrap();
+/// Deliveries that can't be understood.
+const DAMAGED: [(&str, &[u8]); 3] = [
+    ("not JSON", include_bytes!("../../fixtures/webhooks/difficult/not-json.json")),
+    ("an end before its begin", include_bytes!("../../fixtures/webhooks/difficult/end-before-start.json")),
+    ("no meeting id", include_bytes!("../../fixtures/webhooks/difficult/missing-meeting-id.json")),
+];
+const CALENDARS: [(&str, &str, Detail, OnCancel); 2] = [
+    ("Sales team", "sales-team@group.calendar.example.com", Detail::Full, OnCancel::Delete),
+    ("Front desk", "front-desk@group.calendar.example.com", Detail::Title, OnCancel::Mark),
+];
+/// The mirror has this long to catch up before the addresses are shown.
+const MIRROR_WITHIN: TimeDelta = TimeDelta::seconds(30);
+
+pub(super) async fn run(context: Context) -> anyhow::Result<ExitCode> {
+    let directory = tempfile::tempdir().context("no temporary directory can be made")?;
+    let clock = context.clock.clone();
+    let google = SimulatedGoogle::start(SimulatedGoogleConfig::new(Arc::new(move || clock.now())))?;
+    for (name, id, ..) in CALENDARS {
+        google.add_calendar(id, name, Access::Writer);
+    }
+    let credentials = directory.path().join("simulated-google-key.json");
+    google.write_credentials(&credentials)?;
+
+    let key = HEXLOWER.encode(&context.randomness.bytes::<24>());
+    let admin = password::generate(&context.randomness);
+    let mut settings = context.settings.clone();
+    settings.data_dir = directory.path().join("data");
+    settings.public_url = None;
+    settings.signing_keys = Some(Secret::new(&key));
+    settings.signing_keys_file = None;
+    settings.signature_header = None;
+    settings.admin_password = Some(admin.clone());
+    settings.admin_password_file = None;
+    settings.google_credentials = Some(credentials);
+    settings.google_subject = None;
+    settings.google_api_url = Some(Url::parse(&google.api_url())?);
+
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let bound = listener.local_addr()?;
+    let simulated_at = Some(google.page_url());
+    let app = App::build(&settings, bound, context.clock.clone(), context.randomness.clone(), simulated_at).await?;
+    let site = app.site.clone();
+    let lifecycle = Lifecycle::default();
+    lifecycle.stop_at_signals()?;
+    app.start(listener, &lifecycle);
+
+    let stop = lifecycle.stop();
+    let story = async {
+        let feeds = prepare(&context, &site).await?;
+        deliver(&context, bound.port(), &key).await?;
+        wait_for_mirror(&context, &site.store).await?;
+        tell(&context, &site, &google, &feeds, &admin).await
+    };
+    tokio::select! {
+        told = story => {
+            if told.is_err() { lifecycle.stop().cancel(); }
+            told?;
+        }
+        () = stop.cancelled() => {}
+    }
+    let ending = lifecycle.ended().await;
+    output::line("\nThe demo has ended; nothing of it is left on this machine.");
+    Ok(if ending == Ending::Stopped { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Adds calendars and feeds.
+async fn prepare(context: &Context, site: &Site) -> anyhow::Result<[Feed; 2]> {
+    let now = context.clock.now();
+    let window = Window { past_days: 30, future_days: 365 };
+    let mut tx = site.store.write().await?;
+    for (name, google_id, detail, on_cancel) in CALENDARS {
+        let (name, google_id) = (name.to_owned(), google_id.to_owned());
+        let new = NewCalendar { name, google_id, selection: Selection::default(), detail, window, on_cancel };
+        tx.add_calendar(&new, now).await?;
+    }
+    let owner = first_owner().unwrap_or_default();
+    let mine = Selection { owners: vec![owner.clone()], ..Selection::default() };
+    let mut feeds = Vec::new();
+    for (name, selection) in [("Sales team".to_owned(), Selection::default()), (format!("Meetings of {owner}"), mine)] {
+        let public_id = Links::new_public_id(&context.randomness);
+        let new = NewFeed { public_id, name, selection, detail: Detail::Full, window };
+        let id = tx.add_feed(&new, now).await?;
+        feeds.push(Feed { id, wish: new, generation: 1, created_at: now, revoked_at: None });
+    }
+    tx.commit().await?;
+    feeds.try_into().map_err(|_| anyhow::anyhow!("the demo needs two feeds"))
+}
+
+fn first_owner() -> Option<String> {
+    A_DAY.lines().find_map(|line| {
+        let value: Value = serde_json::from_str(line).ok()?;
+        Some(value.pointer("/data/meetingOwner/username")?.as_str()?.to_owned())
+    })
+}
+
+/// Sends the day, told as if it were today, then what no sender should send. A line per delivery.
+async fn deliver(context: &Context, port: u16, key: &str) -> anyhow::Result<()> {
+    let url = Url::parse(&format!("http://127.0.0.1:{port}"))?;
+    let sender = Sender::new(url.clone(), Some(key.to_owned()))?;
+    output::line(format_args!("Delivering to {}\n", sender.url()));
+    let days = context.clock.now().date_naive() - DAY;
+    for line in A_DAY.lines().filter(|line| !line.trim().is_empty()) {
+        let mut value: Value = serde_json::from_str(line)?;
+        shift(&mut value, days);
+        let what = describe(&value);
+        let answer = sender.send(Bytes::from(value.to_string())).await?;
+        output::line(format_args!("{:>3} {:<12} {what}", answer.status, answer.text));
+    }
+    for (what, body) in DAMAGED {
+        let answer = sender.send(Bytes::from_static(body)).await?;
+        output::line(format_args!("{:>3} {:<12} damaged: {what}", answer.status, answer.text));
+    }
+    let forger = Sender::new(url, Some("not the signing key".to_owned()))?;
+    let answer = forger.send(Bytes::from_static(b"{}")).await?;
+    output::line(format_args!("{:>3} {:<12} forged: signed with another key", answer.status, "refused"));
+    Ok(())
+}
+
+/// Moves every time of an envelope by whole days.
+fn shift(value: &mut Value, days: TimeDelta) {
+    match value {
+        Value::Object(map) => {
+            for (name, value) in map {
+                let is_time =
+                    matches!(name.as_str(), "eventTimestamp" | "deliveryTimestamp" | "meetingStart" | "meetingEnd");
+                let parsed =
+                    value.as_str().filter(|_| is_time).and_then(|text| DateTime::parse_from_rfc3339(text).ok());
+                match parsed {
+                    Some(time) => {
+                        let moved = time.with_timezone(&Utc) + days;
+                        *value = Value::String(moved.to_rfc3339_opts(SecondsFormat::AutoSi, true));
+                    }
+                    None => shift(value, days),
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| shift(item, days)),
+        _ => {}
+    }
+}
+
+fn describe(envelope: &Value) -> String {
+    let text = |pointer: &str| envelope.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let event_type = text("/eventType").trim_start_matches("scheduling.smartscheduler.");
+    let subject = [text("/data/meetingInfo/meetingName"), text("/data/meetingInfo/primaryInviteeName")]
+        .into_iter()
+        .find(|text| !text.is_empty());
+    let subject = subject.map_or_else(|| text("/data/setting/title").to_owned(), str::to_owned);
+    let attempt = envelope.get("deliveryAttempt").and_then(Value::as_u64).unwrap_or(1);
+    let again = if attempt > 1 { format!(" (attempt {attempt})") } else { String::new() };
+    format!("{event_type:<38} {subject}{again}")
+}
+
+async fn wait_for_mirror(context: &Context, store: &Store) -> anyhow::Result<()> {
+    let until = context.clock.now() + MIRROR_WITHIN;
+    while context.clock.now() < until {
+        if !store.has_pending_deliveries().await? && store.next_mirror_due().await?.is_none() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Ok(())
+}
+
+/// What to open.
+async fn tell(
+    context: &Context,
+    site: &Site,
+    google: &SimulatedGoogle,
+    [team, personal]: &[Feed; 2],
+    admin: &Secret,
+) -> anyhow::Result<()> {
+    let [confirmed, canceled, replaced] = site.store.meeting_counts().await?;
+    let mirrored: i64 = site.store.mirror_counts(context.clock.now()).await?.iter().map(|counts| counts.in_step).sum();
+    let links = &site.links;
+    output::line(format_args!(
+        "\n{} meetings: {confirmed} confirmed, {canceled} canceled, {replaced} replaced; {mirrored} events mirrored\n",
+        confirmed + canceled + replaced
+    ));
+    output::line(format_args!("Status page          {}/status", links.public_url()));
+    output::line(format_args!("  password           {}", admin.reveal()));
+    output::line(format_args!("Subscription page    {}", links.subscribe_url(team)));
+    output::line(format_args!("Feed of the team     {}", links.feed_url(team)));
+    output::line(format_args!("Feed of one person   {}", links.feed_url(personal)));
+    output::line(format_args!("Google, simulated    {}", google.page_url()));
+    output::line("\nRunning until Ctrl-C.");
+    Ok(())
+}

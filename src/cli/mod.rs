@@ -1,0 +1,105 @@
+//! The command line: one file per command group. Every command but `serve` and `demo` also works beside a running server.
+
+mod audit;
+mod backup;
+mod calendar;
+mod check;
+mod deliver;
+mod demo;
+mod feed;
+mod inbox;
+mod meeting;
+mod output;
+mod selection;
+mod send;
+mod serve;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+
+use crate::app::Installation;
+use crate::clock::{Randomness, SharedClock, SystemClock};
+use crate::config::Settings;
+use crate::telemetry;
+
+/// Mirrors meetings booked through Cirrus Insight's Smart Scheduler into Google Calendars and ICS feeds.
+#[derive(Debug, Parser)]
+#[command(name = "meeting-mirror", version, max_term_width = 110, after_help = "Try it: meeting-mirror demo")]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the service: take deliveries, mirror, serve feeds and pages
+    Serve,
+    /// Show everything at work on made-up data, with nothing configured
+    Demo,
+    /// Sign payloads and deliver them to a running server
+    Send(send::Args),
+    /// ICS feeds that people subscribe to
+    #[command(subcommand)]
+    Feed(feed::Command),
+    /// Google Calendars that are kept in step
+    #[command(subcommand)]
+    Calendar(calendar::Command),
+    /// Deliveries as received
+    #[command(subcommand)]
+    Inbox(inbox::Command),
+    /// Meetings as they stand
+    #[command(subcommand)]
+    Meeting(meeting::Command),
+    /// Configuration changes and admin actions
+    #[command(subcommand)]
+    Audit(audit::Command),
+    /// Write a consistent copy of the database, also while the server runs
+    Backup(backup::Args),
+    /// Check settings, database and credentials
+    Check,
+}
+
+/// What every command gets.
+struct Context {
+    settings: Settings,
+    clock: SharedClock,
+    randomness: Randomness,
+}
+
+impl Context {
+    async fn open(&self) -> anyhow::Result<Installation> {
+        Ok(Installation::open(&self.settings, self.clock.clone(), self.randomness.clone()).await?)
+    }
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When it fails; the text says what to do.
+pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    let settings = cli.settings;
+    let serving = matches!(cli.command, Command::Serve);
+    // Commands that print their answer keep quiet otherwise, unless asked.
+    let filter = if serving || settings.log != "info" { settings.log.as_str() } else { "warn" };
+    telemetry::start(filter).map_err(anyhow::Error::msg)?;
+    let randomness = Randomness::from_system().context("the operating system gives no random bytes")?;
+    let context = Context { settings, clock: Arc::new(SystemClock), randomness };
+    match cli.command {
+        Command::Serve => return serve::run(&context).await,
+        Command::Demo => return demo::run(context).await,
+        Command::Send(args) => return send::run(&context, args).await,
+        Command::Check => return check::run(&context).await,
+        Command::Feed(command) => return feed::run(&context, command).await,
+        Command::Calendar(command) => return calendar::run(&context, command).await,
+        Command::Audit(command) => return audit::run(&context, command).await,
+        Command::Inbox(command) => inbox::run(&context, command).await?,
+        Command::Meeting(command) => meeting::run(&context, command).await?,
+        Command::Backup(args) => backup::run(&context, args).await?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

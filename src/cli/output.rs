@@ -1,0 +1,75 @@
+//! What commands print: lines and tables on standard output, questions on the terminal.
+
+use std::fmt::Display;
+use std::io::{self, IsTerminal as _, Write as _};
+
+use anyhow::bail;
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use comfy_table::{ContentArrangement, Table, presets};
+
+/// Prints a line. Whoever reads us may stop reading (`| head`): that ends the program quietly.
+pub(super) fn line(text: impl Display) {
+    if let Err(error) = writeln!(io::stdout(), "{text}")
+        && error.kind() == io::ErrorKind::BrokenPipe
+    {
+        std::process::exit(0);
+    }
+}
+
+/// Prints a line on standard error, beside the answer.
+pub(super) fn note(text: impl Display) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// Prints JSON, indented.
+pub(super) fn json(value: &serde_json::Value) {
+    line(format_args!("{value:#}"));
+}
+
+/// Prints rows under a heading, or `empty` when there are none.
+pub(super) fn table(heading: &[&str], rows: Vec<Vec<String>>, empty: &str) {
+    if rows.is_empty() {
+        note(empty);
+        return;
+    }
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_header(heading.to_vec());
+    // Into a pipe, a row is one line; on a terminal it fits the width.
+    let arrangement =
+        if io::stdout().is_terminal() { ContentArrangement::Dynamic } else { ContentArrangement::Disabled };
+    table.set_content_arrangement(arrangement);
+    for row in rows {
+        table.add_row(row);
+    }
+    for row in table.lines() {
+        line(row.trim_end());
+    }
+}
+
+/// A time in the zone of the settings, to the minute.
+pub(super) fn time(at: DateTime<Utc>, zone: Tz) -> String {
+    at.with_timezone(&zone).format("%Y-%m-%d %H:%M %Z").to_string()
+}
+
+/// A time for programs.
+pub(super) fn stamp(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
+}
+
+/// Asks before something that can't be undone.
+///
+/// # Errors
+/// When the answer is not yes, or nobody can be asked.
+pub(super) fn confirm(question: &str, yes: bool) -> anyhow::Result<()> {
+    if yes {
+        return Ok(());
+    }
+    if !io::stdin().is_terminal() {
+        bail!("{question} Nobody can be asked here: add --yes to go on.");
+    }
+    let _ = write!(io::stderr(), "{question} [y/N] ");
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer)?;
+    if matches!(answer.trim().to_lowercase().as_str(), "y" | "yes") { Ok(()) } else { bail!("nothing was changed") }
+}

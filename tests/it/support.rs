@@ -1,0 +1,251 @@
+//! The real program in a test: router over HTTP on a free port, SQLite file, google-calendar3 over HTTP against the
+//! simulated Google. The clock stands until it is moved, and the workers work when they are told to, so nothing waits.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use meeting_mirror::app::App;
+use meeting_mirror::clock::{Clock, ManualClock, Randomness};
+use meeting_mirror::config::{Secret, Settings};
+use meeting_mirror::inbound::inbox::Inbox;
+use meeting_mirror::inbound::signature::sign;
+use meeting_mirror::lifecycle::Lifecycle;
+use meeting_mirror::meeting::selection::{Detail, Selection, Window};
+use meeting_mirror::outbound::mirror::Mirror;
+use meeting_mirror::simulated_google::{Access, SimulatedGoogle, SimulatedGoogleConfig};
+use meeting_mirror::store::{Feed, NewCalendar, NewFeed, OnCancel, Store};
+use meeting_mirror::web::links::Links;
+use meeting_mirror::web::site::Site;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+/// The signing key of every test.
+pub const KEY: &str = "a signing key for tests";
+/// The admin password of every test.
+pub const PASSWORD: &str = "a password for tests";
+/// A Google calendar that the account may write.
+pub const TEAM: &str = "team@group.calendar.example.com";
+
+/// When every test begins: noon of a Monday.
+pub fn noon() -> DateTime<Utc> {
+    "2026-11-23T12:00:00Z".parse().unwrap()
+}
+
+/// A file of `fixtures/`.
+pub fn fixture(path: &str) -> Vec<u8> {
+    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(path);
+    std::fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+}
+
+/// The running program.
+pub struct TestApp {
+    pub clock: Arc<ManualClock>,
+    pub site: Site,
+    pub store: Store,
+    pub inbox: Inbox,
+    pub mirror: Option<Mirror>,
+    pub google: Option<SimulatedGoogle>,
+    pub address: SocketAddr,
+    pub http: reqwest::Client,
+    pub dir: TempDir,
+    lifecycle: Lifecycle,
+}
+
+impl TestApp {
+    /// Without Google.
+    pub async fn start() -> Self {
+        Self::build(tempfile::tempdir().unwrap(), Arc::new(ManualClock::new(noon())), None).await
+    }
+
+    /// With a simulated Google that has the calendar [`TEAM`], not yet mirrored into.
+    pub async fn start_with_google() -> Self {
+        let clock = Arc::new(ManualClock::new(noon()));
+        let now = clock.clone();
+        let config = SimulatedGoogleConfig::with_manual_clock(Arc::new(move || now.now()));
+        let google = SimulatedGoogle::start(config).unwrap();
+        google.add_calendar(TEAM, "Team", Access::Writer);
+        Self::build(tempfile::tempdir().unwrap(), clock, Some(google)).await
+    }
+
+    async fn build(dir: TempDir, clock: Arc<ManualClock>, google: Option<SimulatedGoogle>) -> Self {
+        let mut settings = settings(&dir);
+        if let Some(google) = &google {
+            let credentials = dir.path().join("google-key.json");
+            google.write_credentials(&credentials).unwrap();
+            settings.google_credentials = Some(credentials);
+            settings.google_api_url = Some(Url::parse(&google.api_url()).unwrap());
+        }
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let app = App::build(&settings, address, clock.clone(), Randomness::seeded(7), None).await.unwrap();
+        let site = app.site.clone();
+        let lifecycle = Lifecycle::default();
+        let (inbox, mirror) = app.start_serving(listener, &lifecycle);
+        let http = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .cookie_store(true)
+            .build()
+            .unwrap();
+        Self { clock, store: site.store.clone(), site, inbox, mirror, google, address, http, dir, lifecycle }
+    }
+
+    /// Ends the program wherever it is, and starts it again on the same data. The clock and Google go on.
+    pub async fn restart(self) -> Self {
+        let Self { clock, google, dir, lifecycle, store, .. } = self;
+        lifecycle.stop().cancel();
+        lifecycle.ended().await;
+        store.close().await;
+        Self::build(dir, clock, google).await
+    }
+
+    pub fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// Signs and posts a body. Returns status and answer.
+    pub async fn post(&self, body: impl Into<Vec<u8>>) -> (u16, Value) {
+        let body = body.into();
+        let request = self.http.post(self.url("/webhooks/cirrus-insight")).header("x-signature", sign(KEY, &body));
+        let response = request.body(body).send().await.unwrap();
+        let status = response.status().as_u16();
+        (status, response.json().await.unwrap())
+    }
+
+    /// Signs and posts an envelope that must be stored. Returns the answer's status word.
+    pub async fn deliver(&self, envelope: &Value) -> String {
+        let (status, answer) = self.post(envelope.to_string()).await;
+        assert_eq!(status, 200, "{answer}");
+        answer["status"].as_str().unwrap().to_owned()
+    }
+
+    /// Applies what waits in the inbox.
+    pub async fn apply(&self) {
+        self.inbox.drain().await.unwrap();
+    }
+
+    /// Works on the mirror until nothing is due now. Returns how many rows were worked on.
+    pub async fn mirror(&self) -> usize {
+        let mirror = self.mirror.as_ref().expect("this test has no Google");
+        mirror.plan().await.unwrap();
+        let (mut total, stop) = (0, CancellationToken::new());
+        loop {
+            let worked = mirror.work_once(&stop).await.unwrap();
+            total += worked;
+            if worked == 0 {
+                return total;
+            }
+            assert!(total < 10_000, "the mirror works in a hot loop");
+        }
+    }
+
+    /// Applies and mirrors, moving the clock on as long as work waits for a later time.
+    pub async fn settle(&self) {
+        self.apply().await;
+        if self.mirror.is_none() {
+            return;
+        }
+        for _ in 0..200 {
+            self.mirror().await;
+            let Some(due) = self.store.next_mirror_due().await.unwrap() else { return };
+            self.clock.advance((due - self.now()).max(TimeDelta::milliseconds(1)));
+        }
+        panic!("the mirror does not come to rest");
+    }
+
+    pub async fn add_feed(&self, name: &str, selection: Selection, detail: Detail) -> Feed {
+        let new = NewFeed {
+            public_id: Links::new_public_id(&Randomness::seeded(name.bytes().map(u64::from).sum())),
+            name: name.to_owned(),
+            selection,
+            detail,
+            window: Window { past_days: 30, future_days: 365 },
+        };
+        let mut tx = self.store.write().await.unwrap();
+        let id = tx.add_feed(&new, self.now()).await.unwrap();
+        tx.commit().await.unwrap();
+        self.store.feed(&id.to_string()).await.unwrap().unwrap()
+    }
+
+    pub async fn add_calendar(&self, google_id: &str, detail: Detail, on_cancel: OnCancel) -> i64 {
+        let new = NewCalendar {
+            name: google_id.to_owned(),
+            google_id: google_id.to_owned(),
+            selection: Selection::default(),
+            detail,
+            window: Window { past_days: 30, future_days: 365 },
+            on_cancel,
+        };
+        let mut tx = self.store.write().await.unwrap();
+        let id = tx.add_calendar(&new, self.now()).await.unwrap();
+        tx.commit().await.unwrap();
+        id
+    }
+
+    /// The text of a feed, as a subscriber gets it.
+    pub async fn feed_text(&self, feed: &Feed) -> String {
+        let path = format!("/feeds/{}.ics", self.site.links.token(feed));
+        let response = self.http.get(self.url(&path)).send().await.unwrap();
+        assert_eq!(response.status(), 200);
+        response.text().await.unwrap()
+    }
+}
+
+/// The settings of a test.
+pub fn settings(dir: &TempDir) -> Settings {
+    Settings {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        data_dir: dir.path().join("data"),
+        public_url: None,
+        signing_keys: Some(Secret::new(KEY)),
+        signing_keys_file: None,
+        signature_header: None,
+        allow_unsigned: false,
+        admin_password: Some(Secret::new(PASSWORD)),
+        admin_password_file: None,
+        google_credentials: None,
+        google_subject: None,
+        google_api_url: None,
+        time_zone: chrono_tz::UTC,
+        log: "warn".to_owned(),
+    }
+}
+
+/// A meeting event: `kind` is scheduled, rescheduled or canceled; `minute` is when it happened, after [`noon`]; the
+/// meeting begins at `hour` of the next day and lasts half an hour.
+pub fn event(event_id: &str, kind: &str, meeting_id: &str, minute: i64, hour: u32) -> Value {
+    let happened = noon() + TimeDelta::minutes(minute);
+    json!({
+        "organizationGuid": "org-1",
+        "eventId": event_id,
+        "eventType": format!("scheduling.smartscheduler.{kind}"),
+        "eventTimestamp": happened,
+        "deliveryTimestamp": happened,
+        "deliveryAttempt": 1,
+        "data": {
+            "id": meeting_id,
+            "organizationId": "org-1",
+            "emailMeetingId": format!("mail-{meeting_id}"),
+            "meetingStart": format!("2026-11-24T{hour:02}:00:00Z"),
+            "meetingEnd": format!("2026-11-24T{hour:02}:30:00Z"),
+            "isCanceled": kind == "canceled",
+            "meetingOwner": {"userId": "u-1", "username": "ada@example.com", "firstName": "Ada", "lastName": "Example"},
+            "meetingInfo": {
+                "primaryInviteeName": "Bo Guest",
+                "primaryInvitee": "bo@example.org",
+                "meetingName": format!("Demo {meeting_id}"),
+                "location": "Room 1",
+                "calendarPath": "product-demo",
+                "organizationPath": "northwind",
+            },
+        },
+    })
+}
