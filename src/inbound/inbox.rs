@@ -172,6 +172,8 @@ async fn apply_meeting(
     let (mut meeting, received) = receive(current, event, now);
     let own = (event.key.kind != Kind::Canceled).then_some(&event.key);
     let settled = settle_claims(tx, &mut meeting, own, now).await?;
+    // However much one event changes of its meeting, people see one change.
+    meeting.revision = meeting.revision.min(known_revision.map_or(0, |known| known.saturating_add(1)));
     let effect = settled_effect(received, settled, meeting.status());
     if effect != Effect::Superseded {
         tx.save_meeting(&meeting).await?;

@@ -134,6 +134,8 @@ pub struct DeliveryFilter {
     pub status: Option<DeliveryStatus>,
     /// Only about this meeting.
     pub meeting_id: Option<String>,
+    /// Only those that arrived more than once.
+    pub repeated: bool,
     /// Only rows before this id: the next page.
     pub before: Option<i64>,
 }
@@ -318,6 +320,7 @@ impl Store {
         for (present, condition) in [
             (filter.status.is_some(), " AND status = ?"),
             (filter.meeting_id.is_some(), " AND meeting_id = ?"),
+            (filter.repeated, " AND deliveries > 1"),
             (filter.before.is_some(), " AND id < ?"),
         ] {
             if present {

@@ -9,7 +9,7 @@ use crate::meeting::event::{EventId, EventKey, Kind, MeetingEvent, MeetingId, Or
 use crate::meeting::state::Meeting;
 
 #[derive(sqlx::FromRow)]
-struct MeetingRow {
+pub(super) struct MeetingRow {
     meeting_id: String,
     happened_at_ns: i64,
     kind: i64,

@@ -10,6 +10,7 @@ mod feeds;
 mod group_commit;
 mod inbox;
 mod installation;
+mod meeting_list;
 mod meetings;
 mod mirror;
 mod mirror_plan;
@@ -30,9 +31,10 @@ pub use feeds::{Feed, NewFeed, Rendition};
 pub use group_commit::InboxWriter;
 pub use inbox::{Delivery, DeliveryFilter, DeliveryStatus, Identity, NewDelivery, PendingDelivery, Stored};
 pub use installation::Fact;
+pub use meeting_list::MeetingList;
 pub use meetings::{HistoryEntry, MeetingFilter};
 pub use mirror::{Lease, MirrorRow, Presence, ProblemKind, Written};
-pub use status::{InboxCounts, MirrorCounts};
+pub use status::{InboxCounts, MirrorCounts, MirrorProblem};
 
 /// Name of the database file in the data directory.
 pub const DATABASE_FILE: &str = "meeting-mirror.db";

@@ -2,7 +2,8 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{DeliveryStatus, Store, StoreError, millis, time};
+use super::{DeliveryStatus, Store, StoreError, count, millis, time};
+use crate::meeting::event::MeetingId;
 
 /// Deliveries by where they stand.
 #[derive(Debug, Clone, Default)]
@@ -45,6 +46,25 @@ pub struct MirrorCounts {
     pub last_problem: Option<String>,
     /// When Google last agreed with anything.
     pub last_written_at: Option<DateTime<Utc>>,
+}
+
+/// A meeting that could not be mirrored.
+#[derive(Debug, Clone)]
+pub struct MirrorProblem {
+    /// The meeting.
+    pub meeting_id: MeetingId,
+    /// Its own name, if it has one.
+    pub title: Option<String>,
+    /// The calendar's row id.
+    pub calendar_id: i64,
+    /// Text of the failure.
+    pub text: String,
+    /// When it failed last.
+    pub at: DateTime<Utc>,
+    /// Failures since the last success or change.
+    pub attempts: u32,
+    /// When it is tried again; none = not until the meeting changes.
+    pub again_at: Option<DateTime<Utc>>,
 }
 
 impl Store {
@@ -139,5 +159,37 @@ impl Store {
             });
         }
         Ok(counts)
+    }
+
+    /// Meetings that could not be mirrored into calendars in use, the latest failure first.
+    ///
+    /// # Errors
+    /// When they can't be read.
+    pub async fn mirror_problems(&self, most: u32) -> Result<Vec<MirrorProblem>, StoreError> {
+        let rows = sqlx::query!(
+            r#"SELECT mirror.meeting_id, meetings.details ->> '$.title' AS "title?: String", mirror.calendar_id AS "calendar_id!",
+                      mirror.problem AS "problem!", mirror.problem_at AS "problem_at!", mirror.attempts, mirror.due_at
+               FROM mirror
+               JOIN meetings USING (meeting_id)
+               JOIN calendars ON calendars.id = mirror.calendar_id
+               WHERE mirror.problem IS NOT NULL AND mirror.problem_at IS NOT NULL AND calendars.removed_at IS NULL
+               ORDER BY mirror.problem_at DESC, mirror.meeting_id LIMIT ?"#,
+            most
+        )
+        .fetch_all(&self.reader)
+        .await?;
+        rows.into_iter()
+            .map(|row| {
+                Ok(MirrorProblem {
+                    meeting_id: MeetingId::new(row.meeting_id),
+                    title: row.title,
+                    calendar_id: row.calendar_id,
+                    text: row.problem,
+                    at: time(row.problem_at, "mirror", "problem_at")?,
+                    attempts: count(row.attempts, "mirror", "attempts")?,
+                    again_at: row.due_at.map(|at| time(at, "mirror", "due_at")).transpose()?,
+                })
+            })
+            .collect()
     }
 }

@@ -1,21 +1,74 @@
-//! stub
+//! Everything people look at: one file per page, its struct, its handler and its tests together. Pages read the tables
+//! and show them; they never ask Google and never touch a delivery but to have it worked on again.
+
+mod assets;
+mod audit;
+mod calendar_summary;
+mod calendars;
+mod delivery;
+mod error;
 pub mod feed;
-pub mod feed_text;
 pub mod feed_lint;
-pub mod feed_token {
-    pub enum FeedTokenError {
-        Unknown,
-        Rotated,
-        Revoked,
-        Store(crate::store::StoreError),
-    }
-    pub async fn feed_by_token(
-        _site: &crate::web::site::Site,
-        _token: &str,
-    ) -> Result<crate::store::Feed, FeedTokenError> {
-        Err(FeedTokenError::Unknown)
-    }
+pub mod feed_text;
+mod feed_token;
+mod feeds;
+mod frame;
+mod inbox;
+mod json_text;
+mod login;
+mod meeting;
+mod meetings;
+mod metrics;
+mod mirror_state;
+mod operations;
+mod reach;
+mod status;
+mod subscribe;
+#[cfg(test)]
+mod testing;
+mod time_text;
+mod verdict;
+mod words;
+
+use axum::Router;
+use axum::http::{HeaderValue, header};
+use axum::response::Redirect;
+use axum::routing::get;
+use tower_http::set_header::SetResponseHeaderLayer;
+
+pub use error::PageError;
+pub use feed_token::{FeedTokenError, feed_by_token};
+
+use crate::web::session;
+use crate::web::site::Site;
+
+/// Every page and every feed: the admin pages behind their session, what subscribers need, and the routes for operations.
+pub fn router(site: Site) -> Router {
+    let https = site.links.public_url().starts_with("https:");
+    let admin = Router::new()
+        .route("/", get(Redirect::to("/status")))
+        .merge(status::router())
+        .merge(meetings::router())
+        .merge(meeting::router())
+        .merge(inbox::router())
+        .merge(delivery::router())
+        .merge(calendars::router())
+        .merge(feeds::router())
+        .merge(audit::router())
+        .merge(login::router())
+        .layer(session::layer(site.store.clone(), site.clock.clone(), https))
+        .layer(not_kept());
+    admin
+        .merge(feed::router())
+        .merge(subscribe::router())
+        .merge(operations::router())
+        .merge(assets::router())
+        .method_not_allowed_fallback(error::bad_method)
+        .fallback(error::no_page)
+        .with_state(site)
 }
-pub fn router(site: crate::web::site::Site) -> axum::Router {
-    feed::router().with_state(site)
+
+/// Pages show names and addresses of people: neither a browser nor a proxy keeps them.
+fn not_kept() -> SetResponseHeaderLayer<HeaderValue> {
+    SetResponseHeaderLayer::if_not_present(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))
 }

@@ -16,8 +16,9 @@ use crate::store::Store;
 
 const SIGNED_IN: &str = "signed_in";
 
-/// A session ends after this long without a request.
-const IDLE: Duration = Duration::days(7);
+/// A session ends this long after sign-in. Putting the end off with each request would need a write for each, and a page must
+/// show what is wrong even when the database can't be written.
+const LASTS: Duration = Duration::days(7);
 
 /// The layer that gives handlers their session; `secure` when people come by https.
 pub fn layer(store: Store, clock: SharedClock, secure: bool) -> SessionManagerLayer<DatabaseSessions> {
@@ -26,7 +27,7 @@ pub fn layer(store: Store, clock: SharedClock, secure: bool) -> SessionManagerLa
         .with_http_only(true)
         .with_same_site(SameSite::Lax)
         .with_secure(secure)
-        .with_expiry(Expiry::OnInactivity(IDLE))
+        .with_expiry(Expiry::OnInactivity(LASTS))
 }
 
 /// Marks the session as an admin's, under a new id: one that somebody planted before is worth nothing.
@@ -108,7 +109,7 @@ impl SessionStore for DatabaseSessions {
             return Ok(None);
         };
         let data = serde_json::from_str(&data).map_err(|error| Error::Decode(error.to_string()))?;
-        let expiry_date = OffsetDateTime::from_unix_timestamp(self.clock.now().timestamp()).map_err(backend)? + IDLE;
+        let expiry_date = OffsetDateTime::from_unix_timestamp(self.clock.now().timestamp()).map_err(backend)? + LASTS;
         Ok(Some(Record { id: *id, data, expiry_date }))
     }
 

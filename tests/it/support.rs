@@ -13,6 +13,7 @@ use meeting_mirror::inbound::inbox::Inbox;
 use meeting_mirror::inbound::signature::sign;
 use meeting_mirror::lifecycle::Lifecycle;
 use meeting_mirror::meeting::selection::{Detail, Selection, Window};
+use meeting_mirror::meeting::state::Meeting;
 use meeting_mirror::outbound::mirror::Mirror;
 use meeting_mirror::simulated_google::{Access, SimulatedGoogle, SimulatedGoogleConfig};
 use meeting_mirror::store::{Feed, NewCalendar, NewFeed, OnCancel, Store};
@@ -25,115 +26,150 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 /// The signing key of every test.
-pub const KEY: &str = "a signing key for tests";
+pub(crate) const KEY: &str = "a signing key for tests";
 /// The admin password of every test.
-pub const PASSWORD: &str = "a password for tests";
+pub(crate) const PASSWORD: &str = "a password for tests";
+/// The route that deliveries are posted to.
+pub(crate) const WEBHOOK: &str = "/webhooks/cirrus-insight";
 /// A Google calendar that the account may write.
-pub const TEAM: &str = "team@group.calendar.example.com";
+pub(crate) const TEAM: &str = "team@group.calendar.example.com";
 
 /// When every test begins: noon of a Monday.
-pub fn noon() -> DateTime<Utc> {
+pub(crate) fn noon() -> DateTime<Utc> {
     "2026-11-23T12:00:00Z".parse().unwrap()
 }
 
 /// A file of `fixtures/`.
-pub fn fixture(path: &str) -> Vec<u8> {
+pub(crate) fn fixture(path: &str) -> Vec<u8> {
     let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(path);
     std::fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
 }
 
 /// The running program.
-pub struct TestApp {
-    pub clock: Arc<ManualClock>,
-    pub site: Site,
-    pub store: Store,
-    pub inbox: Inbox,
-    pub mirror: Option<Mirror>,
-    pub google: Option<SimulatedGoogle>,
-    pub address: SocketAddr,
-    pub http: reqwest::Client,
-    pub dir: TempDir,
+pub(crate) struct TestApp {
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) site: Site,
+    pub(crate) store: Store,
+    pub(crate) inbox: Inbox,
+    pub(crate) mirror: Option<Mirror>,
+    pub(crate) google: Option<SimulatedGoogle>,
+    pub(crate) address: SocketAddr,
+    pub(crate) http: reqwest::Client,
+    pub(crate) dir: TempDir,
+    settings: Settings,
     lifecycle: Lifecycle,
 }
 
 impl TestApp {
     /// Without Google.
-    pub async fn start() -> Self {
-        Self::build(tempfile::tempdir().unwrap(), Arc::new(ManualClock::new(noon())), None).await
+    pub(crate) async fn start() -> Self {
+        Self::start_with(|_| {}).await
+    }
+
+    /// Without Google, with settings of the test's own.
+    pub(crate) async fn start_with(set: impl FnOnce(&mut Settings)) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let mut settings = settings(&dir);
+        set(&mut settings);
+        Self::build(dir, settings, Arc::new(ManualClock::new(noon())), None).await
     }
 
     /// With a simulated Google that has the calendar [`TEAM`], not yet mirrored into.
-    pub async fn start_with_google() -> Self {
+    pub(crate) async fn start_with_google() -> Self {
         let clock = Arc::new(ManualClock::new(noon()));
         let now = clock.clone();
         let config = SimulatedGoogleConfig::with_manual_clock(Arc::new(move || now.now()));
         let google = SimulatedGoogle::start(config).unwrap();
         google.add_calendar(TEAM, "Team", Access::Writer);
-        Self::build(tempfile::tempdir().unwrap(), clock, Some(google)).await
+        let dir = tempfile::tempdir().unwrap();
+        let mut settings = settings(&dir);
+        let credentials = dir.path().join("google-key.json");
+        google.write_credentials(&credentials).unwrap();
+        settings.google_credentials = Some(credentials);
+        settings.google_api_url = Some(Url::parse(&google.api_url()).unwrap());
+        Self::build(dir, settings, clock, Some(google)).await
     }
 
-    async fn build(dir: TempDir, clock: Arc<ManualClock>, google: Option<SimulatedGoogle>) -> Self {
-        let mut settings = settings(&dir);
-        if let Some(google) = &google {
-            let credentials = dir.path().join("google-key.json");
-            google.write_credentials(&credentials).unwrap();
-            settings.google_credentials = Some(credentials);
-            settings.google_api_url = Some(Url::parse(&google.api_url()).unwrap());
-        }
+    async fn build(dir: TempDir, settings: Settings, clock: Arc<ManualClock>, google: Option<SimulatedGoogle>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let app = App::build(&settings, address, clock.clone(), Randomness::seeded(7), None).await.unwrap();
         let site = app.site.clone();
         let lifecycle = Lifecycle::default();
         let (inbox, mirror) = app.start_serving(listener, &lifecycle);
-        let http = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .cookie_store(true)
-            .build()
-            .unwrap();
-        Self { clock, store: site.store.clone(), site, inbox, mirror, google, address, http, dir, lifecycle }
+        let http =
+            reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).cookie_store(true).build().unwrap();
+        Self { clock, store: site.store.clone(), site, inbox, mirror, google, address, http, dir, settings, lifecycle }
     }
 
     /// Ends the program wherever it is, and starts it again on the same data. The clock and Google go on.
-    pub async fn restart(self) -> Self {
-        let Self { clock, google, dir, lifecycle, store, .. } = self;
+    pub(crate) async fn restart(self) -> Self {
+        let Self { clock, google, dir, settings, lifecycle, store, .. } = self;
         lifecycle.stop().cancel();
         lifecycle.ended().await;
         store.close().await;
-        Self::build(dir, clock, google).await
+        Self::build(dir, settings, clock, google).await
     }
 
-    pub fn now(&self) -> DateTime<Utc> {
+    pub(crate) fn now(&self) -> DateTime<Utc> {
         self.clock.now()
     }
 
-    pub fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
     /// Signs and posts a body. Returns status and answer.
-    pub async fn post(&self, body: impl Into<Vec<u8>>) -> (u16, Value) {
+    pub(crate) async fn post(&self, body: impl Into<Vec<u8>>) -> (u16, Value) {
         let body = body.into();
-        let request = self.http.post(self.url("/webhooks/cirrus-insight")).header("x-signature", sign(KEY, &body));
-        let response = request.body(body).send().await.unwrap();
+        let signature = sign(KEY, &body);
+        let response = self.post_with(&[("x-signature", &signature)], body).await;
         let status = response.status().as_u16();
         (status, response.json().await.unwrap())
     }
 
+    /// Posts a body to the webhook with these headers and no others of ours.
+    pub(crate) async fn post_with(&self, headers: &[(&str, &str)], body: impl Into<Vec<u8>>) -> reqwest::Response {
+        let mut request = self.http.post(self.url(WEBHOOK)).body(body.into());
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.send().await.unwrap()
+    }
+
     /// Signs and posts an envelope that must be stored. Returns the answer's status word.
-    pub async fn deliver(&self, envelope: &Value) -> String {
+    pub(crate) async fn deliver(&self, envelope: &Value) -> String {
         let (status, answer) = self.post(envelope.to_string()).await;
         assert_eq!(status, 200, "{answer}");
         answer["status"].as_str().unwrap().to_owned()
     }
 
+    /// Delivers these one after the other and applies them together.
+    pub(crate) async fn deliver_all(&self, envelopes: &[Value]) {
+        for envelope in envelopes {
+            self.deliver(envelope).await;
+        }
+        self.apply().await;
+    }
+
+    /// A meeting that must be there.
+    pub(crate) async fn meeting(&self, id: &str) -> Meeting {
+        self.store.meeting(id).await.unwrap().unwrap_or_else(|| panic!("there is no meeting {id}"))
+    }
+
+    /// Each event of a meeting's history with what it did, in the order of application.
+    pub(crate) async fn effects(&self, id: &str) -> Vec<(String, String)> {
+        let history = self.store.history(id).await.unwrap();
+        history.into_iter().map(|entry| (entry.key.event_id.to_string(), entry.effect)).collect()
+    }
+
     /// Applies what waits in the inbox.
-    pub async fn apply(&self) {
+    pub(crate) async fn apply(&self) {
         self.inbox.drain().await.unwrap();
     }
 
     /// Works on the mirror until nothing is due now. Returns how many rows were worked on.
-    pub async fn mirror(&self) -> usize {
+    pub(crate) async fn mirror(&self) -> usize {
         let mirror = self.mirror.as_ref().expect("this test has no Google");
         mirror.plan().await.unwrap();
         let (mut total, stop) = (0, CancellationToken::new());
@@ -148,7 +184,7 @@ impl TestApp {
     }
 
     /// Applies and mirrors, moving the clock on as long as work waits for a later time.
-    pub async fn settle(&self) {
+    pub(crate) async fn settle(&self) {
         self.apply().await;
         if self.mirror.is_none() {
             return;
@@ -161,7 +197,7 @@ impl TestApp {
         panic!("the mirror does not come to rest");
     }
 
-    pub async fn add_feed(&self, name: &str, selection: Selection, detail: Detail) -> Feed {
+    pub(crate) async fn add_feed(&self, name: &str, selection: Selection, detail: Detail) -> Feed {
         let new = NewFeed {
             public_id: Links::new_public_id(&Randomness::seeded(name.bytes().map(u64::from).sum())),
             name: name.to_owned(),
@@ -175,7 +211,7 @@ impl TestApp {
         self.store.feed(&id.to_string()).await.unwrap().unwrap()
     }
 
-    pub async fn add_calendar(&self, google_id: &str, detail: Detail, on_cancel: OnCancel) -> i64 {
+    pub(crate) async fn add_calendar(&self, google_id: &str, detail: Detail, on_cancel: OnCancel) -> i64 {
         let new = NewCalendar {
             name: google_id.to_owned(),
             google_id: google_id.to_owned(),
@@ -191,7 +227,7 @@ impl TestApp {
     }
 
     /// The text of a feed, as a subscriber gets it.
-    pub async fn feed_text(&self, feed: &Feed) -> String {
+    pub(crate) async fn feed_text(&self, feed: &Feed) -> String {
         let path = format!("/feeds/{}.ics", self.site.links.token(feed));
         let response = self.http.get(self.url(&path)).send().await.unwrap();
         assert_eq!(response.status(), 200);
@@ -200,7 +236,7 @@ impl TestApp {
 }
 
 /// The settings of a test.
-pub fn settings(dir: &TempDir) -> Settings {
+pub(crate) fn settings(dir: &TempDir) -> Settings {
     Settings {
         listen: "127.0.0.1:0".parse().unwrap(),
         data_dir: dir.path().join("data"),
@@ -221,7 +257,7 @@ pub fn settings(dir: &TempDir) -> Settings {
 
 /// A meeting event: `kind` is scheduled, rescheduled or canceled; `minute` is when it happened, after [`noon`]; the
 /// meeting begins at `hour` of the next day and lasts half an hour.
-pub fn event(event_id: &str, kind: &str, meeting_id: &str, minute: i64, hour: u32) -> Value {
+pub(crate) fn event(event_id: &str, kind: &str, meeting_id: &str, minute: i64, hour: u32) -> Value {
     let happened = noon() + TimeDelta::minutes(minute);
     json!({
         "organizationGuid": "org-1",
@@ -248,4 +284,10 @@ pub fn event(event_id: &str, kind: &str, meeting_id: &str, minute: i64, hour: u3
             },
         },
     })
+}
+
+/// The event with its `data` changed.
+pub(crate) fn with(mut event: Value, change: impl FnOnce(&mut Value)) -> Value {
+    change(&mut event["data"]);
+    event
 }

@@ -1,0 +1,86 @@
+//! A calendar's whole mirror in a few words: for its own page and for the status page.
+
+use super::frame::Mirror;
+use super::mirror_state::sentence;
+use super::time_text::{Moment, Times};
+use super::words::{State, Tone, count, shell};
+use crate::store::{Calendar, MirrorCounts};
+
+/// A calendar and how its mirror fares.
+#[derive(Debug, Clone)]
+pub(super) struct CalendarSummary {
+    /// Row id.
+    pub(super) id: i64,
+    /// For people.
+    pub(super) name: String,
+    /// In a word or two.
+    pub(super) state: State,
+    /// Numbers behind the state.
+    pub(super) counts: MirrorCounts,
+    /// Since when the oldest work waits.
+    pub(super) waits_since: Option<Moment>,
+    /// When Google last agreed with anything.
+    pub(super) last_written: Option<Moment>,
+    /// What a person must do, with since when.
+    pub(super) problem: Option<(String, Option<Moment>)>,
+    /// Until when it is held back.
+    pub(super) held_until: Option<Moment>,
+    /// Latest failure of a single meeting.
+    pub(super) last_problem: Option<String>,
+    /// The command that tells whether it works now.
+    pub(super) check: String,
+    /// The command that has everything written again.
+    pub(super) resync: String,
+}
+
+impl CalendarSummary {
+    /// Puts it together; `counts` of all calendars.
+    pub(super) fn new(calendar: &Calendar, counts: &[MirrorCounts], mirror: &Mirror, times: &Times) -> Self {
+        let found = counts.iter().find(|counts| counts.calendar_id == calendar.id);
+        let counts = found.cloned().unwrap_or_default();
+        let held_until = calendar.paused_until.filter(|until| *until > times.now());
+        let name = shell(&calendar.wish.name);
+        Self {
+            id: calendar.id,
+            name: calendar.wish.name.clone(),
+            state: state(calendar, &counts, held_until.is_some(), mirror.is_on()),
+            waits_since: counts.oldest_due_at.map(|at| times.at(at)),
+            last_written: counts.last_written_at.map(|at| times.at(at)),
+            problem: calendar
+                .problem
+                .as_deref()
+                .map(|text| (sentence(text), calendar.problem_at.map(|at| times.at(at)))),
+            held_until: held_until.map(|until| times.at(until)),
+            last_problem: counts.last_problem.as_deref().map(sentence),
+            check: format!("meeting-mirror calendar check {name}"),
+            resync: format!("meeting-mirror calendar resync {name}"),
+            counts,
+        }
+    }
+
+    /// Those of all calendars in use.
+    pub(super) fn all(calendars: &[Calendar], counts: &[MirrorCounts], mirror: &Mirror, times: &Times) -> Vec<Self> {
+        let used = calendars.iter().filter(|calendar| calendar.removed_at.is_none());
+        used.map(|calendar| Self::new(calendar, counts, mirror, times)).collect()
+    }
+}
+
+fn state(calendar: &Calendar, counts: &MirrorCounts, held: bool, mirror_is_on: bool) -> State {
+    if !mirror_is_on {
+        State::new(Tone::Quiet, "Mirror off")
+    } else if calendar.problem.is_some() {
+        State::new(Tone::Bad, "Needs a person")
+    } else if counts.rejected > 0 {
+        State::new(Tone::Bad, format!("{} refused", counts.rejected))
+    } else if counts.failing > 0 {
+        State::new(Tone::Waiting, format!("{} failing", counts.failing))
+    } else if held {
+        State::new(Tone::Waiting, "Held back")
+    } else if counts.pending > 0 {
+        State::new(Tone::Waiting, format!("{} on the way", count(counts.pending, "change", "changes")))
+    } else if counts.in_step > 0 {
+        State::new(Tone::Good, "In step")
+    } else {
+        State::new(Tone::Quiet, "Empty")
+    }
+}

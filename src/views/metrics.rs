@@ -1,0 +1,156 @@
+//! The numbers of the status page for a monitoring system, read from the tables at each request. Labels are statuses and
+//! calendars' row ids only, so their number stays bounded and they name nobody.
+
+use std::fmt;
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::store::{DeliveryStatus, StoreError};
+use crate::web::site::Site;
+
+/// OpenMetrics, which Prometheus reads.
+pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+type Labels<const N: usize> = [(&'static str, String); N];
+
+/// Why there are no numbers.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum MetricsError {
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The text can't be written.
+    #[error("the text of the metrics can't be written")]
+    Text(#[from] fmt::Error),
+}
+
+/// All numbers as they are now.
+pub(super) async fn text(site: &Site) -> Result<String, MetricsError> {
+    let mut registry = Registry::with_prefix("meeting_mirror");
+    registry.register("build", "Version of the program", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
+    registry.register_with_unit(
+        "start_time",
+        "When the server started, Unix time",
+        Unit::Seconds,
+        ConstGauge::new(site.started_at.timestamp()),
+    );
+    inbox(&mut registry, site).await?;
+    meetings(&mut registry, site).await?;
+    mirror(&mut registry, site).await?;
+    let mut text = String::new();
+    encode(&mut text, &registry)?;
+    Ok(text)
+}
+
+async fn inbox(registry: &mut Registry, site: &Site) -> Result<(), StoreError> {
+    let now = site.clock.now();
+    let counts = site.store.inbox_counts().await?;
+    let deliveries = Family::<Labels<1>, Gauge>::default();
+    for status in DeliveryStatus::ALL {
+        deliveries.get_or_create(&[("status", status.as_str().to_owned())]).set(counts.of(status));
+    }
+    registry.register("deliveries", "Distinct deliveries by where they stand", deliveries);
+    let duplicates = u64::try_from(counts.duplicates).unwrap_or_default();
+    registry.register("duplicates", "Repeated arrivals of the same event", ConstCounter::new(duplicates));
+    let lag = counts.oldest_pending_at.map_or(0, |at| now.signed_duration_since(at).num_seconds().max(0));
+    registry.register_with_unit(
+        "inbox_lag",
+        "Age of the oldest delivery that waits",
+        Unit::Seconds,
+        ConstGauge::new(lag),
+    );
+    if let Some(last) = counts.last_received_at {
+        registry.register_with_unit(
+            "last_delivery_time",
+            "When the last delivery arrived, Unix time",
+            Unit::Seconds,
+            ConstGauge::new(last.timestamp()),
+        );
+    }
+    Ok(())
+}
+
+async fn meetings(registry: &mut Registry, site: &Site) -> Result<(), StoreError> {
+    let meetings = Family::<Labels<1>, Gauge>::default();
+    for (status, number) in ["confirmed", "canceled", "replaced"].into_iter().zip(site.store.meeting_counts().await?) {
+        meetings.get_or_create(&[("status", status.to_owned())]).set(number);
+    }
+    registry.register("meetings", "Meetings by status", meetings);
+    let feeds = site.store.feeds().await?.iter().filter(|feed| feed.revoked_at.is_none()).count();
+    registry.register("feeds", "Feeds in use", ConstGauge::new(i64::try_from(feeds).unwrap_or(i64::MAX)));
+    Ok(())
+}
+
+async fn mirror(registry: &mut Registry, site: &Site) -> Result<(), StoreError> {
+    let now = site.clock.now();
+    let counts = site.store.mirror_counts(now).await?;
+    let work = Family::<Labels<2>, Gauge>::default();
+    let lag = Family::<Labels<1>, Gauge>::default();
+    let problem = Family::<Labels<1>, Gauge>::default();
+    for calendar in site.store.calendars().await? {
+        let id = calendar.id.to_string();
+        let found = counts.iter().find(|counts| counts.calendar_id == calendar.id).cloned().unwrap_or_default();
+        for (state, number) in [
+            ("in_step", found.in_step),
+            ("pending", found.pending),
+            ("failing", found.failing),
+            ("refused", found.rejected),
+        ] {
+            work.get_or_create(&[("calendar", id.clone()), ("state", state.to_owned())]).set(number);
+        }
+        let age = found.oldest_due_at.map_or(0, |at| now.signed_duration_since(at).num_seconds().max(0));
+        lag.get_or_create(&[("calendar", id.clone())]).set(age);
+        problem.get_or_create(&[("calendar", id)]).set(i64::from(calendar.problem.is_some()));
+    }
+    registry.register("mirror_meetings", "Meetings by calendar and state of their mirror", work);
+    registry.register_with_unit("mirror_lag", "Age of the oldest work that is due", Unit::Seconds, lag);
+    registry.register("calendar_problem", "1 when a person must act for the calendar", problem);
+    registry.register(
+        "mirror_on",
+        "1 when Google credentials are set",
+        ConstGauge::new(i64::from(site.google.is_some())),
+    );
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::Stage;
+    use crate::meeting::selection::Selection;
+    use crate::store::{DeliveryStatus, Identity, ProblemKind};
+    use chrono::TimeDelta;
+
+    #[tokio::test]
+    async fn every_number_is_there_and_no_name_is() {
+        let mut stage = Stage::new().await;
+        stage.google();
+        stage.calendar("Team", Selection::default()).await;
+        stage.meeting("m-1", 24).await;
+        stage.meeting("m-2", 25).await;
+        stage.mirror(&[("m-2", "no", ProblemKind::Rejected)]).await;
+        let waiting = stage.delivery(Identity { event_id: "w".into(), ..Identity::default() }, DeliveryStatus::Pending);
+        stage.store_delivery(&waiting).await;
+        stage.store_delivery(&waiting).await;
+        stage.clock.advance(TimeDelta::seconds(90));
+        let answer = stage.visitor().get("/metrics").await;
+        assert!(answer.header("content-type").starts_with("application/openmetrics-text"));
+        answer.assert_shows(&[
+            "meeting_mirror_build_info{version=\"",
+            "meeting_mirror_deliveries{status=\"pending\"} 1\n",
+            "meeting_mirror_deliveries{status=\"applied\"} 2\n",
+            "meeting_mirror_duplicates_total 1\n",
+            "meeting_mirror_inbox_lag_seconds 90\n",
+            "meeting_mirror_meetings{status=\"confirmed\"} 2\n",
+            "meeting_mirror_mirror_meetings{calendar=\"1\",state=\"in_step\"} 1\n",
+            "meeting_mirror_mirror_meetings{calendar=\"1\",state=\"refused\"} 1\n",
+            "meeting_mirror_mirror_on 1\n",
+            "# EOF\n",
+        ]);
+        answer.assert_hides(&["Team", "example", "Demo"]);
+    }
+}

@@ -1,0 +1,289 @@
+//! The status page: one sentence that tells the truth, then what it rests on. Each number leads to what it counts.
+
+use askama::Template;
+use axum::Router;
+use axum::response::Response;
+use axum::routing::get;
+
+use super::calendar_summary::CalendarSummary;
+use super::error::PageError;
+use super::frame::{Frame, Mirror, Section, Visit};
+use super::mirror_state::in_calendar;
+use super::reach::Reach;
+use super::time_text::{Moment, Times};
+use super::verdict::{Evidence, Finding, findings};
+use super::words::{State, Tone, meeting_href};
+use crate::meeting::entry::full_title;
+use crate::store::{Calendar, DeliveryFilter, DeliveryStatus, InboxCounts, MeetingFilter, Store, StoreError};
+use crate::web::site::Site;
+
+/// Meetings in the grid.
+const UPCOMING: u32 = 10;
+/// Quarantined deliveries and failures that are told here; the rest is on their own pages.
+const LATEST: u32 = 5;
+
+pub(super) fn router() -> Router<Site> {
+    Router::new().route("/status", get(show))
+}
+
+#[derive(Template)]
+#[template(path = "status.html")]
+struct StatusPage {
+    frame: Frame,
+    verdict: Finding,
+    also: Vec<Finding>,
+    up_since: Moment,
+    inbound: Inbound,
+    quarantined: Vec<Quarantined>,
+    meetings: [Count; 3],
+    calendars: Vec<CalendarSummary>,
+    failures: Vec<Failure>,
+    grid: Grid,
+    feeds: usize,
+    reach: Option<&'static str>,
+}
+
+/// What arrived.
+struct Inbound {
+    endpoint: String,
+    last: Option<Moment>,
+    test: Option<(Moment, String)>,
+    oldest_pending: Option<Moment>,
+    counts: Vec<Count>,
+}
+
+/// A number that leads to what it counts.
+struct Count {
+    number: i64,
+    label: &'static str,
+    href: String,
+    tone: Tone,
+}
+
+/// A delivery that was not understood.
+struct Quarantined {
+    href: String,
+    arrived: Moment,
+    reason: String,
+}
+
+/// A meeting that could not be mirrored.
+struct Failure {
+    href: String,
+    title: String,
+    calendar: String,
+    text: String,
+    at: Moment,
+    next: String,
+}
+
+/// The next meetings by calendar.
+struct Grid {
+    calendars: Vec<String>,
+    rows: Vec<GridRow>,
+}
+
+struct GridRow {
+    href: String,
+    title: String,
+    owner: String,
+    when: Moment,
+    confirmed: bool,
+    cells: Vec<(String, State)>,
+}
+
+async fn show(visit: Visit) -> Result<Response, PageError> {
+    let (store, times) = (&visit.site.store, visit.times);
+    let mirror = Mirror::of(&visit.site);
+    let public_url = visit.site.links.public_url();
+    let inbox = store.inbox_counts().await?;
+    let calendars = store.calendars().await?;
+    let counts = store.mirror_counts(times.now()).await?;
+    let summaries = CalendarSummary::all(&calendars, &counts, &mirror, &times);
+    let evidence = Evidence { inbox: &inbox, calendars: &summaries, mirror: &mirror, public_url, times: &times };
+    let mut found = findings(&evidence).into_iter();
+    let verdict = found.next().ok_or(PageError::Internal)?;
+    let page = StatusPage {
+        frame: visit.frame(Section::Status),
+        verdict,
+        also: found.collect(),
+        up_since: times.at(visit.site.started_at),
+        inbound: inbound(&inbox, public_url, &times),
+        quarantined: quarantined(store, &times).await?,
+        meetings: meetings(store.meeting_counts().await?),
+        failures: failures(store, &calendars, &times).await?,
+        grid: grid(store, &calendars, mirror.is_on(), &times).await?,
+        calendars: summaries,
+        feeds: store.feeds().await?.iter().filter(|feed| feed.revoked_at.is_none()).count(),
+        reach: Reach::of(public_url).warning(),
+    };
+    Ok(visit.show(page))
+}
+
+fn inbound(inbox: &InboxCounts, public_url: &str, times: &Times) -> Inbound {
+    let by_status = DeliveryStatus::ALL.into_iter().map(|status| Count {
+        number: inbox.of(status),
+        label: status.as_str(),
+        href: format!("/inbox?status={}", status.as_str()),
+        tone: match status {
+            DeliveryStatus::Quarantined => Tone::Bad,
+            DeliveryStatus::Pending => Tone::Waiting,
+            DeliveryStatus::Applied => Tone::Good,
+            DeliveryStatus::Superseded | DeliveryStatus::Ignored => Tone::Quiet,
+        },
+    });
+    let repeated = Count {
+        number: inbox.duplicates,
+        label: "duplicates",
+        href: "/inbox?repeated=1".to_owned(),
+        tone: Tone::Quiet,
+    };
+    Inbound {
+        endpoint: format!("{public_url}/webhooks/cirrus-insight"),
+        last: inbox.last_received_at.map(|at| times.at(at)),
+        test: inbox.last_test.as_ref().map(|(at, signature)| (times.at(*at), signature.clone())),
+        oldest_pending: inbox.oldest_pending_at.map(|at| times.at(at)),
+        counts: by_status.chain([repeated]).collect(),
+    }
+}
+
+async fn quarantined(store: &Store, times: &Times) -> Result<Vec<Quarantined>, StoreError> {
+    let filter = DeliveryFilter { status: Some(DeliveryStatus::Quarantined), ..DeliveryFilter::default() };
+    let deliveries = store.deliveries(&filter, LATEST).await?;
+    let rows = deliveries.into_iter().map(|delivery| Quarantined {
+        href: format!("/inbox/{}", delivery.id),
+        arrived: times.at(delivery.received_at),
+        reason: delivery.reason.unwrap_or_else(|| "no reason was kept".to_owned()),
+    });
+    Ok(rows.collect())
+}
+
+fn meetings([confirmed, canceled, replaced]: [i64; 3]) -> [Count; 3] {
+    let count = |number, label, tone| Count { number, label, href: format!("/meetings?status={label}"), tone };
+    [
+        count(confirmed, "confirmed", Tone::Good),
+        count(canceled, "canceled", Tone::Quiet),
+        count(replaced, "replaced", Tone::Quiet),
+    ]
+}
+
+async fn failures(store: &Store, calendars: &[Calendar], times: &Times) -> Result<Vec<Failure>, StoreError> {
+    let problems = store.mirror_problems(LATEST).await?;
+    let rows = problems.into_iter().map(|problem| {
+        let calendar = calendars.iter().find(|calendar| calendar.id == problem.calendar_id);
+        Failure {
+            href: meeting_href(problem.meeting_id.as_str()),
+            title: problem.title.unwrap_or_else(|| "Meeting".to_owned()),
+            calendar: calendar.map_or_else(String::new, |calendar| calendar.wish.name.clone()),
+            text: problem.text,
+            at: times.at(problem.at),
+            next: match problem.again_at.max(problem.again_at.and(calendar.and_then(|calendar| calendar.paused_until)))
+            {
+                None => "not tried again until it changes".to_owned(),
+                Some(at) if at > times.now() => format!("tried again {}", times.at(at).relative()),
+                Some(_) => "tried again in a moment".to_owned(),
+            },
+        }
+    });
+    Ok(rows.collect())
+}
+
+async fn grid(store: &Store, calendars: &[Calendar], mirror_is_on: bool, times: &Times) -> Result<Grid, StoreError> {
+    let filter = MeetingFilter { from: Some(times.now()), ..MeetingFilter::default() };
+    let mut rows = Vec::new();
+    for meeting in store.meetings(&filter, UPCOMING).await? {
+        let written = store.mirror_rows(meeting.id.as_str()).await?;
+        let cell = |calendar: &Calendar| {
+            let row = written.iter().find(|row| row.calendar_id == calendar.id);
+            (calendar.wish.name.clone(), in_calendar(&meeting, calendar, row, mirror_is_on, times).state)
+        };
+        rows.push(GridRow {
+            href: meeting_href(meeting.id.as_str()),
+            title: full_title(&meeting),
+            owner: meeting.details.owner.display_name().unwrap_or_default(),
+            when: times.span(meeting.details.starts_at, meeting.details.ends_at),
+            confirmed: meeting.is_confirmed(),
+            cells: calendars.iter().map(cell).collect(),
+        });
+    }
+    Ok(Grid { calendars: calendars.iter().map(|calendar| calendar.wish.name.clone()).collect(), rows })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Stage, meeting_event};
+    use crate::meeting::event::Kind;
+    use crate::meeting::selection::Selection;
+    use crate::store::{DeliveryStatus, Identity, ProblemKind};
+    use chrono::TimeDelta;
+
+    #[tokio::test]
+    async fn an_empty_site_says_what_to_do_first() {
+        let mut stage = Stage::new().await;
+        stage.public_url("http://127.0.0.1:8080");
+        let answer = stage.admin().await.get("/status").await;
+        answer.assert_shows(&[
+            "No delivery has arrived yet.",
+            "http://127.0.0.1:8080/webhooks/cirrus-insight",
+            "It can't reach that address from outside",
+            "meeting-mirror send fixtures/webhooks/scheduling.smartscheduler.scheduled.json",
+            "The mirror is off.",
+            "MEETING_MIRROR_GOOGLE_CREDENTIALS",
+            "meeting-mirror feed add --name",
+            "No meeting lies ahead.",
+        ]);
+    }
+
+    #[tokio::test]
+    async fn a_running_site_shows_what_arrived_and_where_it_is() {
+        let mut stage = Stage::new().await;
+        stage.google();
+        stage.calendar("Team", Selection::default()).await;
+        let other = Selection { owners: vec!["someone@example.com".into()], ..Selection::default() };
+        stage.calendar("Other", other).await;
+        stage.feed("Team feed").await;
+        stage.meeting("m-1", 24).await;
+        stage.mirror(&[]).await;
+        let mut test =
+            stage.delivery(Identity { event_id: "t".into(), ..Identity::default() }, DeliveryStatus::Applied);
+        test.identity.event_type = Some("developer.webhook.test".into());
+        stage.store_delivery(&test).await;
+        stage.store_delivery(&test).await;
+        stage.clock.advance(TimeDelta::minutes(3));
+        let answer = stage.admin().await.get("/status").await;
+        answer.assert_shows(&[
+            "Everything is in step; last delivery 3 minutes ago.",
+            "matched x-signature, HMAC-SHA256 hex, key 1",
+            "href=\"/inbox?status=applied\"",
+            "href=\"/inbox?repeated=1\"",
+            "href=\"/meetings?status=confirmed\"",
+            "Demo m-1",
+            "Sat 21 Nov 2026, 13:00–13:30 CET",
+            "In step",
+            "Not selected",
+            "1 feed",
+        ]);
+        answer.assert_hides(&["simulated", "could not be understood"]);
+    }
+
+    #[tokio::test]
+    async fn a_broken_site_says_so_first_and_gives_the_reasons() {
+        let mut stage = Stage::new().await;
+        stage.google();
+        stage.calendar("Team", Selection::default()).await;
+        let mut evil = meeting_event("m/<2>", Kind::Scheduled, stage.now(), 30);
+        evil.details.title = Some("<script>alert(1)</script>".into());
+        stage.event(&evil).await;
+        stage.mirror(&[("m/<2>", "Google says <b>no</b>", ProblemKind::Rejected)]).await;
+        stage.quarantined("sha256:1", "body: found \"<img>\", expected one JSON object", b"<img>").await;
+        let answer = stage.admin().await.get("/status").await;
+        answer.assert_shows(&[
+            "Google refuses 1 meeting in “Team”",
+            "1 delivery could not be understood.",
+            "not tried again until it changes",
+            "href=\"/meetings/m%2F%3C2%3E\"",
+            "href=\"/inbox/2\"",
+        ]);
+        answer.assert_hides(&["<script>alert", "<b>no", "<img>"]);
+    }
+}

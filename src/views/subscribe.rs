@@ -1,0 +1,210 @@
+//! The page a feed's link comes with: what the calendar contains, the link to copy, and the steps for each program. It is
+//! public, so it shows nothing that the feed itself does not.
+
+use askama::Template;
+use askama_web::WebTemplate;
+use axum::Router;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::http::{HeaderName, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use qrcode::QrCode;
+use qrcode::render::svg::Color;
+
+use super::error::PageError;
+use super::feed_token::feed_by_token;
+use super::reach::Reach;
+use super::time_text::{Moment, Times};
+use super::words;
+use crate::meeting::entry::Entry;
+use crate::meeting::selection::{Detail, Place};
+use crate::store::{Feed, MeetingFilter, StoreError};
+use crate::web::site::Site;
+
+/// Meetings that are shown as a sample.
+const SAMPLE: usize = 3;
+/// Meetings that are looked through for them; a feed that selects fewer than three of this many shows fewer.
+const LOOKED_THROUGH: u32 = 2000;
+
+pub(super) fn router() -> Router<Site> {
+    Router::new().route("/subscribe/{token}", get(show)).route("/subscribe/{token}/qr.svg", get(qr))
+}
+
+#[derive(Template)]
+#[template(path = "subscribe.html")]
+struct SubscribePage {
+    name: String,
+    selection: &'static str,
+    detail: &'static str,
+    window: String,
+    next: Vec<Next>,
+    link: String,
+    webcal: String,
+    qr: String,
+    warning: Option<&'static str>,
+}
+
+/// A meeting as the feed shows it.
+struct Next {
+    title: String,
+    when: Moment,
+    location: Option<String>,
+}
+
+/// Pages and pictures that hold a link are kept by nobody.
+const NOT_KEPT: (HeaderName, &str) = (header::CACHE_CONTROL, "private, no-store");
+
+async fn show(State(site): State<Site>, token: Result<Path<String>, PathRejection>) -> Result<Response, PageError> {
+    let Path(token) = token.map_err(|_| PageError::NoFeed)?;
+    let feed = feed_by_token(&site, &token).await?;
+    let link = site.links.feed_url(&feed);
+    let webcal = link.split_once("://").map_or_else(String::new, |(_, rest)| format!("webcal://{rest}"));
+    let page = SubscribePage {
+        selection: selection(&feed),
+        detail: words::detail(feed.wish.detail),
+        window: words::window(feed.wish.window),
+        next: next(&site, &feed).await?,
+        qr: format!("/subscribe/{}/qr.svg", site.links.token(&feed)),
+        warning: Reach::of(site.links.public_url()).warning(),
+        name: feed.wish.name,
+        link,
+        webcal,
+    };
+    Ok(([NOT_KEPT], WebTemplate(page)).into_response())
+}
+
+/// Which meetings, without the names and addresses of those selected: a "busy" feed must not tell them.
+fn selection(feed: &Feed) -> &'static str {
+    let selection = &feed.wish.selection;
+    match (selection.owners.as_slice(), selection.schedules.is_empty() && selection.organizations.is_empty()) {
+        ([], true) => "all booked meetings",
+        ([], false) => "the booked meetings of some schedules",
+        ([_], _) => "the booked meetings of one person",
+        (_, _) => "the booked meetings of some people",
+    }
+}
+
+async fn next(site: &Site, feed: &Feed) -> Result<Vec<Next>, StoreError> {
+    let times = Times::of(site);
+    let window = feed.wish.window;
+    let filter = MeetingFilter { text: None, from: Some(times.now()), until: Some(window.closes(times.now())) };
+    let meetings = site.store.meetings(&filter, LOOKED_THROUGH).await?;
+    let shown = meetings.iter().filter(|meeting| {
+        meeting.is_confirmed()
+            && feed.wish.selection.check(&meeting.details).is_ok()
+            && window.place(&meeting.details, times.now()) == Place::Inside
+    });
+    let entries = shown.take(SAMPLE).map(|meeting| Entry::of(meeting, feed.wish.detail)).map(|entry| Next {
+        title: entry.title,
+        when: times.span(entry.starts_at, entry.ends_at),
+        location: entry.location.filter(|_| feed.wish.detail != Detail::Busy),
+    });
+    Ok(entries.collect())
+}
+
+/// The picture leads to this page, not to the feed: a phone that scans it finds the steps for its own program.
+async fn qr(State(site): State<Site>, token: Result<Path<String>, PathRejection>) -> Result<Response, PageError> {
+    let Path(token) = token.map_err(|_| PageError::NoFeed)?;
+    let feed = feed_by_token(&site, &token).await?;
+    let code = QrCode::new(site.links.subscribe_url(&feed)).map_err(|error| {
+        tracing::error!(%error, feed = feed.id, "a QR code could not be made");
+        PageError::Internal
+    })?;
+    let picture = code.render::<Color<'_>>().min_dimensions(264, 264).build();
+    Ok(([NOT_KEPT, (header::CONTENT_TYPE, "image/svg+xml")], picture).into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Stage, meeting_event};
+    use crate::meeting::event::Kind;
+    use crate::meeting::selection::{Detail, Selection};
+    use crate::store::Feed;
+    use axum::http::StatusCode;
+
+    fn path(stage: &Stage, feed: &Feed) -> String {
+        format!("/subscribe/{}", stage.site.links.token(feed))
+    }
+
+    #[tokio::test]
+    async fn the_page_explains_the_feed_to_somebody_who_is_not_signed_in() {
+        let stage = Stage::new().await;
+        let feed = stage.feed_of("Sales team", Detail::Title, Selection::default()).await;
+        for number in 1..=5 {
+            stage.meeting(&format!("m-{number}"), number * 5).await;
+        }
+        stage.event(&meeting_event("m-2", Kind::Canceled, stage.now(), 10)).await;
+        let answer = stage.visitor().get(&path(&stage, &feed)).await;
+        assert_eq!(answer.status, StatusCode::OK);
+        let link = stage.site.links.feed_url(&feed);
+        answer.assert_shows(&[
+            "Sales team",
+            "all booked meetings",
+            "title, owner and place; not the invitee",
+            &format!("value=\"{link}\" readonly"),
+            &format!("href=\"{}\"", link.replace("https:", "webcal:")),
+            "https://calendar.google.com/calendar/u/0/r/settings/addbyurl",
+            "https://outlook.office.com/calendar/addcalendar",
+            "Thunderbird",
+            "Demo m-1",
+            "Demo m-3",
+            "Demo m-4",
+            "qr.svg",
+        ]);
+        answer.assert_hides(&["Demo m-2", "Demo m-5", "Eleanor", "can't reach", "Sign out"]);
+        assert_eq!(answer.header("cache-control"), "private, no-store");
+        assert!(answer.headers.get("set-cookie").is_none());
+    }
+
+    #[tokio::test]
+    async fn a_busy_feed_tells_no_names_and_an_empty_one_says_so() {
+        let stage = Stage::new().await;
+        let priya = Selection { owners: vec!["priya@example.com".into()], ..Selection::default() };
+        let feed = stage.feed_of("Busy", Detail::Busy, priya).await;
+        let mut visitor = stage.visitor();
+        visitor.get(&path(&stage, &feed)).await.assert_shows(&["No meeting lies ahead"]);
+        stage.meeting("m-1", 5).await;
+        let answer = visitor.get(&path(&stage, &feed)).await;
+        answer.assert_shows(&["<bdi>Busy</bdi>", "the booked meetings of one person"]);
+        answer.assert_hides(&["Demo", "priya", "Priya", "zoom.example.com", "Eleanor"]);
+    }
+
+    #[tokio::test]
+    async fn dead_links_say_what_to_do() {
+        let stage = Stage::new().await;
+        let feed = stage.feed("Team").await;
+        let (path, mut visitor) = (path(&stage, &feed), stage.visitor());
+        for unknown in ["/subscribe/abc", "/subscribe/abc.def", "/subscribe/%FF", &format!("{path}a")] {
+            let answer = visitor.get(unknown).await;
+            assert_eq!(answer.status, StatusCode::NOT_FOUND, "{unknown}");
+            answer.assert_shows(&["This link does not lead to a calendar."]);
+        }
+        let mut tx = stage.site.store.write().await.unwrap();
+        tx.rotate_feed(feed.id).await.unwrap();
+        tx.commit().await.unwrap();
+        let answer = visitor.get(&path).await;
+        assert_eq!(answer.status, StatusCode::GONE);
+        answer.assert_shows(&["This calendar has a new link.", "Ask whoever gave it to you"]);
+        answer.assert_hides(&["/status"]);
+        assert_eq!(visitor.get(&format!("{path}/qr.svg")).await.status, StatusCode::GONE);
+        let mut tx = stage.site.store.write().await.unwrap();
+        tx.revoke_feed(feed.id, stage.now()).await.unwrap();
+        tx.commit().await.unwrap();
+        let answer = visitor.get(&path).await;
+        assert_eq!(answer.status, StatusCode::GONE);
+        answer.assert_shows(&["This calendar is no longer offered."]);
+    }
+
+    #[tokio::test]
+    async fn the_picture_is_a_plain_svg_and_a_private_address_is_told() {
+        let mut stage = Stage::new().await;
+        stage.public_url("http://localhost:8080");
+        let feed = stage.feed("Team").await;
+        let mut visitor = stage.visitor();
+        let answer = visitor.get(&format!("{}/qr.svg", path(&stage, &feed))).await;
+        assert_eq!(answer.header("content-type"), "image/svg+xml");
+        assert!(answer.body.contains("<svg") && !answer.body.contains("style"));
+        visitor.get(&path(&stage, &feed)).await.assert_shows(&["on the machine that runs the service only"]);
+    }
+}

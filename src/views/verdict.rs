@@ -1,0 +1,235 @@
+//! The one sentence at the top of the status page: the worst thing that is true, or that all is well. What else is true
+//! follows it, worst first.
+
+use super::calendar_summary::CalendarSummary;
+use super::frame::Mirror;
+use super::reach::Reach;
+use super::time_text::Times;
+use super::words::{Tone, count, verb};
+use crate::store::{DeliveryStatus, InboxCounts};
+
+/// A delivery that waits longer than this, in seconds, is not just on its way.
+const LONG_WAIT: i64 = 60;
+
+/// Something that is true and matters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Finding {
+    /// How bad it is.
+    pub(super) tone: Tone,
+    /// What is true.
+    pub(super) sentence: String,
+    /// What to do; may be empty.
+    pub(super) advice: String,
+    /// A command that does it; may be empty.
+    pub(super) command: String,
+    /// Where to read more, with the link's text; may be empty.
+    pub(super) link: (&'static str, &'static str),
+}
+
+impl Finding {
+    fn new(tone: Tone, sentence: String) -> Self {
+        Self { tone, sentence, advice: String::new(), command: String::new(), link: ("", "") }
+    }
+}
+
+/// What the verdict is made of.
+pub(super) struct Evidence<'a> {
+    pub(super) inbox: &'a InboxCounts,
+    pub(super) calendars: &'a [CalendarSummary],
+    pub(super) mirror: &'a Mirror,
+    pub(super) public_url: &'a str,
+    pub(super) times: &'a Times,
+}
+
+/// All that is true, worst first; never empty.
+pub(super) fn findings(evidence: &Evidence<'_>) -> Vec<Finding> {
+    let mut found = Vec::new();
+    found.extend(no_delivery(evidence));
+    for calendar in evidence.calendars.iter().filter(|_| evidence.mirror.is_on()) {
+        found.extend(calendar_findings(calendar));
+    }
+    found.extend(quarantined(evidence.inbox));
+    found.extend(pending(evidence));
+    // Stable: among equals the order above holds.
+    found.sort_by_key(|finding| std::cmp::Reverse(finding.tone));
+    if found.is_empty() {
+        found.push(all_well(evidence));
+    }
+    found
+}
+
+fn no_delivery(evidence: &Evidence<'_>) -> Option<Finding> {
+    if evidence.inbox.last_received_at.is_some() {
+        return None;
+    }
+    let endpoint = format!("{}/webhooks/cirrus-insight", evidence.public_url);
+    let unreachable = match Reach::of(evidence.public_url) {
+        Reach::Everywhere => "",
+        Reach::ThisMachine | Reach::ThisNetwork => {
+            " It can't reach that address from outside: put the service behind a public https address and start it with --public-url."
+        }
+    };
+    let mut finding = Finding::new(Tone::Waiting, "No delivery has arrived yet.".to_owned());
+    finding.advice = format!(
+        "In Cirrus Insight, add a webhook endpoint with the address {endpoint} and send its test event.{unreachable} \
+         To try this page without it, deliver a sample yourself:"
+    );
+    finding.command = format!(
+        "meeting-mirror send fixtures/webhooks/scheduling.smartscheduler.scheduled.json --url {endpoint} --key YOUR-SIGNING-KEY"
+    );
+    Some(finding)
+}
+
+fn quarantined(inbox: &InboxCounts) -> Option<Finding> {
+    let number = inbox.of(DeliveryStatus::Quarantined);
+    (number > 0).then(|| Finding {
+        advice:
+            "They are kept as they came. Each says what was wrong with it; after an upgrade they can be tried again."
+                .to_owned(),
+        link: ("/inbox?status=quarantined", "See them"),
+        ..Finding::new(Tone::Bad, format!("{} could not be understood.", count(number, "delivery", "deliveries")))
+    })
+}
+
+fn pending(evidence: &Evidence<'_>) -> Option<Finding> {
+    let oldest = evidence.inbox.oldest_pending_at?;
+    let number = evidence.inbox.of(DeliveryStatus::Pending);
+    let deliveries = count(number, "delivery", "deliveries");
+    let waited = evidence.times.now().signed_duration_since(oldest).num_seconds();
+    let link = ("/inbox?status=pending", "See them");
+    if waited <= LONG_WAIT {
+        let sentence = format!("{deliveries} {} being worked on.", verb(number, "is", "are"));
+        return Some(Finding { link, ..Finding::new(Tone::Waiting, sentence) });
+    }
+    let since = evidence.times.at(oldest);
+    let sentence = format!(
+        "{deliveries} {} to be worked on, the oldest since {} ({}).",
+        verb(number, "waits", "wait"),
+        since.text(),
+        since.relative()
+    );
+    let advice = "The server works on them by itself. If the number does not fall, its log says why; restarting it loses nothing.";
+    Some(Finding { advice: advice.to_owned(), link, ..Finding::new(Tone::Bad, sentence) })
+}
+
+fn calendar_findings(calendar: &CalendarSummary) -> Vec<Finding> {
+    let (name, counts) = (&calendar.name, &calendar.counts);
+    let link = ("/calendars", "See the calendars");
+    let mut found = Vec::new();
+    if let Some((problem, _)) = &calendar.problem {
+        found.push(Finding {
+            advice: "When that is done, the command tells whether it works.".to_owned(),
+            command: calendar.check.clone(),
+            link,
+            ..Finding::new(Tone::Bad, format!("Calendar “{name}” needs a person: {problem}"))
+        });
+    }
+    // The latest failure is told only where it is certain to be the one that is spoken of.
+    let told = calendar.last_problem.as_ref().filter(|_| counts.rejected == 0 || counts.failing == 0);
+    let why = told.map_or_else(|| ".".to_owned(), |text| format!(": {text}"));
+    let meetings = |number| count(number, "meeting", "meetings");
+    if counts.rejected > 0 {
+        let sentence = format!("Google refuses {} in “{name}”{why}", meetings(counts.rejected));
+        let advice = "Refused meetings are not tried again until they change.".to_owned();
+        found.push(Finding { advice, link, ..Finding::new(Tone::Bad, sentence) });
+    }
+    if counts.failing > 0 && calendar.problem.is_none() {
+        let number = counts.failing;
+        let sentence = format!("{} {} for Google in “{name}”{why}", meetings(number), verb(number, "waits", "wait"));
+        let advice = "They are tried again by themselves.".to_owned();
+        found.push(Finding { advice, link, ..Finding::new(Tone::Waiting, sentence) });
+    }
+    if counts.pending > 0 && calendar.problem.is_none() {
+        let number = counts.pending;
+        let held = calendar.held_until.as_ref();
+        let until = held.map_or_else(String::new, |until| format!(", held back until {}", until.text()));
+        let sentence =
+            format!("{} {} on the way to Google in “{name}”{until}.", meetings(number), verb(number, "is", "are"));
+        found.push(Finding { link, ..Finding::new(Tone::Waiting, sentence) });
+    }
+    found
+}
+
+fn all_well(evidence: &Evidence<'_>) -> Finding {
+    let last = evidence.inbox.last_received_at.map(|at| evidence.times.at(at));
+    let last = last.as_ref().map_or("never", |last| last.relative());
+    let sentence = if evidence.mirror.is_on() && !evidence.calendars.is_empty() {
+        format!("Everything is in step; last delivery {last}.")
+    } else {
+        format!("Every delivery is applied; the last one came {last}.")
+    };
+    Finding::new(Tone::Good, sentence)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::Stage;
+    use super::*;
+    use crate::meeting::selection::Selection;
+    use crate::store::{Identity, ProblemKind};
+    use chrono::TimeDelta;
+
+    async fn verdict(stage: &Stage) -> Vec<(Tone, String)> {
+        let (store, times) = (&stage.site.store, Times::of(&stage.site));
+        let mirror = Mirror::of(&stage.site);
+        let counts = store.mirror_counts(times.now()).await.unwrap();
+        let calendars = CalendarSummary::all(&store.all_calendars().await.unwrap(), &counts, &mirror, &times);
+        let inbox = store.inbox_counts().await.unwrap();
+        let evidence = Evidence {
+            inbox: &inbox,
+            calendars: &calendars,
+            mirror: &mirror,
+            public_url: stage.site.links.public_url(),
+            times: &times,
+        };
+        findings(&evidence).into_iter().map(|finding| (finding.tone, finding.sentence)).collect()
+    }
+
+    #[tokio::test]
+    async fn nothing_arrived_then_all_is_well() {
+        let mut stage = Stage::new().await;
+        assert_eq!(verdict(&stage).await, [(Tone::Waiting, "No delivery has arrived yet.".to_owned())]);
+        stage.meeting("m-1", 24).await;
+        stage.clock.advance(TimeDelta::minutes(3));
+        let expected = "Every delivery is applied; the last one came 3 minutes ago.";
+        assert_eq!(verdict(&stage).await, [(Tone::Good, expected.to_owned())]);
+        stage.google();
+        stage.calendar("Team", Selection::default()).await;
+        stage.meeting("m-2", 24).await;
+        let expected = "1 meeting is on the way to Google in “Team”.";
+        assert_eq!(verdict(&stage).await, [(Tone::Waiting, expected.to_owned())]);
+        stage.mirror(&[]).await;
+        let expected = "Everything is in step; last delivery just now.";
+        assert_eq!(verdict(&stage).await, [(Tone::Good, expected.to_owned())]);
+    }
+
+    #[tokio::test]
+    async fn the_worst_comes_first_and_nothing_is_left_out() {
+        let mut stage = Stage::new().await;
+        stage.google();
+        stage.calendar("Team", Selection::default()).await;
+        stage.meeting("late", 24).await;
+        stage.meeting("bad", 25).await;
+        stage
+            .mirror(&[("late", "Google is busy", ProblemKind::Retry), ("bad", "Too long", ProblemKind::Rejected)])
+            .await;
+        stage.quarantined("sha256:1", "body: found no bytes, expected one JSON object", b"").await;
+        let identity = Identity { event_id: "waiting".into(), ..Identity::default() };
+        stage.store_delivery(&stage.delivery(identity, DeliveryStatus::Pending)).await;
+        assert!(verdict(&stage).await.contains(&(Tone::Waiting, "1 delivery is being worked on.".to_owned())));
+        stage.clock.advance(TimeDelta::minutes(4));
+        let found = verdict(&stage).await;
+        let bad: Vec<&str> =
+            found.iter().filter(|(tone, _)| *tone == Tone::Bad).map(|(_, text)| text.as_str()).collect();
+        assert_eq!(bad[0], "Google refuses 1 meeting in “Team”.");
+        assert_eq!(bad[1], "1 delivery could not be understood.");
+        assert_eq!(
+            bad[2],
+            "1 delivery waits to be worked on, the oldest since Fri 20 Nov 2026, 13:00 CET (4 minutes ago)."
+        );
+        assert_eq!(found[3].1, "1 meeting waits for Google in “Team”.");
+        assert_eq!(found.len(), 4);
+        stage.mirror(&[("late", "Google is busy", ProblemKind::Rejected)]).await;
+        assert_eq!(verdict(&stage).await[0].1, "Google refuses 2 meetings in “Team”: Google is busy.");
+    }
+}

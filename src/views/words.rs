@@ -1,0 +1,158 @@
+//! Words that several pages share: settings said in words, counted nouns, states with their tone, and safe links.
+
+use std::fmt::Write as _;
+
+use askama::Template;
+use askama::filters::HtmlSafe;
+
+use crate::meeting::selection::{Detail, Selection, Window};
+use crate::store::OnCancel;
+
+/// How a state feels; a page shows it by shape and colour beside the word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Tone {
+    /// As it should be.
+    Good,
+    /// Not there, and rightly so; or nothing to say.
+    Quiet,
+    /// On its way, by itself.
+    Waiting,
+    /// Failed, or a person must look.
+    Bad,
+}
+
+impl Tone {
+    /// The word in class names.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Quiet => "quiet",
+            Self::Waiting => "waiting",
+            Self::Bad => "bad",
+        }
+    }
+}
+
+/// A state in a word or two, with a mark for its tone.
+#[derive(Debug, Clone, PartialEq, Eq, Template)]
+#[template(path = "parts/state.html")]
+pub(super) struct State {
+    /// How it feels.
+    pub(super) tone: Tone,
+    /// What it is.
+    pub(super) word: String,
+}
+
+// Its template escapes what it shows.
+impl HtmlSafe for State {}
+
+impl State {
+    /// A state of that tone.
+    pub(super) fn new(tone: Tone, word: impl Into<String>) -> Self {
+        Self { tone, word: word.into() }
+    }
+}
+
+/// "1 meeting", "2 meetings".
+pub(super) fn count(number: i64, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
+/// "wait" for many, "waits" for one.
+pub(super) fn verb<'a>(number: i64, one: &'a str, many: &'a str) -> &'a str {
+    if number == 1 { one } else { many }
+}
+
+/// What a detail level shows.
+pub(super) fn detail(detail: Detail) -> &'static str {
+    match detail {
+        Detail::Full => "everything: title, place, invitee, answers and links",
+        Detail::Title => "title, owner and place; not the invitee",
+        Detail::Busy => "only “Busy”: no title, no names",
+    }
+}
+
+/// The days a window covers.
+pub(super) fn window(window: Window) -> String {
+    let days = |number: u32| count(i64::from(number), "day", "days");
+    format!("from {} back to {} ahead", days(window.past_days), days(window.future_days))
+}
+
+/// Which meetings are selected.
+pub(super) fn selection(selection: &Selection) -> String {
+    if *selection == Selection::default() { "all meetings".to_owned() } else { format!("meetings of {selection}") }
+}
+
+/// What becomes of canceled meetings at Google.
+pub(super) fn on_cancel(choice: OnCancel) -> &'static str {
+    match choice {
+        OnCancel::Delete => "a canceled meeting is deleted",
+        OnCancel::Mark => "a canceled meeting stays, marked “Canceled” and free",
+    }
+}
+
+/// The address of a meeting's page. Ids are the sender's text and may hold anything.
+pub(super) fn meeting_href(id: &str) -> String {
+    // Programs read "." and ".." as steps in a path, however they are written.
+    if matches!(id, "." | "..") { format!("/meetings?id={}", encode(id)) } else { format!("/meetings/{}", encode(id)) }
+}
+
+/// Text for one part of a path or one value of a query: every octet but letters, digits, `-` and `_` as `%XX`
+/// (RFC 3986 section 2.1).
+pub(super) fn encode(text: &str) -> String {
+    text.bytes().fold(String::with_capacity(text.len()), |mut out, byte| {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_') {
+            out.push(char::from(byte));
+        } else {
+            let _ = write!(out, "%{byte:02X}");
+        }
+        out
+    })
+}
+
+/// An argument as one types it in a shell: quoted when it must be.
+pub(super) fn shell(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '@' | '/' | ':');
+    if !text.is_empty() && !text.starts_with('-') && text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_to_meetings_carry_any_id() {
+        assert_eq!(meeting_href("244caf9c-4dab"), "/meetings/244caf9c-4dab");
+        assert_eq!(meeting_href("a/b?c#d\"><é"), "/meetings/a%2Fb%3Fc%23d%22%3E%3C%C3%A9");
+        assert_eq!(meeting_href(".."), "/meetings?id=%2E%2E");
+    }
+
+    #[test]
+    fn arguments_are_quoted_when_they_must_be() {
+        assert_eq!(shell("sales"), "sales");
+        assert_eq!(shell("Sales team"), "'Sales team'");
+        assert_eq!(shell("it's $HOME"), r"'it'\''s $HOME'");
+        assert_eq!(shell("--yes"), "'--yes'");
+    }
+
+    #[test]
+    fn settings_are_said_in_words() {
+        assert_eq!(window(Window { past_days: 1, future_days: 365 }), "from 1 day back to 365 days ahead");
+        assert_eq!(selection(&Selection::default()), "all meetings");
+        let some = Selection { owners: vec!["a@example.com".into()], ..Selection::default() };
+        assert_eq!(selection(&some), "meetings of owner a@example.com");
+        assert_eq!(count(1, "meeting", "meetings"), "1 meeting");
+    }
+
+    #[test]
+    fn a_state_escapes_its_word() {
+        assert_eq!(
+            State::new(Tone::Bad, "<b>").to_string(),
+            "<span class=\"state state-bad\"><span class=\"mark\" aria-hidden=\"true\"></span>&#60;b&#62;</span>"
+        );
+    }
+}
