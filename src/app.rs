@@ -18,7 +18,7 @@ use crate::inbound::inbox::Inbox;
 use crate::inbound::signature::Verifier;
 use crate::inbound::webhook::Webhook;
 use crate::lifecycle::Lifecycle;
-use crate::outbound::google::{CredentialsError, Google, GoogleSettings};
+use crate::outbound::google::{self, CredentialsError, Google, GoogleSettings};
 use crate::outbound::mirror::Mirror;
 use crate::store::{Fact, InboxWriter, Store, StoreError};
 use crate::views;
@@ -52,7 +52,7 @@ pub enum StartError {
     )]
     InUse(PathBuf),
     /// The database.
-    #[error("the database {path} can't be used")]
+    #[error("{path} can't be opened")]
     Store {
         /// The file.
         path: PathBuf,
@@ -190,20 +190,25 @@ impl App {
     ) -> Result<Self, StartError> {
         let keys = settings.signing_keys()?;
         let password_set = settings.admin_password()?;
+        // Before anything is opened, too: a wrong setting leaves no trace.
+        if let Some(file) = &settings.google_credentials {
+            google::check_key_file(file).await?;
+        }
         let installation = Installation::open(settings, clock.clone(), randomness.clone()).await?;
         let lock = lock(settings)?;
         let Installation { store, secret, id, .. } = &installation;
         let path = store.path().to_owned();
         let failed = |source| StartError::Store { path: path.clone(), source };
 
+        let google = installation.google(settings).await?;
         let public_url = settings.public_url.clone().unwrap_or_else(|| http_url(bound));
+        // Last of what can fail because of a setting: a password that was made must be shown.
         let new_password = keep_password(store, password_set, &randomness).await?;
         let mut tx = store.write().await.map_err(failed)?;
         tx.keep_fact(Fact::PublicUrl, public_url.as_str()).await.map_err(failed)?;
         tx.void_leases().await.map_err(failed)?;
         tx.commit().await.map_err(failed)?;
 
-        let google = installation.google(settings).await?;
         let https = public_url.scheme() == "https";
         let site = Site {
             store: store.clone(),

@@ -11,7 +11,7 @@ async fn main() -> ExitCode {
     cli::run(cli).await.unwrap_or_else(|error| {
         use std::io::Write as _;
         // Nothing is left to be done when even standard error is closed.
-        let _ = writeln!(std::io::stderr(), "error: {error:#}");
+        let _ = writeln!(std::io::stderr(), "error: {}", cli::explain(&error));
         ExitCode::FAILURE
     })
 }

@@ -108,10 +108,9 @@ async fn verify(store: &Store) -> anyhow::Result<ExitCode> {
 }
 
 async fn export(store: &Store, format: Format) -> anyhow::Result<()> {
-    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
-    let mut table = csv::Writer::from_writer(Vec::new());
+    let mut out = Vec::new();
     if matches!(format, Format::Csv) {
-        table.write_record([
+        csv::Writer::from_writer(&mut out).write_record([
             "seq",
             "happened_at",
             "recorded_at",
@@ -130,23 +129,27 @@ async fn export(store: &Store, format: Format) -> anyhow::Result<()> {
     let mut after = 0;
     loop {
         let page = store.audit_after(after, PAGE).await?;
-        for stored in &page {
-            match format {
-                Format::Csv => table.write_record(csv_record(stored)?)?,
-                Format::Jsonl => writeln!(out, "{}", as_json(stored))?,
+        match format {
+            Format::Csv => {
+                let mut table = csv::Writer::from_writer(&mut out);
+                for stored in &page {
+                    table.write_record(csv_record(stored)?)?;
+                }
+                table.flush()?;
+            }
+            Format::Jsonl => {
+                for stored in &page {
+                    writeln!(out, "{}", as_json(stored))?;
+                }
             }
         }
-        if let Format::Csv = format {
-            table.flush()?;
-            out.write_all(table.get_ref())?;
-            table = csv::Writer::from_writer(Vec::new());
-        }
+        output::bytes(&out)?;
+        out.clear();
         match page.last() {
             Some(last) => after = last.seq,
-            None => break,
+            None => return Ok(()),
         }
     }
-    Ok(out.flush()?)
 }
 
 fn csv_record(stored: &StoredEntry) -> anyhow::Result<Vec<String>> {

@@ -128,6 +128,8 @@ async fn google(context: &Context, installation: &Installation) -> anyhow::Resul
 }
 
 async fn add(context: &Context, installation: &Installation, new: NewCalendar) -> anyhow::Result<()> {
+    // First: with credentials that can't be used, nothing is added.
+    let google = installation.google(&context.settings).await?;
     let now = context.clock.now();
     let mut tx = installation.store.write().await?;
     let id = tx.add_calendar(&new, now).await?;
@@ -137,7 +139,7 @@ async fn add(context: &Context, installation: &Installation, new: NewCalendar) -
     let calendar = find(installation, &id.to_string()).await?;
     let planned = installation.store.plan_calendar(&calendar, now).await?;
     output::line(format_args!("calendar {id} “{}”: {planned} meetings wait to be mirrored", new.name));
-    match installation.google(&context.settings).await? {
+    match google {
         Some(google) => output::note(format_args!(
             "Share the calendar with {} (“Make changes to events”), then: meeting-mirror calendar check {id}",
             google.account()

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use super::{Context, output};
+use super::{Context, explain, output};
 use crate::app::Installation;
 
 pub(super) async fn run(context: &Context) -> anyhow::Result<ExitCode> {
@@ -36,7 +36,7 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<ExitCode> {
         },
     );
     match context.open().await {
-        Err(error) => tell("data directory", Err(format!("{error:#}"))),
+        Err(error) => tell("data directory", Err(explain(&error))),
         Ok(installation) => {
             tell("data directory", Ok(settings.data_dir.display().to_string()));
             let sound = installation.store.integrity_check().await;

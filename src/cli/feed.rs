@@ -225,8 +225,7 @@ async fn export(installation: &Installation, feed: &str, file: Option<PathBuf>) 
     if let Some(file) = file {
         tokio::fs::write(&file, text).await.with_context(|| format!("{} can't be written", file.display()))?;
     } else {
-        use std::io::Write as _;
-        std::io::stdout().write_all(&text)?;
+        output::bytes(&text)?;
     }
     Ok(())
 }

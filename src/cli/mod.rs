@@ -77,6 +77,14 @@ impl Context {
     }
 }
 
+/// The error with its causes, each told once: some texts name their cause before they say what to do.
+pub fn explain(error: &anyhow::Error) -> String {
+    error.chain().skip(1).fold(error.to_string(), |text, cause| {
+        let cause = cause.to_string();
+        if text.contains(&cause) { text } else { format!("{text}: {cause}") }
+    })
+}
+
 /// Runs the command.
 ///
 /// # Errors

@@ -8,12 +8,24 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use comfy_table::{ContentArrangement, Table, presets};
 
-/// Prints a line. Whoever reads us may stop reading (`| head`): that ends the program quietly.
+/// Prints a line.
 pub(super) fn line(text: impl Display) {
-    if let Err(error) = writeln!(io::stdout(), "{text}")
-        && error.kind() == io::ErrorKind::BrokenPipe
-    {
-        std::process::exit(0);
+    if let Err(error) = bytes(format!("{text}\n").as_bytes()) {
+        // Half an answer must not look like a whole one.
+        note(format_args!("error: the answer can't be written: {error}"));
+        std::process::exit(1);
+    }
+}
+
+/// Writes bytes as they are. Whoever reads us may stop reading (`| head`): that ends the program quietly.
+///
+/// # Errors
+/// When they can't be written: a full disk behind `> file`.
+pub(super) fn bytes(bytes: &[u8]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
+        done => done,
     }
 }
 

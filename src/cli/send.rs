@@ -14,7 +14,8 @@ use tokio::io::AsyncReadExt as _;
 use url::Url;
 
 use super::deliver::Sender;
-use super::{Context, output};
+use super::{Context, explain, output};
+use crate::config::{Secret, SettingError};
 
 /// Payloads to deliver.
 #[derive(Debug, clap::Args)]
@@ -27,7 +28,7 @@ pub(super) struct Args {
     url: Option<Url>,
     /// Key to sign with [default: the first signing key of the settings; without any, unsigned]
     #[arg(long, value_name = "KEY")]
-    key: Option<String>,
+    key: Option<Secret>,
     /// Send each payload as an event of this type: envelopes get the type, bare data gets an envelope
     #[arg(long = "type", value_name = "EVENT TYPE")]
     event_type: Option<String>,
@@ -42,8 +43,13 @@ pub(super) async fn run(context: &Context, args: Args) -> anyhow::Result<ExitCod
         Some(url) => url,
         None => Url::parse(&format!("http://{}", settings.listen))?,
     };
-    let configured = || settings.signing_keys().ok().and_then(|keys| keys.into_iter().next());
-    let sender = Sender::new(url, args.key.or_else(configured))?;
+    let key = match (args.key, settings.signing_keys()) {
+        (Some(key), _) => Some(key.reveal().to_owned()),
+        (None, Ok(keys)) => keys.into_iter().next(),
+        (None, Err(SettingError::NoSigningKey | SettingError::UnsignedOpen(_))) => None,
+        (None, Err(error)) => return Err(error.into()),
+    };
+    let sender = Sender::new(url, key)?;
     let mut payloads = Vec::new();
     for file in &args.files {
         for (place, body) in read(file).await? {
@@ -78,7 +84,7 @@ pub(super) async fn run(context: &Context, args: Args) -> anyhow::Result<ExitCod
             }
             Err(error) => {
                 failures += 1;
-                bar.suspend(|| output::note(format_args!("{place}: {error:#}")));
+                bar.suspend(|| output::note(format_args!("{place}: {}", explain(&error))));
                 "not delivered".to_owned()
             }
         };

@@ -27,11 +27,12 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<ExitCode> {
     if settings.signing_keys()?.is_empty() {
         tracing::warn!("deliveries are taken unsigned: anybody on this machine can send them");
     }
+    // Before anybody is told that the service runs: from then on it can be stopped in good order.
+    let lifecycle = Lifecycle::default();
+    lifecycle.stop_at_signals()?;
     let mirror = app.site.google.as_ref().map_or("off", |google| google.account.as_str());
     tracing::info!(address = %bound, public_url = app.site.links.public_url(), mirror, "meeting-mirror is listening");
     let store = app.site.store.clone();
-    let lifecycle = Lifecycle::default();
-    lifecycle.stop_at_signals()?;
     app.start(listener, &lifecycle);
     let ending = lifecycle.ended().await;
     store.close().await;

@@ -102,19 +102,31 @@ pub struct Page {
     pub next: Option<String>,
 }
 
+/// Whether the file holds a key, without using it.
+///
+/// # Errors
+/// When it does not.
+pub async fn check_key_file(path: &Path) -> Result<(), CredentialsError> {
+    read_key(path).await.map(drop)
+}
+
+async fn read_key(path: &Path) -> Result<yup_oauth2::ServiceAccountKey, CredentialsError> {
+    let unreadable = |source| CredentialsError::Unreadable { path: path.display().to_string(), source };
+    let text = tokio::fs::read_to_string(path).await.map_err(unreadable)?;
+    serde_json::from_str(&text).map_err(|error| no_key(path, error))
+}
+
+fn no_key(path: &Path, why: impl std::fmt::Display) -> CredentialsError {
+    CredentialsError::NoKey { path: path.display().to_string(), why: why.to_string() }
+}
+
 impl Google {
     /// Reads the credentials and makes a client. Nothing is sent yet.
     ///
     /// # Errors
     /// When the credentials can't be used.
     pub async fn new(settings: &GoogleSettings<'_>, installation_id: &str) -> Result<Self, CredentialsError> {
-        let path = settings.credentials.display().to_string();
-        let text = tokio::fs::read_to_string(settings.credentials)
-            .await
-            .map_err(|source| CredentialsError::Unreadable { path: path.clone(), source })?;
-        let no_key = |why: String| CredentialsError::NoKey { path: path.clone(), why };
-        let key: yup_oauth2::ServiceAccountKey =
-            serde_json::from_str(&text).map_err(|error| no_key(error.to_string()))?;
+        let key = read_key(settings.credentials).await?;
         let account = settings.subject.map_or_else(|| key.client_email.clone(), str::to_owned);
 
         let connector = https::connector().map_err(CredentialsError::Tls)?;
@@ -125,7 +137,7 @@ impl Google {
         if let Some(subject) = settings.subject {
             builder = builder.subject(subject);
         }
-        let authenticator = builder.build().await.map_err(|error| no_key(error.to_string()))?;
+        let authenticator = builder.build().await.map_err(|error| no_key(settings.credentials, error))?;
         let tokens = Tokens::new(authenticator);
         let mut hub = CalendarHub::new(client, tokens.clone());
         hub.user_agent(concat!("meeting-mirror/", env!("CARGO_PKG_VERSION")).to_owned());

@@ -2,11 +2,15 @@
 
 use std::fmt::Display;
 
+use sqlx::migrate::MigrateError;
+
 /// An error of the database.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// It can't be written now: locked by another process, disk full, read-only. Trying again later may help.
-    #[error("the database can't be used now")]
+    #[error(
+        "the database can't be used now (is the disk full, does another program use it, may this user write there?)"
+    )]
     Unavailable(#[source] sqlx::Error),
     /// A row holds what no version of this program writes.
     #[error("table {table}, column {column}: the value {found} makes no sense")]
@@ -22,11 +26,16 @@ pub enum StoreError {
     #[error("{0} exists already")]
     Exists(&'static str),
     /// The file is damaged.
-    #[error("the database file is damaged: {0}")]
+    #[error("the database file is damaged, or no database at all: {0}. Restore it from a backup.")]
     Damaged(String),
+    /// Its tables are those of another version.
+    #[error(
+        "the database was made by a newer version of meeting-mirror: {0}. Use that version, or restore a backup from before it."
+    )]
+    Newer(String),
     /// The tables can't be brought up to date.
-    #[error("the database can't be brought up to date; was it made by a newer version of meeting-mirror?")]
-    Migration(#[from] sqlx::migrate::MigrateError),
+    #[error("the database can't be brought up to date")]
+    Migration(#[source] MigrateError),
     /// Anything else.
     #[error("the database answered with an error")]
     Other(#[source] sqlx::Error),
@@ -48,16 +57,31 @@ impl From<sqlx::Error> for StoreError {
         // Primary result codes of SQLite that speak of the file, not of the statement: busy 5, locked 6, read-only 8,
         // interrupted 9, I/O 10, full 13, can't open 14, protocol 15. The low byte of an extended code is its primary.
         const UNAVAILABLE: [i32; 8] = [5, 6, 8, 9, 10, 13, 14, 15];
-        let unavailable = match &error {
+        // Corrupt 11, not a database 26.
+        const DAMAGED: [i32; 2] = [11, 26];
+        match &error {
             sqlx::Error::Database(inner) => {
-                let code = inner.code().and_then(|code| code.parse::<i32>().ok());
-                code.is_some_and(|code| UNAVAILABLE.contains(&(code & 0xff)))
+                let code = inner.code().and_then(|code| code.parse::<i32>().ok()).map(|code| code & 0xff);
+                match code {
+                    Some(code) if UNAVAILABLE.contains(&code) => Self::Unavailable(error),
+                    Some(code) if DAMAGED.contains(&code) => Self::Damaged(inner.message().to_owned()),
+                    _ => Self::Other(error),
+                }
             }
             sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_) | sqlx::Error::WorkerCrashed => {
-                true
+                Self::Unavailable(error)
             }
-            _ => false,
-        };
-        if unavailable { Self::Unavailable(error) } else { Self::Other(error) }
+            _ => Self::Other(error),
+        }
+    }
+}
+
+impl From<MigrateError> for StoreError {
+    fn from(error: MigrateError) -> Self {
+        match error {
+            MigrateError::VersionMissing(_) | MigrateError::VersionMismatch(_) => Self::Newer(error.to_string()),
+            MigrateError::Execute(inner) => inner.into(),
+            other => Self::Migration(other),
+        }
     }
 }
