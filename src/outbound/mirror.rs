@@ -11,13 +11,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::converge::{Answer, Call, Convergence, Next, Wanted};
 use super::event_body::{EventBody, event_id};
-use super::google::Google;
+use super::google::{Google, GoogleAccess, Receipt};
 use super::retry::{self, PERSON_PAUSE, Refusal};
 use crate::clock::{Randomness, SharedClock};
 use crate::meeting::entry::Entry;
-use crate::meeting::selection::Place;
-use crate::meeting::state::{Meeting, Status};
-use crate::store::{Calendar, Lease, OnCancel, Presence, ProblemKind, Store, StoreError, Written};
+use crate::meeting::state::Meeting;
+use crate::store::{Calendar, Lease, Presence, ProblemKind, Store, StoreError, Written};
 
 /// Rows leased at a time.
 const BATCH: u32 = 16;
@@ -26,7 +25,7 @@ const CONCURRENCY: usize = 4;
 /// A lease outlives the most calls one row can take.
 const LEASE: TimeDelta = TimeDelta::minutes(5);
 /// How often the table is looked at unasked: a command line may have put something there.
-const POLL: Duration = Duration::from_millis(500);
+pub(super) const POLL: Duration = Duration::from_millis(500);
 /// How often calendars are planned anew as their windows roll on.
 const PLAN_EVERY: TimeDelta = TimeDelta::hours(1);
 
@@ -40,7 +39,7 @@ pub struct Mirror {
     /// For leases and jitter.
     pub randomness: Randomness,
     /// The API.
-    pub google: Google,
+    pub google: GoogleAccess,
     /// Part of every event id.
     pub installation_id: Arc<str>,
     /// Told when there is work.
@@ -99,13 +98,20 @@ impl Mirror {
         if self.store.next_mirror_due().await?.is_none_or(|due| due > now) {
             return Ok(0);
         }
+        let (google, renewed) = self.google.current().await;
         let mut tx = self.store.write().await?;
+        if renewed {
+            for calendar in tx.calendars().await? {
+                tx.resume_calendar(calendar.id).await?;
+            }
+        }
         let leases = tx.lease_mirror_work(BATCH, self.randomness.token(), LEASE, now).await?;
         tx.commit().await?;
         let calendars = self.store.all_calendars().await?;
         let count = leases.len();
         // Collected first: the compiler can't prove a stream of borrowing closures to be Send.
-        let work: Vec<_> = leases.into_iter().map(|lease| self.work_or_give_back(lease, &calendars, stop)).collect();
+        let work: Vec<_> =
+            leases.into_iter().map(|lease| self.work_or_give_back(&google, lease, &calendars, stop)).collect();
         let results: Vec<Result<(), StoreError>> = stream::iter(work).buffer_unordered(CONCURRENCY).collect().await;
         results.into_iter().collect::<Result<Vec<()>, _>>()?;
         Ok(count)
@@ -113,13 +119,14 @@ impl Mirror {
 
     async fn work_or_give_back(
         &self,
+        google: &Google,
         lease: Lease,
         calendars: &[Calendar],
         stop: &CancellationToken,
     ) -> Result<(), StoreError> {
         let calendar = calendars.iter().find(|calendar| calendar.id == lease.calendar_id);
         match calendar.filter(|calendar| calendar.removed_at.is_none() && !stop.is_cancelled()) {
-            Some(calendar) => self.work(lease, calendar).await,
+            Some(calendar) => self.work(google, lease, calendar).await,
             None => self.give_back(&lease).await,
         }
     }
@@ -130,48 +137,58 @@ impl Mirror {
         tx.commit().await
     }
 
-    async fn work(&self, lease: Lease, calendar: &Calendar) -> Result<(), StoreError> {
+    async fn work(&self, google: &Google, lease: Lease, calendar: &Calendar) -> Result<(), StoreError> {
         let Some(meeting) = self.store.meeting(lease.meeting_id.as_str()).await? else {
             return self.give_back(&lease).await;
         };
-        let body = wanted(&meeting, calendar, lease.written.presence, self.clock.now());
+        let was_there = lease.written.presence != Presence::Absent;
+        let holds = calendar.wish.rule().holds(&meeting, was_there, lease.held, self.clock.now());
+        let body = holds.then(|| EventBody::new(&Entry::of(&meeting, calendar.wish.detail), meeting.revision));
         let wanted = body.as_ref().map_or(Wanted::Nothing, |body| Wanted::Event { content_hash: body.content_hash() });
         let mut convergence = Convergence::new(wanted, lease.written.clone());
         let mut next = convergence.first();
         loop {
             match next {
                 Next::Call(call) => {
-                    let answer = self.make(call, &meeting, calendar, body.as_ref()).await;
+                    let answer = self.make(google, call, &meeting, calendar, body.as_ref()).await;
                     next = convergence.next(call, answer);
                 }
                 Next::Agreed(written) => return self.record_success(&lease, &meeting, calendar, &written).await,
                 Next::Failed(refusal, written) => {
-                    return self.record_failure(&lease, &meeting, calendar, &refusal, &written).await;
+                    return self.record_failure(google.account(), &lease, &meeting, calendar, &refusal, &written).await;
                 }
             }
         }
     }
 
-    async fn make(&self, call: Call, meeting: &Meeting, calendar: &Calendar, body: Option<&EventBody>) -> Answer {
+    async fn make(
+        &self,
+        google: &Google,
+        call: Call,
+        meeting: &Meeting,
+        calendar: &Calendar,
+        body: Option<&EventBody>,
+    ) -> Answer {
         let id = |generation| event_id(&self.installation_id, &meeting.id, generation);
         let calendar_id = calendar.wish.google_id.as_str();
-        let written = |result: Result<i32, Refusal>| result.map(|sequence| Answer::Written { sequence });
+        let written = |result: Result<Receipt, Refusal>| {
+            result.map(|Receipt { sequence, seen_hash }| Answer::Written { sequence, seen_hash })
+        };
         let result = match (call, body) {
             (Call::Insert { generation }, Some(body)) => {
-                written(self.google.insert(calendar_id, &id(generation), &meeting.id, body).await)
+                written(google.insert(calendar_id, &id(generation), &meeting.id, body).await)
             }
             (Call::Update { generation, sequence } | Call::Revive { generation, sequence }, Some(body)) => {
-                written(self.google.update(calendar_id, &id(generation), &meeting.id, body, sequence).await)
+                written(google.update(calendar_id, &id(generation), &meeting.id, body, sequence).await)
             }
-            (Call::Look { generation }, _) => self
-                .google
+            (Call::Look { generation }, _) => google
                 .look(calendar_id, &id(generation))
                 .await
                 .map(|found| Answer::Found { sequence: found.sequence, deleted: found.deleted, ours: found.ours }),
             (Call::Delete { generation }, _) => {
-                self.google.delete(calendar_id, &id(generation)).await.map(|()| Answer::Done)
+                google.delete(calendar_id, &id(generation)).await.map(|()| Answer::Done)
             }
-            (Call::Reach { .. }, _) => self.google.reach(calendar_id).await.map(|()| Answer::Done),
+            (Call::Reach { .. }, _) => google.reach(calendar_id).await.map(|()| Answer::Done),
             (Call::Insert { .. } | Call::Update { .. } | Call::Revive { .. }, None) => {
                 Err(Refusal::Fault("a write without content".into(), None))
             }
@@ -197,6 +214,7 @@ impl Mirror {
 
     async fn record_failure(
         &self,
+        account: &str,
         lease: &Lease,
         meeting: &Meeting,
         calendar: &Calendar,
@@ -212,7 +230,7 @@ impl Mirror {
                 (text.clone(), ProblemKind::Retry, Some(later(retry::pause(lease.attempts, *after, jitter))))
             }
             Refusal::BadSequence | Refusal::Duplicate | Refusal::Gone => {
-                let text = format!("Google's answers contradict each other ({refusal:?})");
+                let text = what_to_do(refusal, calendar, account);
                 (text, ProblemKind::Retry, Some(later(retry::pause(lease.attempts, None, jitter))))
             }
             Refusal::Throttled(text, after) => {
@@ -228,7 +246,7 @@ impl Mirror {
                 (text.clone(), ProblemKind::Retry, Some(until))
             }
             Refusal::Missing | Refusal::Forbidden(_) | Refusal::Credentials(_) => {
-                let text = what_to_do(refusal, calendar, self.google.account());
+                let text = what_to_do(refusal, calendar, account);
                 let until = later(PERSON_PAUSE);
                 tx.pause_calendar(calendar.id, until, Some(&text), now).await?;
                 (text, ProblemKind::Person, Some(until))
@@ -258,24 +276,12 @@ pub fn what_to_do(refusal: &Refusal, calendar: &Calendar, account: &str) -> Stri
             "Google refuses the credentials of {account} ({text}). Check in the Google Cloud console that the account and its key \
              exist and that the Google Calendar API is enabled; then point --google-credentials to a valid key."
         ),
-        other => format!("{other:?}"),
+        Refusal::Throttled(text, _)
+        | Refusal::QuotaUsedUp(text, _)
+        | Refusal::Fault(text, _)
+        | Refusal::Rejected(text) => text.clone(),
+        Refusal::Duplicate | Refusal::Gone | Refusal::BadSequence => {
+            format!("Google's answers contradict each other ({refusal:?})")
+        }
     }
-}
-
-/// The event that a calendar should hold of a meeting; none = no event. `presence` is what was there before: past
-/// meetings that are there stay, and only what was shown is marked as canceled.
-pub fn wanted(meeting: &Meeting, calendar: &Calendar, presence: Presence, now: DateTime<Utc>) -> Option<EventBody> {
-    let was_there = presence != Presence::Absent;
-    let in_window = match calendar.wish.window.place(&meeting.details, now) {
-        Place::Inside => true,
-        Place::Past => was_there,
-        Place::Future => false,
-    };
-    let shown = match meeting.status() {
-        Status::Confirmed => true,
-        Status::Canceled => was_there && calendar.wish.on_cancel == OnCancel::Mark,
-        Status::Replaced { .. } => false,
-    };
-    (shown && in_window && calendar.wish.selection.check(&meeting.details).is_ok())
-        .then(|| EventBody::new(&Entry::of(meeting, calendar.wish.detail), meeting.revision))
 }

@@ -2,20 +2,22 @@
 //! simulated Google. The clock stands until it is moved, and the workers work when they are told to, so nothing waits.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use meeting_mirror::app::App;
+use meeting_mirror::app::{App, Workers};
 use meeting_mirror::clock::{Clock, ManualClock, Randomness};
 use meeting_mirror::config::{Secret, Settings};
 use meeting_mirror::inbound::inbox::Inbox;
 use meeting_mirror::inbound::signature::sign;
 use meeting_mirror::lifecycle::Lifecycle;
 use meeting_mirror::meeting::selection::{Detail, Selection, Window};
+use meeting_mirror::outbound::check::Checker;
 use meeting_mirror::outbound::mirror::Mirror;
 use meeting_mirror::simulated_google::{Access, SimulatedGoogle, SimulatedGoogleConfig};
-use meeting_mirror::store::{Feed, NewCalendar, NewFeed, OnCancel, Store};
+use meeting_mirror::store::{Feed, NewCalendar, NewFeed, OnCancel, OnDrift, Store};
 use meeting_mirror::web::links::Links;
 use meeting_mirror::web::site::Site;
 use serde_json::{Value, json};
@@ -49,6 +51,7 @@ pub struct TestApp {
     pub store: Store,
     pub inbox: Inbox,
     pub mirror: Option<Mirror>,
+    pub checker: Option<Checker>,
     pub google: Option<SimulatedGoogle>,
     pub address: SocketAddr,
     pub http: reqwest::Client,
@@ -85,13 +88,13 @@ impl TestApp {
         let app = App::build(&settings, address, clock.clone(), Randomness::seeded(7), None).await.unwrap();
         let site = app.site.clone();
         let lifecycle = Lifecycle::default();
-        let (inbox, mirror) = app.start_serving(listener, &lifecycle);
+        let Workers { inbox, mirror, checker } = app.start_serving(listener, &lifecycle);
         let http = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .cookie_store(true)
             .build()
             .unwrap();
-        Self { clock, store: site.store.clone(), site, inbox, mirror, google, address, http, dir, lifecycle }
+        Self { clock, store: site.store.clone(), site, inbox, mirror, checker, google, address, http, dir, lifecycle }
     }
 
     /// Ends the program wherever it is, and starts it again on the same data. The clock and Google go on.
@@ -183,6 +186,7 @@ impl TestApp {
             detail,
             window: Window { past_days: 30, future_days: 365 },
             on_cancel,
+            on_drift: OnDrift::Repair,
         };
         let mut tx = self.store.write().await.unwrap();
         let id = tx.add_calendar(&new, self.now()).await.unwrap();
@@ -214,6 +218,9 @@ pub fn settings(dir: &TempDir) -> Settings {
         google_credentials: None,
         google_subject: None,
         google_api_url: None,
+        google_rate: NonZeroU32::MAX,
+        google_calendar_rate: NonZeroU32::MAX,
+        drift_check_hours: NonZeroU32::new(6).unwrap(),
         time_zone: chrono_tz::UTC,
         log: "warn".to_owned(),
     }
