@@ -16,7 +16,7 @@ use meeting_mirror::lifecycle::Lifecycle;
 use meeting_mirror::meeting::selection::{Detail, Selection, Window};
 use meeting_mirror::outbound::check::Checker;
 use meeting_mirror::outbound::mirror::Mirror;
-use meeting_mirror::simulated_google::{Access, SimulatedGoogle, SimulatedGoogleConfig};
+use meeting_mirror::simulated_google::{Access, SimulatedEvent, SimulatedGoogle, SimulatedGoogleConfig};
 use meeting_mirror::store::{Feed, NewCalendar, NewFeed, OnCancel, OnDrift, Store};
 use meeting_mirror::web::links::Links;
 use meeting_mirror::web::site::Site;
@@ -67,16 +67,32 @@ impl TestApp {
 
     /// With a simulated Google that has the calendar [`TEAM`], not yet mirrored into.
     pub async fn start_with_google() -> Self {
+        Self::start_with_google_at(u32::MAX, u32::MAX).await
+    }
+
+    /// The same, with limits of calls a second in all and into one calendar.
+    pub async fn start_with_google_at(in_total: u32, per_calendar: u32) -> Self {
         let clock = Arc::new(ManualClock::new(noon()));
         let now = clock.clone();
         let config = SimulatedGoogleConfig::with_manual_clock(Arc::new(move || now.now()));
         let google = SimulatedGoogle::start(config).unwrap();
         google.add_calendar(TEAM, "Team", Access::Writer);
-        Self::build(tempfile::tempdir().unwrap(), clock, Some(google)).await
+        Self::build_at(tempfile::tempdir().unwrap(), clock, Some(google), (in_total, per_calendar)).await
     }
 
     async fn build(dir: TempDir, clock: Arc<ManualClock>, google: Option<SimulatedGoogle>) -> Self {
+        Self::build_at(dir, clock, google, (u32::MAX, u32::MAX)).await
+    }
+
+    async fn build_at(
+        dir: TempDir,
+        clock: Arc<ManualClock>,
+        google: Option<SimulatedGoogle>,
+        rates: (u32, u32),
+    ) -> Self {
         let mut settings = settings(&dir);
+        settings.google_rate = NonZeroU32::new(rates.0).unwrap();
+        settings.google_calendar_rate = NonZeroU32::new(rates.1).unwrap();
         if let Some(google) = &google {
             let credentials = dir.path().join("google-key.json");
             google.write_credentials(&credentials).unwrap();
@@ -89,11 +105,8 @@ impl TestApp {
         let site = app.site.clone();
         let lifecycle = Lifecycle::default();
         let Workers { inbox, mirror, checker } = app.start_serving(listener, &lifecycle);
-        let http = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .cookie_store(true)
-            .build()
-            .unwrap();
+        let http =
+            reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).cookie_store(true).build().unwrap();
         Self { clock, store: site.store.clone(), site, inbox, mirror, checker, google, address, http, dir, lifecycle }
     }
 
@@ -255,4 +268,31 @@ pub fn event(event_id: &str, kind: &str, meeting_id: &str, minute: i64, hour: u3
             },
         },
     })
+}
+
+impl TestApp {
+    /// Compares every calendar with what was written, now, and lets the mirror put differences right.
+    pub async fn check_calendars(&self) {
+        for calendar in self.store.calendars().await.unwrap() {
+            let mut tx = self.store.write().await.unwrap();
+            tx.check_calendar_at(calendar.id, self.now()).await.unwrap();
+            tx.resume_calendar(calendar.id).await.unwrap();
+            tx.commit().await.unwrap();
+        }
+        let checker = self.checker.as_ref().expect("this test has no Google");
+        checker.check_due().await.unwrap();
+        self.settle().await;
+    }
+
+    /// The events in a calendar that are not deleted and carry our mark, by meeting id.
+    pub fn mirrored(&self, calendar: &str) -> Vec<(String, SimulatedEvent)> {
+        let events = self.google.as_ref().expect("this test has no Google").events(calendar);
+        let mut ours: Vec<(String, SimulatedEvent)> = events
+            .into_iter()
+            .filter(|event| !event.is_deleted())
+            .filter_map(|event| Some((event.private_properties.get("meetingMirrorMeeting")?.clone(), event)))
+            .collect();
+        ours.sort_by(|a, b| a.0.cmp(&b.0));
+        ours
+    }
 }
