@@ -95,16 +95,14 @@ impl Mirror {
     /// When the database can't be used.
     pub async fn work_once(&self, stop: &CancellationToken) -> Result<usize, StoreError> {
         let now = self.clock.now();
+        let (google, renewed) = self.google.current().await;
+        if renewed {
+            self.try_again().await?;
+        }
         if self.store.next_mirror_due().await?.is_none_or(|due| due > now) {
             return Ok(0);
         }
-        let (google, renewed) = self.google.current().await;
         let mut tx = self.store.write().await?;
-        if renewed {
-            for calendar in tx.calendars().await? {
-                tx.resume_calendar(calendar.id).await?;
-            }
-        }
         let leases = tx.lease_mirror_work(BATCH, self.randomness.token(), LEASE, now).await?;
         tx.commit().await?;
         let calendars = self.store.all_calendars().await?;
@@ -115,6 +113,16 @@ impl Mirror {
         let results: Vec<Result<(), StoreError>> = stream::iter(work).buffer_unordered(CONCURRENCY).collect().await;
         results.into_iter().collect::<Result<Vec<()>, _>>()?;
         Ok(count)
+    }
+
+    /// New credentials: what waits for a person or for a later time is tried now.
+    async fn try_again(&self) -> Result<(), StoreError> {
+        let mut tx = self.store.write().await?;
+        for calendar in tx.calendars().await? {
+            tx.resume_calendar(calendar.id).await?;
+            tx.retry_failed(calendar.id, self.clock.now()).await?;
+        }
+        tx.commit().await
     }
 
     async fn work_or_give_back(

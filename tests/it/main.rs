@@ -5,5 +5,6 @@
 mod calendar_checks;
 mod feed_text;
 mod mirror_chaos;
+mod sign_in;
 mod simulated_google;
 mod support;
