@@ -11,4 +11,5 @@ pub mod https;
 pub mod limiter;
 pub mod mirror;
 pub mod purge;
+pub mod record;
 pub mod retry;

@@ -6,8 +6,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{Context, find, google, output};
 use crate::app::Installation;
-use crate::outbound::mirror::what_to_do;
 use crate::outbound::purge as events;
+use crate::outbound::record::what_to_do;
 use crate::store::Calendar;
 
 /// While a calendar is purged, the running server must not write to it.

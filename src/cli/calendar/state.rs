@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::{Context, find, find_live, google, output};
 use crate::app::Installation;
-use crate::outbound::mirror::what_to_do;
 use crate::outbound::purge;
+use crate::outbound::record::what_to_do;
 use crate::store::{Calendar, CalendarCheck, HeldChange, MirrorCounts};
 
 fn state(calendar: &Calendar, counts: &MirrorCounts, held: Option<&HeldChange>) -> String {
