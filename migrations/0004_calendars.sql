@@ -7,12 +7,14 @@ CREATE TABLE calendars (
     detail          TEXT    NOT NULL CHECK (detail IN ('full', 'title', 'busy')),
     past_days       INTEGER NOT NULL CHECK (past_days >= 0), -- days
     future_days     INTEGER NOT NULL CHECK (future_days >= 0), -- days
-    on_cancel       TEXT    NOT NULL CHECK (on_cancel IN ('delete', 'mark')),
+    on_cancel       TEXT    NOT NULL CHECK (on_cancel IN ('delete', 'mark')), -- what becomes of a canceled meeting's event
+    on_drift        TEXT    NOT NULL CHECK (on_drift IN ('repair', 'report')), -- what becomes of events changed by hand
     created_at      INTEGER NOT NULL,
     removed_at      INTEGER,          -- set: mirrors nothing any more; kept so that what was written can still be purged
     paused_until    INTEGER,          -- nothing is tried before this; null = running
     problem         TEXT,             -- what a person must do; null = fine
-    problem_at      INTEGER           -- since when
+    problem_at      INTEGER,          -- since when
+    next_check_at   INTEGER NOT NULL  -- when its events are next listed and compared
 ) STRICT;
 
 CREATE UNIQUE INDEX calendars_name ON calendars (name) WHERE removed_at IS NULL;
@@ -28,6 +30,8 @@ CREATE TABLE mirror (
     generation       INTEGER NOT NULL DEFAULT 0, -- part of the event id; raised when an id can't be used again
     sequence         INTEGER NOT NULL DEFAULT 0, -- as Google last returned it
     content_hash     BLOB,             -- SHA-256 of the body Google last agreed with; null = must be written
+    seen_hash        BLOB,             -- SHA-256 of the event as Google then returned it; a listing is compared with it
+    held             INTEGER NOT NULL DEFAULT 0 CHECK (held IN (0, 1)), -- 1: no longer selected, but kept until an admin approves
     due_at           INTEGER,          -- when to work on it; null = in step
     lease            INTEGER,          -- random token of the worker that holds it; null = free
     leased_until     INTEGER,          -- after this the lease is void
@@ -41,3 +45,33 @@ CREATE TABLE mirror (
 
 CREATE INDEX mirror_due ON mirror (due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX mirror_calendar ON mirror (calendar_id, due_at);
+
+-- What comparing a calendar's events with the work rows found and did.
+CREATE TABLE calendar_checks (
+    id          INTEGER PRIMARY KEY, -- order of the checks
+    calendar_id INTEGER NOT NULL REFERENCES calendars (id),
+    started_at  INTEGER NOT NULL,
+    finished_at INTEGER NOT NULL,
+    listed      INTEGER NOT NULL, -- events of ours that were found
+    missing     INTEGER NOT NULL, -- should have been there
+    edited      INTEGER NOT NULL, -- were changed by hand
+    unwanted    INTEGER NOT NULL, -- were there but should not
+    outcome     TEXT    NOT NULL  -- what was done, or why the check failed, for a person
+) STRICT;
+
+CREATE INDEX calendar_checks_calendar ON calendar_checks (calendar_id, id);
+
+-- Changes that would delete so many events that an admin must approve them.
+CREATE TABLE held_changes (
+    id          INTEGER PRIMARY KEY,
+    calendar_id INTEGER NOT NULL REFERENCES calendars (id),
+    reason      TEXT    NOT NULL CHECK (reason IN ('selection', 'strays')), -- the calendar was edited, or a check found events that no row knows
+    deletions   INTEGER NOT NULL, -- events that would go
+    mirrored    INTEGER NOT NULL, -- events that were there in all
+    before      TEXT,             -- JSON of what the calendar showed before it was edited; null for strays
+    created_at  INTEGER NOT NULL,
+    decided_at  INTEGER,          -- null = waits
+    decision    TEXT    CHECK (decision IN ('approved', 'rejected')) -- by an admin
+) STRICT;
+
+CREATE INDEX held_changes_open ON held_changes (calendar_id) WHERE decided_at IS NULL;

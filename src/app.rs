@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use chrono::TimeDelta;
 use data_encoding::HEXLOWER;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
@@ -18,7 +19,9 @@ use crate::inbound::inbox::Inbox;
 use crate::inbound::signature::Verifier;
 use crate::inbound::webhook::Webhook;
 use crate::lifecycle::Lifecycle;
-use crate::outbound::google::{self, CredentialsError, Google, GoogleSettings};
+use crate::outbound::check::Checker;
+use crate::outbound::google::{self, CredentialsError, GoogleAccess, GoogleSettings};
+use crate::outbound::limiter::{Limiter, Rates};
 use crate::outbound::mirror::Mirror;
 use crate::store::{Fact, InboxWriter, Store, StoreError};
 use crate::views;
@@ -121,15 +124,16 @@ impl Installation {
     ///
     /// # Errors
     /// When the credentials can't be used.
-    pub async fn google(&self, settings: &Settings) -> Result<Option<Google>, CredentialsError> {
-        let Some(credentials) = settings.google_credentials.as_deref() else { return Ok(None) };
+    pub async fn google(&self, settings: &Settings) -> Result<Option<GoogleAccess>, CredentialsError> {
+        let Some(credentials) = settings.google_credentials.clone() else { return Ok(None) };
         let google = GoogleSettings {
             credentials,
-            subject: settings.google_subject.as_deref(),
-            api_url: settings.google_api_url.as_ref().map(Url::as_str),
+            subject: settings.google_subject.clone(),
+            api_url: settings.google_api_url.as_ref().map(Url::to_string),
             call_within: GOOGLE_CALL_WITHIN,
         };
-        Google::new(&google, &self.id).await.map(Some)
+        let rates = Rates { in_total: settings.google_rate, per_calendar: settings.google_calendar_rate };
+        GoogleAccess::new(google, Limiter::new(rates, self.clock.clone()), self.id.clone()).await.map(Some)
     }
 }
 
@@ -161,11 +165,24 @@ pub struct App {
     pub inbox: Inbox,
     /// Keeps Google in step; none without credentials.
     pub mirror: Option<Mirror>,
+    /// Compares what is at Google with what was written; none without credentials.
+    pub checker: Option<Checker>,
     /// The admin password, when it was made just now: to be shown once.
     pub new_password: Option<Secret>,
     writer: WriterTask,
     /// Held while the server lives, so that no second one works on the same data.
     lock: File,
+}
+
+/// The workers of a service that is serving.
+#[derive(Debug)]
+pub struct Workers {
+    /// Applies deliveries.
+    pub inbox: Inbox,
+    /// Keeps Google in step.
+    pub mirror: Option<Mirror>,
+    /// Compares what is at Google with what was written.
+    pub checker: Option<Checker>,
 }
 
 struct WriterTask(std::pin::Pin<Box<dyn Future<Output = ()> + Send>>);
@@ -192,7 +209,7 @@ impl App {
         let password_set = settings.admin_password()?;
         // Before anything is opened, too: a wrong setting leaves no trace.
         if let Some(file) = &settings.google_credentials {
-            google::check_key_file(file).await?;
+            google::check_credentials(file).await?;
         }
         let installation = Installation::open(settings, clock.clone(), randomness.clone()).await?;
         let lock = lock(settings)?;
@@ -209,6 +226,14 @@ impl App {
         tx.void_leases().await.map_err(failed)?;
         tx.commit().await.map_err(failed)?;
 
+        let google_side = match &google {
+            Some(google) => {
+                let account = google.current().await.0.account().to_owned();
+                let calls_per_second = settings.google_calendar_rate.min(settings.google_rate).get();
+                Some(GoogleSide { account, calls_per_second, simulated_at: simulated_google_at })
+            }
+            None => None,
+        };
         let https = public_url.scheme() == "https";
         let site = Site {
             store: store.clone(),
@@ -216,9 +241,7 @@ impl App {
             links: Links::new(&public_url, secret),
             time_zone: settings.time_zone,
             installation_id: id.clone(),
-            google: google
-                .as_ref()
-                .map(|google| GoogleSide { account: google.account().to_owned(), simulated_at: simulated_google_at }),
+            google: google_side,
             started_at: clock.now(),
             sign_in_limits: Arc::new(SignInLimits::default()),
             csrf: csrf::config(secret, https),
@@ -236,24 +259,29 @@ impl App {
             installation_id: id.clone(),
             due: due.clone(),
         });
+        let every = TimeDelta::hours(settings.drift_check_hours.get().into());
+        let checker = mirror.clone().map(|mirror| Checker { mirror, every });
         let inbox = Inbox::new(store.clone(), clock, arrived, due);
-        Ok(Self { site, router, inbox, mirror, new_password, writer: WriterTask(Box::pin(writer_task)), lock })
+        Ok(Self { site, router, inbox, mirror, checker, new_password, writer: WriterTask(Box::pin(writer_task)), lock })
     }
 
     /// Starts serving and working. The service runs until `lifecycle` stops.
     pub fn start(self, listener: TcpListener, lifecycle: &Lifecycle) {
         let stop = lifecycle.stop();
-        let (inbox, mirror) = self.start_serving(listener, lifecycle);
+        let Workers { inbox, mirror, checker } = self.start_serving(listener, lifecycle);
         lifecycle.spawn("inbox", inbox.run(stop.clone()));
         if let Some(mirror) = mirror {
-            lifecycle.spawn("mirror", mirror.run(stop));
+            lifecycle.spawn("mirror", mirror.run(stop.clone()));
+        }
+        if let Some(checker) = checker {
+            lifecycle.spawn("calendar checks", checker.run(stop));
         }
     }
 
     /// Starts serving only, and returns the workers for the caller to drive.
-    pub fn start_serving(self, listener: TcpListener, lifecycle: &Lifecycle) -> (Inbox, Option<Mirror>) {
+    pub fn start_serving(self, listener: TcpListener, lifecycle: &Lifecycle) -> Workers {
         let stop = lifecycle.stop();
-        let Self { router, inbox, mirror, writer, lock, .. } = self;
+        let Self { router, inbox, mirror, checker, writer, lock, .. } = self;
         lifecycle.spawn("deliveries writer", writer.0);
         lifecycle.spawn("http", async move {
             let _held = lock;
@@ -262,7 +290,7 @@ impl App {
                 tracing::error!(%error, "the server failed");
             }
         });
-        (inbox, mirror)
+        Workers { inbox, mirror, checker }
     }
 }
 

@@ -2,52 +2,97 @@
 //! decide both.
 
 use std::fmt;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use rand::rngs::StdRng;
 use rand::{Rng, RngExt, SeedableRng};
 
-/// Tells the time.
+/// Tells the time and waits.
 pub trait Clock: Send + Sync + fmt::Debug {
-    /// The time now, UTC.
+    /// The time now, UTC. It may jump when the system's clock is set.
     fn now(&self) -> DateTime<Utc>;
+
+    /// Time since some moment in the past. It never runs back.
+    fn monotonic(&self) -> Duration;
+
+    /// Waits.
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
 }
 
 /// A clock as it is handed around.
 pub type SharedClock = Arc<dyn Clock>;
 
 /// The system's clock.
-#[derive(Debug, Default, Clone, Copy)]
-pub struct SystemClock;
+#[derive(Debug, Clone, Copy)]
+pub struct SystemClock {
+    started: Instant,
+}
 
-impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "the one place that asks the system for the time")]
-    fn now(&self) -> DateTime<Utc> {
-        Utc::now()
+#[expect(clippy::disallowed_methods, reason = "the one place that asks the system for the time")]
+impl Default for SystemClock {
+    fn default() -> Self {
+        Self { started: Instant::now() }
     }
 }
 
-/// A clock that stands still until it is moved; for tests.
+#[expect(clippy::disallowed_methods, reason = "the one place that asks the system for the time")]
+impl Clock for SystemClock {
+    fn now(&self) -> DateTime<Utc> {
+        Utc::now()
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(tokio::time::sleep(duration))
+    }
+}
+
+/// A clock that stands still until it is moved; for tests. Whoever waits on it moves it.
 #[derive(Debug)]
-pub struct ManualClock(Mutex<DateTime<Utc>>);
+pub struct ManualClock(Mutex<Hands>);
+
+#[derive(Debug, Clone, Copy)]
+struct Hands {
+    now: DateTime<Utc>,
+    monotonic: Duration,
+}
 
 impl ManualClock {
     /// A clock that stands at `now`.
     pub fn new(now: DateTime<Utc>) -> Self {
-        Self(Mutex::new(now))
+        Self(Mutex::new(Hands { now, monotonic: Duration::ZERO }))
     }
 
-    /// Moves the clock; a negative step moves it back.
+    /// Moves the clock; a negative step sets it back.
     pub fn advance(&self, step: TimeDelta) {
-        let mut now = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *now += step;
+        let mut hands = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        hands.now += step;
+        hands.monotonic += step.to_std().unwrap_or_default();
+    }
+
+    fn hands(&self) -> Hands {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Clock for ManualClock {
     fn now(&self) -> DateTime<Utc> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.hands().now
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.hands().monotonic
+    }
+
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        self.advance(TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX));
+        Box::pin(tokio::task::yield_now())
     }
 }
 

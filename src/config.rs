@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use chrono_tz::Tz;
@@ -94,6 +95,18 @@ pub struct Settings {
     /// Base address of the Google Calendar API, for tests; ends in /calendar/v3/ [default: Google's]
     #[arg(long, global = true, env = "MEETING_MIRROR_GOOGLE_API_URL", value_name = "URL", value_parser = google_api_url)]
     pub google_api_url: Option<Url>,
+
+    /// Most calls to Google a second, in all
+    #[arg(long, global = true, env = "MEETING_MIRROR_GOOGLE_RATE", value_name = "CALLS", default_value = "8")]
+    pub google_rate: NonZeroU32,
+
+    /// Most calls to Google a second, into one calendar
+    #[arg(long, global = true, env = "MEETING_MIRROR_GOOGLE_CALENDAR_RATE", value_name = "CALLS", default_value = "4")]
+    pub google_calendar_rate: NonZeroU32,
+
+    /// Hours between two comparisons of a calendar's events with what was written
+    #[arg(long, global = true, env = "MEETING_MIRROR_DRIFT_CHECK_HOURS", value_name = "HOURS", default_value = "6")]
+    pub drift_check_hours: NonZeroU32,
 
     /// Time zone of times on pages and in lists (an IANA name); feeds and Google always carry UTC
     #[arg(long, global = true, env = "MEETING_MIRROR_TIME_ZONE", value_name = "ZONE", default_value = "UTC", value_parser = time_zone)]

@@ -61,9 +61,10 @@ async fn public_address(context: &Context, installation: &Installation) -> Resul
 async fn google(context: &Context, installation: &Installation) -> Result<String, String> {
     match installation.google(&context.settings).await {
         Ok(None) => Ok("no credentials; nothing is mirrored".to_owned()),
-        Ok(Some(google)) => {
-            Ok(format!("{}; for sharing and writing see: meeting-mirror calendar check", google.account()))
-        }
+        Ok(Some(access)) => Ok(format!(
+            "{}; for sharing and writing see: meeting-mirror calendar check",
+            access.current().await.0.account()
+        )),
         Err(error) => Err(error.to_string()),
     }
 }

@@ -1,6 +1,7 @@
 //! `demo`: the real server on made-up data, with nothing configured. A temporary data directory, a free loopback port, and
 //! a Google Calendar that is only simulated; deliveries arrive as signed HTTP requests.
 
+use std::num::NonZeroU32;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +21,7 @@ use crate::config::Secret;
 use crate::lifecycle::{Ending, Lifecycle};
 use crate::meeting::selection::{Detail, Selection, Window};
 use crate::simulated_google::{Access, SimulatedGoogle, SimulatedGoogleConfig};
-use crate::store::{Feed, NewCalendar, NewFeed, OnCancel, Store};
+use crate::store::{Feed, NewCalendar, NewFeed, OnCancel, OnDrift, Store};
 use crate::web::links::Links;
 use crate::web::password;
 use crate::web::site::Site;
@@ -63,6 +64,9 @@ pub(super) async fn run(context: Context) -> anyhow::Result<ExitCode> {
     settings.admin_password_file = None;
     settings.google_credentials = Some(credentials);
     settings.google_subject = None;
+    // The simulation has no quota.
+    settings.google_rate = NonZeroU32::MAX;
+    settings.google_calendar_rate = NonZeroU32::MAX;
     settings.google_api_url = Some(Url::parse(&google.api_url())?);
 
     let listener = TcpListener::bind("127.0.0.1:0").await?;
@@ -100,7 +104,9 @@ async fn prepare(context: &Context, site: &Site) -> anyhow::Result<[Feed; 2]> {
     let mut tx = site.store.write().await?;
     for (name, google_id, detail, on_cancel) in CALENDARS {
         let (name, google_id) = (name.to_owned(), google_id.to_owned());
-        let new = NewCalendar { name, google_id, selection: Selection::default(), detail, window, on_cancel };
+        let selection = Selection::default();
+        let on_drift = OnDrift::Repair;
+        let new = NewCalendar { name, google_id, selection, detail, window, on_cancel, on_drift };
         tx.add_calendar(&new, now).await?;
     }
     let owner = first_owner().unwrap_or_default();

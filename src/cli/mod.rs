@@ -7,6 +7,7 @@ mod check;
 mod deliver;
 mod demo;
 mod feed;
+mod google;
 mod inbox;
 mod meeting;
 mod output;
@@ -49,6 +50,9 @@ enum Command {
     /// Google Calendars that are kept in step
     #[command(subcommand)]
     Calendar(calendar::Command),
+    /// Signing in to Google with a person's account
+    #[command(subcommand)]
+    Google(google::Command),
     /// Deliveries as received
     #[command(subcommand)]
     Inbox(inbox::Command),
@@ -96,7 +100,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let filter = if serving || settings.log != "info" { settings.log.as_str() } else { "warn" };
     telemetry::start(filter).map_err(anyhow::Error::msg)?;
     let randomness = Randomness::from_system().context("the operating system gives no random bytes")?;
-    let context = Context { settings, clock: Arc::new(SystemClock), randomness };
+    let context = Context { settings, clock: Arc::new(SystemClock::default()), randomness };
     match cli.command {
         Command::Serve => return serve::run(&context).await,
         Command::Demo => return demo::run(context).await,
@@ -105,6 +109,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Feed(command) => return feed::run(&context, command).await,
         Command::Calendar(command) => return calendar::run(&context, command).await,
         Command::Audit(command) => return audit::run(&context, command).await,
+        Command::Google(command) => google::run(&context, command).await?,
         Command::Inbox(command) => inbox::run(&context, command).await?,
         Command::Meeting(command) => meeting::run(&context, command).await?,
         Command::Backup(args) => backup::run(&context, args).await?,

@@ -80,8 +80,19 @@ pub(super) fn confirm(question: &str, yes: bool) -> anyhow::Result<()> {
     if !io::stdin().is_terminal() {
         bail!("{question} Nobody can be asked here: add --yes to go on.");
     }
+    if ask(question)? { Ok(()) } else { bail!("nothing was changed") }
+}
+
+/// Asks; where nobody can be asked the answer is no.
+///
+/// # Errors
+/// When the terminal can't be read.
+pub(super) fn ask(question: &str) -> io::Result<bool> {
+    if !io::stdin().is_terminal() {
+        return Ok(false);
+    }
     let _ = write!(io::stderr(), "{question} [y/N] ");
     let mut answer = String::new();
     io::stdin().read_line(&mut answer)?;
-    if matches!(answer.trim().to_lowercase().as_str(), "y" | "yes") { Ok(()) } else { bail!("nothing was changed") }
+    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
 }

@@ -41,7 +41,7 @@ impl SelectionArgs {
     }
 }
 
-fn detail(word: &str) -> Result<Detail, String> {
+pub(super) fn detail(word: &str) -> Result<Detail, String> {
     Detail::from_word(word).ok_or_else(|| "use full, title or busy".to_owned())
 }
 

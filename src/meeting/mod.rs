@@ -4,5 +4,6 @@
 pub mod apply;
 pub mod entry;
 pub mod event;
+pub mod mirroring;
 pub mod selection;
 pub mod state;

@@ -88,7 +88,7 @@ impl fmt::Display for Selection {
 }
 
 /// The rolling window, in days before and after now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Window {
     /// Days a meeting stays after its end.
     pub past_days: u32,
@@ -131,7 +131,8 @@ pub enum Place {
 }
 
 /// How much of a meeting is shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Detail {
     /// Title, place, invitee, answers, links.
     Full,

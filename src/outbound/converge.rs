@@ -54,8 +54,8 @@ impl Call {
 /// What a call brought.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    /// The event was written; Google's sequence of it.
-    Written { sequence: i32 },
+    /// The event was written; Google's sequence of it, and SHA-256 of it as Google returned it.
+    Written { sequence: i32, seen_hash: [u8; 32] },
     /// What is there under the id.
     Found { sequence: i32, deleted: bool, ours: bool },
     /// Deleted, or the calendar can be reached.
@@ -94,7 +94,7 @@ impl Convergence {
     pub fn first(&mut self) -> Next {
         let Written { presence, generation, sequence, .. } = self.written;
         match (self.wanted, presence) {
-            (Wanted::Nothing, Presence::Absent) => self.agree(Presence::Absent, generation, sequence),
+            (Wanted::Nothing, Presence::Absent) => self.agree(Presence::Absent, generation, sequence, None),
             (Wanted::Nothing, Presence::Present | Presence::Unknown) => self.call(Call::Delete { generation }),
             (Wanted::Event { content_hash }, Presence::Present)
                 if self.written.content_hash.as_deref() == Some(content_hash.as_slice()) =>
@@ -110,9 +110,13 @@ impl Convergence {
     pub fn next(&mut self, call: Call, answer: Answer) -> Next {
         let generation = call.generation();
         match (call, answer) {
-            (_, Answer::Written { sequence }) => self.agree(Presence::Present, generation, sequence),
+            (_, Answer::Written { sequence, seen_hash }) => {
+                self.agree(Presence::Present, generation, sequence, Some(seen_hash))
+            }
             (Call::Delete { .. }, Answer::Done | Answer::Refused(Refusal::Gone))
-            | (Call::Reach { .. }, Answer::Done) => self.agree(Presence::Absent, generation, self.written.sequence),
+            | (Call::Reach { .. }, Answer::Done) => {
+                self.agree(Presence::Absent, generation, self.written.sequence, None)
+            }
             (Call::Delete { .. }, Answer::Refused(Refusal::Missing)) => self.call(Call::Reach { generation }),
             (Call::Insert { .. }, Answer::Refused(Refusal::Duplicate))
             | (Call::Update { .. }, Answer::Refused(Refusal::Gone)) => self.call(Call::Look { generation }),
@@ -153,19 +157,23 @@ impl Convergence {
         Next::Call(call)
     }
 
-    fn agree(&self, presence: Presence, generation: u32, sequence: i32) -> Next {
+    fn agree(&self, presence: Presence, generation: u32, sequence: i32, seen_hash: Option<[u8; 32]>) -> Next {
         let content_hash = match self.wanted {
             Wanted::Event { content_hash } => Some(content_hash.to_vec()),
             Wanted::Nothing => None,
         };
-        Next::Agreed(Written { presence, generation, sequence, content_hash })
+        let seen_hash = seen_hash.map(Vec::from);
+        Next::Agreed(Written { presence, generation, sequence, content_hash, seen_hash })
     }
 
     /// What is still known after a failure: an event that was there is there; otherwise a call may have got through.
     fn fail(&self, generation: u32, refusal: Refusal) -> Next {
         let known = self.written.presence == Presence::Present && generation == self.written.generation;
         let presence = if known { Presence::Present } else { Presence::Unknown };
-        Next::Failed(refusal, Written { presence, generation, sequence: self.written.sequence, content_hash: None })
+        Next::Failed(
+            refusal,
+            Written { presence, generation, sequence: self.written.sequence, content_hash: None, seen_hash: None },
+        )
     }
 }
 
@@ -176,7 +184,11 @@ mod tests {
     const WANTED: Wanted = Wanted::Event { content_hash: [7; 32] };
 
     fn written(presence: Presence) -> Written {
-        Written { presence, generation: 0, sequence: 3, content_hash: None }
+        Written { presence, generation: 0, sequence: 3, content_hash: None, seen_hash: None }
+    }
+
+    fn wrote(sequence: i32) -> Answer {
+        Answer::Written { sequence, seen_hash: [9; 32] }
     }
 
     /// Plays the answers; returns every call made and how it ended.
@@ -212,7 +224,7 @@ mod tests {
             vec![
                 Answer::Refused(Refusal::Duplicate),
                 Answer::Found { sequence: 5, deleted: false, ours: true },
-                Answer::Written { sequence: 5 },
+                wrote(5),
             ],
         );
         assert_eq!(calls[2], Call::Update { generation: 0, sequence: 5 });
@@ -225,7 +237,7 @@ mod tests {
         let (_, end) = play(
             WANTED,
             written(Presence::Absent),
-            vec![Answer::Refused(Refusal::Duplicate), deleted.clone(), Answer::Written { sequence: 2 }],
+            vec![Answer::Refused(Refusal::Duplicate), deleted.clone(), wrote(2)],
         );
         assert_eq!(agreed(&end), (Presence::Present, 0, 2));
         let (calls, end) = play(
@@ -235,7 +247,7 @@ mod tests {
                 Answer::Refused(Refusal::Duplicate),
                 deleted,
                 Answer::Refused(Refusal::Forbidden("no".into())),
-                Answer::Written { sequence: 0 },
+                wrote(0),
             ],
         );
         assert_eq!(calls[3], Call::Insert { generation: 1 });
@@ -250,7 +262,7 @@ mod tests {
             vec![
                 Answer::Refused(Refusal::Duplicate),
                 Answer::Found { sequence: 0, deleted: false, ours: false },
-                Answer::Written { sequence: 0 },
+                wrote(0),
             ],
         );
         assert_eq!(calls[2], Call::Insert { generation: 1 });

@@ -6,27 +6,27 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::{StreamExt as _, stream};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::converge::{Answer, Call, Convergence, Next, Wanted};
 use super::event_body::{EventBody, event_id};
-use super::google::Google;
-use super::retry::{self, PERSON_PAUSE, Refusal};
+use super::google::{Google, GoogleAccess, Receipt};
+use super::record::{Outcome, Record, Worked};
+use super::retry::Refusal;
 use crate::clock::{Randomness, SharedClock};
 use crate::meeting::entry::Entry;
-use crate::meeting::selection::Place;
-use crate::meeting::state::{Meeting, Status};
-use crate::store::{Calendar, Lease, OnCancel, Presence, ProblemKind, Store, StoreError, Written};
+use crate::meeting::state::Meeting;
+use crate::store::{Calendar, Lease, Presence, Store, StoreError};
 
 /// Rows leased at a time.
-const BATCH: u32 = 16;
+const BATCH: u32 = 64;
 /// Calls under way at a time.
-const CONCURRENCY: usize = 4;
+pub const CONCURRENCY: usize = 4;
 /// A lease outlives the most calls one row can take.
 const LEASE: TimeDelta = TimeDelta::minutes(5);
 /// How often the table is looked at unasked: a command line may have put something there.
-const POLL: Duration = Duration::from_millis(500);
+pub(super) const POLL: Duration = Duration::from_millis(500);
 /// How often calendars are planned anew as their windows roll on.
 const PLAN_EVERY: TimeDelta = TimeDelta::hours(1);
 
@@ -40,7 +40,7 @@ pub struct Mirror {
     /// For leases and jitter.
     pub randomness: Randomness,
     /// The API.
-    pub google: Google,
+    pub google: GoogleAccess,
     /// Part of every event id.
     pub installation_id: Arc<str>,
     /// Told when there is work.
@@ -96,6 +96,10 @@ impl Mirror {
     /// When the database can't be used.
     pub async fn work_once(&self, stop: &CancellationToken) -> Result<usize, StoreError> {
         let now = self.clock.now();
+        let (google, renewed) = self.google.current().await;
+        if renewed {
+            self.try_again().await?;
+        }
         if self.store.next_mirror_due().await?.is_none_or(|due| due > now) {
             return Ok(0);
         }
@@ -105,73 +109,121 @@ impl Mirror {
         let calendars = self.store.all_calendars().await?;
         let count = leases.len();
         // Collected first: the compiler can't prove a stream of borrowing closures to be Send.
-        let work: Vec<_> = leases.into_iter().map(|lease| self.work_or_give_back(lease, &calendars, stop)).collect();
-        let results: Vec<Result<(), StoreError>> = stream::iter(work).buffer_unordered(CONCURRENCY).collect().await;
-        results.into_iter().collect::<Result<Vec<()>, _>>()?;
+        let work: Vec<_> = leases.into_iter().map(|lease| self.work(&google, lease, &calendars, stop)).collect();
+        let (results, to_record) = mpsc::channel(BATCH as usize);
+        let all = async move {
+            let mut done = stream::iter(work).buffer_unordered(CONCURRENCY);
+            while let Some(result) = done.next().await {
+                // The recorder ends only after this.
+                let _ = results.send(result).await;
+            }
+        };
+        let ((), recorded) = tokio::join!(all, self.record_all(to_record, &calendars, google.account()));
+        recorded?;
         Ok(count)
     }
 
-    async fn work_or_give_back(
+    /// Records results as they come; those that come while one commit is under way share the next.
+    async fn record_all(
         &self,
-        lease: Lease,
+        mut results: mpsc::Receiver<Worked>,
         calendars: &[Calendar],
-        stop: &CancellationToken,
+        account: &str,
     ) -> Result<(), StoreError> {
-        let calendar = calendars.iter().find(|calendar| calendar.id == lease.calendar_id);
-        match calendar.filter(|calendar| calendar.removed_at.is_none() && !stop.is_cancelled()) {
-            Some(calendar) => self.work(lease, calendar).await,
-            None => self.give_back(&lease).await,
+        let mut ready = Vec::new();
+        let mut failed = Ok(());
+        while results.recv_many(&mut ready, BATCH as usize).await > 0 {
+            // When the database can't be used the leases run out, and the work is done again.
+            let recorded = self.record(std::mem::take(&mut ready), calendars, account).await;
+            failed = failed.and(recorded);
         }
+        failed
     }
 
-    async fn give_back(&self, lease: &Lease) -> Result<(), StoreError> {
+    async fn record(&self, ready: Vec<Worked>, calendars: &[Calendar], account: &str) -> Result<(), StoreError> {
+        let record = Record { clock: &self.clock, randomness: &self.randomness, account };
         let mut tx = self.store.write().await?;
-        tx.return_mirror_work(lease).await?;
+        for worked in ready {
+            let calendar = calendars.iter().find(|calendar| calendar.id == worked.lease.calendar_id);
+            record.write(&mut tx, &worked, calendar).await?;
+        }
         tx.commit().await
     }
 
-    async fn work(&self, lease: Lease, calendar: &Calendar) -> Result<(), StoreError> {
-        let Some(meeting) = self.store.meeting(lease.meeting_id.as_str()).await? else {
-            return self.give_back(&lease).await;
+    /// New credentials: what waits for a person or for a later time is tried now.
+    async fn try_again(&self) -> Result<(), StoreError> {
+        let mut tx = self.store.write().await?;
+        for calendar in tx.calendars().await? {
+            tx.resume_calendar(calendar.id).await?;
+            tx.retry_failed(calendar.id, self.clock.now()).await?;
+        }
+        tx.commit().await
+    }
+
+    /// Works on one row; never fails as a whole.
+    async fn work(&self, google: &Google, lease: Lease, calendars: &[Calendar], stop: &CancellationToken) -> Worked {
+        let calendar = calendars.iter().find(|calendar| calendar.id == lease.calendar_id);
+        let Some(calendar) = calendar.filter(|calendar| calendar.removed_at.is_none() && !stop.is_cancelled()) else {
+            return Worked { lease, outcome: Outcome::GivenBack };
         };
-        let body = wanted(&meeting, calendar, lease.written.presence, self.clock.now());
+        let meeting = match self.store.meeting(lease.meeting_id.as_str()).await {
+            Ok(Some(meeting)) => meeting,
+            Ok(None) => return Worked { lease, outcome: Outcome::GivenBack },
+            Err(error) => {
+                tracing::error!(meeting_id = %lease.meeting_id, %error, cause = ?error, "a meeting could not be read");
+                let refusal = Refusal::Fault(format!("the meeting can't be read ({error})"), None);
+                let written = lease.written.clone();
+                return Worked { lease, outcome: Outcome::Failed { revision: 0, refusal, written } };
+            }
+        };
+        let was_there = lease.written.presence != Presence::Absent;
+        let holds = calendar.wish.rule().holds(&meeting, was_there, lease.held, self.clock.now());
+        let body = holds.then(|| EventBody::new(&Entry::of(&meeting, calendar.wish.detail), meeting.revision));
         let wanted = body.as_ref().map_or(Wanted::Nothing, |body| Wanted::Event { content_hash: body.content_hash() });
         let mut convergence = Convergence::new(wanted, lease.written.clone());
         let mut next = convergence.first();
-        loop {
+        let revision = meeting.revision;
+        let outcome = loop {
             match next {
                 Next::Call(call) => {
-                    let answer = self.make(call, &meeting, calendar, body.as_ref()).await;
+                    let answer = self.make(google, call, &meeting, calendar, body.as_ref()).await;
                     next = convergence.next(call, answer);
                 }
-                Next::Agreed(written) => return self.record_success(&lease, &meeting, calendar, &written).await,
-                Next::Failed(refusal, written) => {
-                    return self.record_failure(&lease, &meeting, calendar, &refusal, &written).await;
-                }
+                Next::Agreed(written) => break Outcome::Agreed { revision, written },
+                Next::Failed(refusal, written) => break Outcome::Failed { revision, refusal, written },
             }
-        }
+        };
+        Worked { lease, outcome }
     }
 
-    async fn make(&self, call: Call, meeting: &Meeting, calendar: &Calendar, body: Option<&EventBody>) -> Answer {
+    async fn make(
+        &self,
+        google: &Google,
+        call: Call,
+        meeting: &Meeting,
+        calendar: &Calendar,
+        body: Option<&EventBody>,
+    ) -> Answer {
         let id = |generation| event_id(&self.installation_id, &meeting.id, generation);
         let calendar_id = calendar.wish.google_id.as_str();
-        let written = |result: Result<i32, Refusal>| result.map(|sequence| Answer::Written { sequence });
+        let written = |result: Result<Receipt, Refusal>| {
+            result.map(|Receipt { sequence, seen_hash }| Answer::Written { sequence, seen_hash })
+        };
         let result = match (call, body) {
             (Call::Insert { generation }, Some(body)) => {
-                written(self.google.insert(calendar_id, &id(generation), &meeting.id, body).await)
+                written(google.insert(calendar_id, &id(generation), &meeting.id, body).await)
             }
             (Call::Update { generation, sequence } | Call::Revive { generation, sequence }, Some(body)) => {
-                written(self.google.update(calendar_id, &id(generation), &meeting.id, body, sequence).await)
+                written(google.update(calendar_id, &id(generation), &meeting.id, body, sequence).await)
             }
-            (Call::Look { generation }, _) => self
-                .google
+            (Call::Look { generation }, _) => google
                 .look(calendar_id, &id(generation))
                 .await
                 .map(|found| Answer::Found { sequence: found.sequence, deleted: found.deleted, ours: found.ours }),
             (Call::Delete { generation }, _) => {
-                self.google.delete(calendar_id, &id(generation)).await.map(|()| Answer::Done)
+                google.delete(calendar_id, &id(generation)).await.map(|()| Answer::Done)
             }
-            (Call::Reach { .. }, _) => self.google.reach(calendar_id).await.map(|()| Answer::Done),
+            (Call::Reach { .. }, _) => google.reach(calendar_id).await.map(|()| Answer::Done),
             (Call::Insert { .. } | Call::Update { .. } | Call::Revive { .. }, None) => {
                 Err(Refusal::Fault("a write without content".into(), None))
             }
@@ -179,103 +231,4 @@ impl Mirror {
         tracing::debug!(calendar_id = calendar.id, meeting_id = %meeting.id, ?call, ?result, "asked Google");
         result.unwrap_or_else(Answer::Refused)
     }
-
-    async fn record_success(
-        &self,
-        lease: &Lease,
-        meeting: &Meeting,
-        calendar: &Calendar,
-        written: &Written,
-    ) -> Result<(), StoreError> {
-        let mut tx = self.store.write().await?;
-        tx.finish_mirror_work(lease, meeting.revision, written, self.clock.now()).await?;
-        if calendar.problem.is_some() || calendar.paused_until.is_some() {
-            tx.resume_calendar(calendar.id).await?;
-        }
-        tx.commit().await
-    }
-
-    async fn record_failure(
-        &self,
-        lease: &Lease,
-        meeting: &Meeting,
-        calendar: &Calendar,
-        refusal: &Refusal,
-        written: &Written,
-    ) -> Result<(), StoreError> {
-        let now = self.clock.now();
-        let later = |pause: Duration| now + TimeDelta::from_std(pause).unwrap_or(TimeDelta::hours(1));
-        let jitter = self.randomness.fraction();
-        let mut tx = self.store.write().await?;
-        let (text, kind, again_at) = match refusal {
-            Refusal::Fault(text, after) => {
-                (text.clone(), ProblemKind::Retry, Some(later(retry::pause(lease.attempts, *after, jitter))))
-            }
-            Refusal::BadSequence | Refusal::Duplicate | Refusal::Gone => {
-                let text = format!("Google's answers contradict each other ({refusal:?})");
-                (text, ProblemKind::Retry, Some(later(retry::pause(lease.attempts, None, jitter))))
-            }
-            Refusal::Throttled(text, after) => {
-                let until = later(retry::pause(lease.attempts, *after, jitter));
-                tx.pause_calendar(calendar.id, until, None, now).await?;
-                (text.clone(), ProblemKind::Retry, Some(until))
-            }
-            Refusal::QuotaUsedUp(text, after) => {
-                let until = later(retry::quota_pause(*after));
-                for calendar in tx.calendars().await? {
-                    tx.pause_calendar(calendar.id, until, None, now).await?;
-                }
-                (text.clone(), ProblemKind::Retry, Some(until))
-            }
-            Refusal::Missing | Refusal::Forbidden(_) | Refusal::Credentials(_) => {
-                let text = what_to_do(refusal, calendar, self.google.account());
-                let until = later(PERSON_PAUSE);
-                tx.pause_calendar(calendar.id, until, Some(&text), now).await?;
-                (text, ProblemKind::Person, Some(until))
-            }
-            Refusal::Rejected(text) => (text.clone(), ProblemKind::Rejected, None),
-        };
-        tracing::warn!(calendar_id = calendar.id, meeting_id = %meeting.id, problem = text, ?again_at, "a meeting could not be mirrored");
-        tx.fail_mirror_work(lease, meeting.revision, written, (&text, kind), again_at, now).await?;
-        tx.commit().await
-    }
-}
-
-/// What a person must do about a refusal.
-pub fn what_to_do(refusal: &Refusal, calendar: &Calendar, account: &str) -> String {
-    let id = &calendar.wish.google_id;
-    match refusal {
-        Refusal::Missing => format!(
-            "Google knows no calendar {id} that {account} may see. In Google Calendar open the calendar's settings, “Share with \
-             specific people”, and add {account} with “Make changes to events”."
-        ),
-        Refusal::Forbidden(text) => format!(
-            "{account} may not change the calendar {id} ({text}). In Google Calendar open the calendar's settings, “Share with \
-             specific people”, and give {account} “Make changes to events”. In Google Workspace an administrator may have to \
-             allow sharing outside the organization."
-        ),
-        Refusal::Credentials(text) => format!(
-            "Google refuses the credentials of {account} ({text}). Check in the Google Cloud console that the account and its key \
-             exist and that the Google Calendar API is enabled; then point --google-credentials to a valid key."
-        ),
-        other => format!("{other:?}"),
-    }
-}
-
-/// The event that a calendar should hold of a meeting; none = no event. `presence` is what was there before: past
-/// meetings that are there stay, and only what was shown is marked as canceled.
-pub fn wanted(meeting: &Meeting, calendar: &Calendar, presence: Presence, now: DateTime<Utc>) -> Option<EventBody> {
-    let was_there = presence != Presence::Absent;
-    let in_window = match calendar.wish.window.place(&meeting.details, now) {
-        Place::Inside => true,
-        Place::Past => was_there,
-        Place::Future => false,
-    };
-    let shown = match meeting.status() {
-        Status::Confirmed => true,
-        Status::Canceled => was_there && calendar.wish.on_cancel == OnCancel::Mark,
-        Status::Replaced { .. } => false,
-    };
-    (shown && in_window && calendar.wish.selection.check(&meeting.details).is_ok())
-        .then(|| EventBody::new(&Entry::of(meeting, calendar.wish.detail), meeting.revision))
 }

@@ -1,11 +1,15 @@
 //! From the state tables to Google Calendar. The data's way: [`mirror`] leases work → [`converge`] decides each step →
-//! [`google`] makes the call → [`retry`] says what a failure means → the result is recorded.
+//! [`google`] makes the call → [`retry`] says what a failure means → the result is recorded. [`check`] compares what is
+//! there with what was written, by the rules of [`drift`].
 
+pub mod check;
 pub mod converge;
+pub mod drift;
 pub mod event_body;
 pub mod google;
 pub mod https;
+pub mod limiter;
 pub mod mirror;
 pub mod purge;
+pub mod record;
 pub mod retry;
-mod tokens;

@@ -4,24 +4,24 @@
 use chrono::TimeDelta;
 
 use super::event_body::{EventBody, probe_id};
-use super::google::Google;
+use super::google::{Google, Listed};
 use super::retry::Refusal;
 use crate::clock::{Randomness, SharedClock};
 use crate::meeting::event::MeetingId;
 
-/// The ids of every event in a calendar that carries our mark.
+/// Every event in a calendar that carries our mark.
 ///
 /// # Errors
 /// A [`Refusal`]; nothing was changed.
-pub async fn list(google: &Google, calendar: &str) -> Result<Vec<String>, Refusal> {
-    let mut ids = Vec::new();
+pub async fn list(google: &Google, calendar: &str) -> Result<Vec<Listed>, Refusal> {
+    let mut listed = Vec::new();
     let mut page = None;
     loop {
         let found = google.list_ours(calendar, page.as_deref()).await?;
-        ids.extend(found.event_ids);
+        listed.extend(found.listed);
         match found.next {
             Some(next) => page = Some(next),
-            None => return Ok(ids),
+            None => return Ok(listed),
         }
     }
 }

@@ -33,7 +33,7 @@ pub use self::calendar::{Access, SimulatedEvent};
 pub use self::call::{ApiMethod, Call};
 pub use self::event_rules::EventTime;
 pub use self::faults::{Fault, Matcher, TokenFault};
-pub use self::tokens::{CLIENT_EMAIL, REFRESH_TOKEN, TokenRequest};
+pub use self::tokens::{AUTHORIZATION_CODE, CLIENT_EMAIL, REFRESH_TOKEN, TokenRequest};
 pub use self::world::Mail;
 
 /// The injected clock.

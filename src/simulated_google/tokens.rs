@@ -1,4 +1,5 @@
-//! The simulated token endpoint: the service-account grant (RFC 7523) and the refresh-token grant (RFC 6749 section 6).
+//! The simulated token endpoint: the service-account grant (RFC 7523), and the authorization-code and refresh-token
+//! grants of a person (RFC 6749 sections 4.1.3 and 6).
 //! Must accept no key but the worthless test key in `fixtures/google`, and must never be used outside a simulation.
 
 use std::collections::HashMap;
@@ -22,6 +23,9 @@ pub const CLIENT_EMAIL: &str = "mirror@simulated.iam.example.com";
 /// The refresh token that the simulation accepts, with any client id and secret: that of a person, not of the service
 /// account.
 pub const REFRESH_TOKEN: &str = "simulated-refresh-token";
+
+/// The code that a person's browser brings back after agreeing.
+pub const AUTHORIZATION_CODE: &str = "simulated-authorization-code";
 
 const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 const SCOPE_PREFIX: &str = "https://www.googleapis.com/auth/";
@@ -93,7 +97,8 @@ impl Tokens {
         let field = |name: &str| form.get(name).map_or("", String::as_str);
         let grant = match field("grant_type") {
             JWT_BEARER => verify(field("assertion"), token_url, times, now),
-            "refresh_token" => refresh(field("refresh_token"), field("client_id"), now),
+            "refresh_token" => person(field("refresh_token") == REFRESH_TOKEN, field("client_id"), now),
+            "authorization_code" => person(field("code") == AUTHORIZATION_CODE, field("client_id"), now),
             _ => Err(TokenRefusal("unsupported_grant_type", "Invalid grant_type")),
         };
         let mut log =
@@ -103,24 +108,28 @@ impl Tokens {
             Ok(grant) => {
                 log.subject.clone_from(&grant.subject);
                 log.scopes.clone_from(&grant.scopes);
-                self.issue(grant, token_url)
+                self.issue(grant, token_url, field("grant_type") == "authorization_code")
             }
         };
         log.status = answer.status;
         (answer, log)
     }
 
-    fn issue(&mut self, grant: Grant, token_url: &str) -> Answer {
+    fn issue(&mut self, grant: Grant, token_url: &str, first: bool) -> Answer {
         self.issued += 1;
         // The address makes it unique among simulations in one process.
         let address = BASE64URL_NOPAD.encode(token_url.as_bytes());
         let token = format!("simulated-{address}-{}", self.issued);
-        let answer = json!({
+        let mut answer = json!({
             "access_token": token,
             "expires_in": HOUR.num_seconds() - 1,
             "scope": grant.scopes.join(" "),
             "token_type": "Bearer",
         });
+        // Google gives the refresh token only with the code.
+        if first {
+            answer["refresh_token"] = json!(REFRESH_TOKEN);
+        }
         self.valid.insert(token, grant);
         Answer::json(200, answer)
     }
@@ -190,11 +199,11 @@ fn check_times(claims: &Claims, times: TokenTimes, now: DateTime<Utc>) -> Result
     (short_lived && around_now).then_some(()).ok_or_else(refusal)
 }
 
-fn refresh(token: &str, client_id: &str, now: DateTime<Utc>) -> Result<Grant, TokenRefusal> {
+fn person(proven: bool, client_id: &str, now: DateTime<Utc>) -> Result<Grant, TokenRefusal> {
     if client_id.is_empty() {
         return Err(TokenRefusal("invalid_client", "The OAuth client was not found."));
     }
-    if token != REFRESH_TOKEN {
+    if !proven {
         return Err(TokenRefusal::grant("Bad Request"));
     }
     Ok(Grant {

@@ -1,12 +1,18 @@
 //! Google Calendars that are kept in step.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
 
 use super::{Store, StoreError, WriteTx, count, millis, time};
+use crate::meeting::mirroring::Rule;
 use crate::meeting::selection::{Detail, Selection, Window};
 
+/// A new calendar's events are first compared after this.
+const FIRST_CHECK: TimeDelta = TimeDelta::minutes(15);
+
 /// What becomes of the mirrored event when its meeting is canceled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum OnCancel {
     /// It is deleted.
     Delete,
@@ -29,8 +35,33 @@ impl OnCancel {
     }
 }
 
+/// What becomes of mirrored events that somebody changed or deleted by hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnDrift {
+    /// They are put right.
+    Repair,
+    /// They are only reported.
+    Report,
+}
+
+impl OnDrift {
+    /// The word in settings and in the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Repair => "repair",
+            Self::Report => "report",
+        }
+    }
+
+    /// The choice of that word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Repair, Self::Report].into_iter().find(|choice| choice.as_str() == word)
+    }
+}
+
 /// A calendar to be mirrored into.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewCalendar {
     /// For people.
     pub name: String,
@@ -44,6 +75,15 @@ pub struct NewCalendar {
     pub window: Window,
     /// What becomes of canceled ones.
     pub on_cancel: OnCancel,
+    /// What becomes of events changed by hand.
+    pub on_drift: OnDrift,
+}
+
+impl NewCalendar {
+    /// What decides over a meeting's event here.
+    pub fn rule(&self) -> Rule<'_> {
+        Rule { selection: &self.selection, window: self.window, marks_canceled: self.on_cancel == OnCancel::Mark }
+    }
 }
 
 /// A calendar that is mirrored into.
@@ -63,6 +103,8 @@ pub struct Calendar {
     pub problem: Option<String>,
     /// Since when.
     pub problem_at: Option<DateTime<Utc>>,
+    /// When its events are next listed and compared.
+    pub next_check_at: DateTime<Utc>,
 }
 
 struct CalendarRow {
@@ -74,11 +116,13 @@ struct CalendarRow {
     past_days: i64,
     future_days: i64,
     on_cancel: String,
+    on_drift: String,
     created_at: i64,
     removed_at: Option<i64>,
     paused_until: Option<i64>,
     problem: Option<String>,
     problem_at: Option<i64>,
+    next_check_at: i64,
 }
 
 impl TryFrom<CalendarRow> for Calendar {
@@ -101,12 +145,15 @@ impl TryFrom<CalendarRow> for Calendar {
                 },
                 on_cancel: OnCancel::from_word(&row.on_cancel)
                     .ok_or_else(|| StoreError::row(TABLE, "on_cancel", &row.on_cancel))?,
+                on_drift: OnDrift::from_word(&row.on_drift)
+                    .ok_or_else(|| StoreError::row(TABLE, "on_drift", &row.on_drift))?,
             },
             created_at: time(row.created_at, TABLE, "created_at")?,
             removed_at: optional(row.removed_at, "removed_at")?,
             paused_until: optional(row.paused_until, "paused_until")?,
             problem: row.problem,
             problem_at: optional(row.problem_at, "problem_at")?,
+            next_check_at: time(row.next_check_at, TABLE, "next_check_at")?,
         })
     }
 }
@@ -171,10 +218,13 @@ impl WriteTx<'_> {
             }
         }
         let selection = serde_json::to_string(&new.selection).unwrap_or_default();
-        let (detail, on_cancel, now) = (new.detail.as_str(), new.on_cancel.as_str(), millis(now));
+        let (detail, on_cancel, on_drift) = (new.detail.as_str(), new.on_cancel.as_str(), new.on_drift.as_str());
+        // Not at once: the meetings must be planned first, or what an earlier mirror wrote there would look like strays.
+        let (now, first_check) = (millis(now), millis(now + FIRST_CHECK));
         let done = sqlx::query!(
-            "INSERT INTO calendars (name, google_id, selection, detail, past_days, future_days, on_cancel, created_at)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO calendars (name, google_id, selection, detail, past_days, future_days, on_cancel, on_drift, created_at,
+                                    next_check_at)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             new.name,
             new.google_id,
             selection,
@@ -182,11 +232,50 @@ impl WriteTx<'_> {
             new.window.past_days,
             new.window.future_days,
             on_cancel,
-            now
+            on_drift,
+            now,
+            first_check
         )
         .execute(&mut *self.0)
         .await?;
         Ok(done.last_insert_rowid())
+    }
+
+    /// Changes what a calendar shows. The work rows are planned anew by [`Store::change_calendar`].
+    pub(super) async fn save_calendar(&mut self, id: i64, wish: &NewCalendar) -> Result<(), StoreError> {
+        let others = self.calendars().await?.into_iter().filter(|calendar| calendar.id != id);
+        for calendar in others {
+            if calendar.wish.name == wish.name {
+                return Err(StoreError::Exists("a calendar of this name"));
+            }
+        }
+        let selection = serde_json::to_string(&wish.selection).unwrap_or_default();
+        let (detail, on_cancel, on_drift) = (wish.detail.as_str(), wish.on_cancel.as_str(), wish.on_drift.as_str());
+        sqlx::query!(
+            "UPDATE calendars SET name = ?, selection = ?, detail = ?, past_days = ?, future_days = ?, on_cancel = ?, on_drift = ?
+             WHERE id = ?",
+            wish.name,
+            selection,
+            detail,
+            wish.window.past_days,
+            wish.window.future_days,
+            on_cancel,
+            on_drift,
+            id
+        )
+        .execute(&mut *self.0)
+        .await?;
+        Ok(())
+    }
+
+    /// Has a calendar's events listed and compared at this time.
+    ///
+    /// # Errors
+    /// When the database can't be written.
+    pub async fn check_calendar_at(&mut self, id: i64, at: DateTime<Utc>) -> Result<(), StoreError> {
+        let at = millis(at);
+        sqlx::query!("UPDATE calendars SET next_check_at = ? WHERE id = ?", at, id).execute(&mut *self.0).await?;
+        Ok(())
     }
 
     /// Ends mirroring into a calendar. What was written there stays and can be purged.

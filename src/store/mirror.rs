@@ -28,7 +28,7 @@ impl Presence {
         }
     }
 
-    fn from_word(word: &str) -> Option<Self> {
+    pub(super) fn from_word(word: &str) -> Option<Self> {
         [Self::Absent, Self::Present, Self::Unknown].into_iter().find(|presence| presence.as_str() == word)
     }
 }
@@ -44,6 +44,8 @@ pub struct Written {
     pub sequence: i32,
     /// SHA-256 of the content; none = must be written.
     pub content_hash: Option<Vec<u8>>,
+    /// SHA-256 of the event as Google returned it.
+    pub seen_hash: Option<Vec<u8>>,
 }
 
 /// What follows from a failure.
@@ -81,6 +83,8 @@ pub struct Lease {
     pub calendar_id: i64,
     /// What Google last agreed with, as it was before the lease.
     pub written: Written,
+    /// No longer selected, but kept until an admin approves.
+    pub held: bool,
     /// Failures since the last success or change.
     pub attempts: u32,
     /// Tells this lease from any other.
@@ -162,7 +166,7 @@ impl WriteTx<'_> {
         let (until, now) = (millis(now + duration), millis(now));
         let rows = sqlx::query!(
             r#"SELECT mirror.meeting_id, mirror.calendar_id AS "calendar_id!", mirror.presence, mirror.generation, mirror.sequence,
-                      mirror.content_hash, mirror.attempts
+                      mirror.content_hash, mirror.seen_hash, mirror.held AS "held: bool", mirror.attempts
                FROM mirror
                JOIN meetings USING (meeting_id)
                JOIN calendars ON calendars.id = mirror.calendar_id
@@ -200,7 +204,9 @@ impl WriteTx<'_> {
                     sequence: i32::try_from(row.sequence)
                         .map_err(|_| StoreError::row("mirror", "sequence", row.sequence))?,
                     content_hash: row.content_hash,
+                    seen_hash: row.seen_hash,
                 },
+                held: row.held,
                 attempts: count(row.attempts, "mirror", "attempts")?,
                 token,
             });
@@ -224,6 +230,7 @@ impl WriteTx<'_> {
         let presence = written.presence.as_str();
         let done = sqlx::query!(
             "UPDATE mirror SET written_revision = ?1, presence = ?2, generation = ?3, sequence = ?4, content_hash = ?5,
+                    seen_hash = ?10, held = CASE WHEN ?2 = 'absent' THEN 0 ELSE held END,
                     due_at = CASE WHEN wanted_revision > ?1 THEN due_at END,
                     lease = NULL, leased_until = NULL, attempts = 0, problem = NULL, problem_kind = NULL, problem_at = NULL,
                     written_at = ?6
@@ -236,7 +243,8 @@ impl WriteTx<'_> {
             now,
             id,
             lease.calendar_id,
-            lease.token
+            lease.token,
+            written.seen_hash
         )
         .execute(&mut *self.0)
         .await?;
@@ -261,7 +269,7 @@ impl WriteTx<'_> {
         let (text, kind) = (problem.0, problem.1.as_str());
         let presence = written.presence.as_str();
         let done = sqlx::query!(
-            "UPDATE mirror SET presence = ?1, generation = ?2, sequence = ?3, content_hash = ?4,
+            "UPDATE mirror SET presence = ?1, generation = ?2, sequence = ?3, content_hash = ?4, seen_hash = ?13,
                     due_at = CASE WHEN wanted_revision > ?5 THEN due_at ELSE ?6 END,
                     lease = NULL, leased_until = NULL, attempts = attempts + 1, problem = ?7, problem_kind = ?8, problem_at = ?9
              WHERE meeting_id = ?10 AND calendar_id = ?11 AND lease = ?12",
@@ -276,7 +284,8 @@ impl WriteTx<'_> {
             now,
             id,
             lease.calendar_id,
-            lease.token
+            lease.token,
+            written.seen_hash
         )
         .execute(&mut *self.0)
         .await?;
@@ -314,16 +323,14 @@ impl WriteTx<'_> {
         Ok(())
     }
 
-    /// Has every event of a calendar written again, whether or not Google agreed before. Returns how many.
+    /// Has what failed in a calendar tried again now. Returns how many rows that are.
     ///
     /// # Errors
     /// When the database can't be written.
-    pub async fn rewrite_calendar(&mut self, calendar_id: i64, now: DateTime<Utc>) -> Result<u64, StoreError> {
+    pub async fn retry_failed(&mut self, calendar_id: i64, now: DateTime<Utc>) -> Result<u64, StoreError> {
         let now = millis(now);
         let done = sqlx::query!(
-            "UPDATE mirror SET content_hash = NULL, due_at = ?, attempts = 0, problem = NULL, problem_kind = NULL,
-                    problem_at = NULL
-             WHERE calendar_id = ?",
+            "UPDATE mirror SET due_at = ?, attempts = 0 WHERE calendar_id = ? AND problem IS NOT NULL",
             now,
             calendar_id
         )

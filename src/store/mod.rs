@@ -4,10 +4,12 @@
 //! One connection writes (`BEGIN IMMEDIATE`, `synchronous=FULL`), several read. A transaction never spans a network call.
 
 mod audit;
+mod calendar_checks;
 mod calendars;
 mod error;
 mod feeds;
 mod group_commit;
+mod held_changes;
 mod inbox;
 mod installation;
 mod meeting_list;
@@ -25,10 +27,12 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{Acquire, Sqlite, SqlitePool, Transaction};
 
 pub use audit::StoredEntry;
-pub use calendars::{Calendar, NewCalendar, OnCancel};
+pub use calendar_checks::{CalendarCheck, KnownRow};
+pub use calendars::{Calendar, NewCalendar, OnCancel, OnDrift};
 pub use error::StoreError;
 pub use feeds::{Feed, NewFeed, Rendition};
 pub use group_commit::InboxWriter;
+pub use held_changes::{HeldChange, HeldReason};
 pub use inbox::{Delivery, DeliveryFilter, DeliveryStatus, Identity, NewDelivery, PendingDelivery, Stored};
 pub use installation::Fact;
 pub use meeting_list::MeetingList;

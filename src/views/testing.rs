@@ -78,13 +78,17 @@ impl Stage {
 
     /// Turns the mirror on.
     pub(super) fn google(&mut self) {
-        self.site.google = Some(GoogleSide { account: "mirror@robot.example.com".into(), simulated_at: None });
+        self.site.google =
+            Some(GoogleSide { account: "mirror@robot.example.com".into(), calls_per_second: 4, simulated_at: None });
     }
 
     /// Turns the mirror on, with a Google that is only simulated.
     pub(super) fn simulate_google(&mut self, at: &str) {
-        self.site.google =
-            Some(GoogleSide { account: "mirror@robot.example.com".into(), simulated_at: Some(at.to_owned()) });
+        self.site.google = Some(GoogleSide {
+            account: "mirror@robot.example.com".into(),
+            calls_per_second: 4,
+            simulated_at: Some(at.to_owned()),
+        });
     }
 
     /// Somebody who is not signed in.
@@ -127,6 +131,7 @@ impl Stage {
             detail: Detail::Full,
             window: Window { past_days: 30, future_days: 365 },
             on_cancel: OnCancel::Delete,
+            on_drift: crate::store::OnDrift::Repair,
         };
         let id = tx.add_calendar(&new, self.now()).await.unwrap();
         tx.commit().await.unwrap();
@@ -197,7 +202,8 @@ impl Stage {
         for lease in tx.lease_mirror_work(1000, 1, TimeDelta::minutes(1), now).await.unwrap() {
             let meeting = tx.meeting(&lease.meeting_id).await.unwrap().unwrap();
             let presence = if meeting.is_confirmed() { Presence::Present } else { Presence::Absent };
-            let written = Written { presence, generation: 0, sequence: 0, content_hash: Some(vec![1]) };
+            let written =
+                Written { presence, generation: 0, sequence: 0, content_hash: Some(vec![1]), seen_hash: None };
             match fail.iter().find(|(id, ..)| *id == meeting.id.as_str()) {
                 None => {
                     tx.finish_mirror_work(&lease, meeting.revision, &written, now).await.unwrap();

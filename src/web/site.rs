@@ -42,6 +42,8 @@ pub struct Site {
 pub struct GoogleSide {
     /// The account to share calendars with.
     pub account: String,
+    /// Most calls a second into one calendar: tells how long a backlog takes.
+    pub calls_per_second: u32,
     /// Set when Google is only simulated: where the simulated calendars can be looked at. Every page says so.
     pub simulated_at: Option<String>,
 }

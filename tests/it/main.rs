@@ -1,4 +1,14 @@
 //! One integration binary: each module proves one part of the promise on the real parts.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod calendar_checks;
+mod convergence;
 mod feed_text;
+mod mirror_chaos;
+mod replaced;
+mod sign_in;
 mod simulated_google;
+mod state;
+mod support;
+mod webhook;

@@ -2,11 +2,12 @@
 //! simulated Google. The clock stands until it is moved, and the workers work when they are told to, so nothing waits.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use meeting_mirror::app::App;
+use meeting_mirror::app::{App, Workers};
 use meeting_mirror::clock::{Clock, ManualClock, Randomness};
 use meeting_mirror::config::{Secret, Settings};
 use meeting_mirror::inbound::inbox::Inbox;
@@ -14,9 +15,10 @@ use meeting_mirror::inbound::signature::sign;
 use meeting_mirror::lifecycle::Lifecycle;
 use meeting_mirror::meeting::selection::{Detail, Selection, Window};
 use meeting_mirror::meeting::state::Meeting;
+use meeting_mirror::outbound::check::Checker;
 use meeting_mirror::outbound::mirror::Mirror;
-use meeting_mirror::simulated_google::{Access, SimulatedGoogle, SimulatedGoogleConfig};
-use meeting_mirror::store::{Feed, NewCalendar, NewFeed, OnCancel, Store};
+use meeting_mirror::simulated_google::{Access, SimulatedEvent, SimulatedGoogle, SimulatedGoogleConfig};
+use meeting_mirror::store::{Feed, NewCalendar, NewFeed, OnCancel, OnDrift, Store};
 use meeting_mirror::web::links::Links;
 use meeting_mirror::web::site::Site;
 use serde_json::{Value, json};
@@ -52,6 +54,7 @@ pub(crate) struct TestApp {
     pub(crate) store: Store,
     pub(crate) inbox: Inbox,
     pub(crate) mirror: Option<Mirror>,
+    pub(crate) checker: Option<Checker>,
     pub(crate) google: Option<SimulatedGoogle>,
     pub(crate) address: SocketAddr,
     pub(crate) http: reqwest::Client,
@@ -76,6 +79,11 @@ impl TestApp {
 
     /// With a simulated Google that has the calendar [`TEAM`], not yet mirrored into.
     pub(crate) async fn start_with_google() -> Self {
+        Self::start_with_google_and(|_| {}).await
+    }
+
+    /// The same, with settings of the test's own.
+    pub(crate) async fn start_with_google_and(set: impl FnOnce(&mut Settings)) -> Self {
         let clock = Arc::new(ManualClock::new(noon()));
         let now = clock.clone();
         let config = SimulatedGoogleConfig::with_manual_clock(Arc::new(move || now.now()));
@@ -87,6 +95,7 @@ impl TestApp {
         google.write_credentials(&credentials).unwrap();
         settings.google_credentials = Some(credentials);
         settings.google_api_url = Some(Url::parse(&google.api_url()).unwrap());
+        set(&mut settings);
         Self::build(dir, settings, clock, Some(google)).await
     }
 
@@ -96,10 +105,23 @@ impl TestApp {
         let app = App::build(&settings, address, clock.clone(), Randomness::seeded(7), None).await.unwrap();
         let site = app.site.clone();
         let lifecycle = Lifecycle::default();
-        let (inbox, mirror) = app.start_serving(listener, &lifecycle);
+        let Workers { inbox, mirror, checker } = app.start_serving(listener, &lifecycle);
         let http =
             reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).cookie_store(true).build().unwrap();
-        Self { clock, store: site.store.clone(), site, inbox, mirror, google, address, http, dir, settings, lifecycle }
+        Self {
+            clock,
+            store: site.store.clone(),
+            site,
+            inbox,
+            mirror,
+            checker,
+            google,
+            address,
+            http,
+            dir,
+            settings,
+            lifecycle,
+        }
     }
 
     /// Ends the program wherever it is, and starts it again on the same data. The clock and Google go on.
@@ -219,6 +241,7 @@ impl TestApp {
             detail,
             window: Window { past_days: 30, future_days: 365 },
             on_cancel,
+            on_drift: OnDrift::Repair,
         };
         let mut tx = self.store.write().await.unwrap();
         let id = tx.add_calendar(&new, self.now()).await.unwrap();
@@ -250,6 +273,9 @@ pub(crate) fn settings(dir: &TempDir) -> Settings {
         google_credentials: None,
         google_subject: None,
         google_api_url: None,
+        google_rate: NonZeroU32::MAX,
+        google_calendar_rate: NonZeroU32::MAX,
+        drift_check_hours: NonZeroU32::new(6).unwrap(),
         time_zone: chrono_tz::UTC,
         log: "warn".to_owned(),
     }
@@ -290,4 +316,31 @@ pub(crate) fn event(event_id: &str, kind: &str, meeting_id: &str, minute: i64, h
 pub(crate) fn with(mut event: Value, change: impl FnOnce(&mut Value)) -> Value {
     change(&mut event["data"]);
     event
+}
+
+impl TestApp {
+    /// Compares every calendar with what was written, now, and lets the mirror put differences right.
+    pub(crate) async fn check_calendars(&self) {
+        for calendar in self.store.calendars().await.unwrap() {
+            let mut tx = self.store.write().await.unwrap();
+            tx.check_calendar_at(calendar.id, self.now()).await.unwrap();
+            tx.resume_calendar(calendar.id).await.unwrap();
+            tx.commit().await.unwrap();
+        }
+        let checker = self.checker.as_ref().expect("this test has no Google");
+        checker.check_due().await.unwrap();
+        self.settle().await;
+    }
+
+    /// The events in a calendar that are not deleted and carry our mark, by meeting id.
+    pub(crate) fn mirrored(&self, calendar: &str) -> Vec<(String, SimulatedEvent)> {
+        let events = self.google.as_ref().expect("this test has no Google").events(calendar);
+        let mut ours: Vec<(String, SimulatedEvent)> = events
+            .into_iter()
+            .filter(|event| !event.is_deleted())
+            .filter_map(|event| Some((event.private_properties.get("meetingMirrorMeeting")?.clone(), event)))
+            .collect();
+        ours.sort_by(|a, b| a.0.cmp(&b.0));
+        ours
+    }
 }

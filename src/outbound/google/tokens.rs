@@ -10,7 +10,7 @@ use google_calendar3::common::GetToken;
 use tokio::sync::Mutex;
 use yup_oauth2::authenticator::Authenticator;
 
-use super::https::Connector;
+use super::super::https::Connector;
 
 /// A token that takes longer is an error.
 const TOKEN_WITHIN: Duration = Duration::from_secs(15);

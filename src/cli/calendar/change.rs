@@ -1,0 +1,166 @@
+//! Adding and editing calendars, and deciding over changes that wait.
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+
+use super::super::selection::name;
+use super::{Context, find, find_live, on_cancel, on_drift, output};
+use crate::app::Installation;
+use crate::meeting::selection::{Detail, Selection};
+use crate::store::{HeldChange, HeldReason, NewCalendar, OnCancel, OnDrift};
+
+/// What to change; what is not given stays.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = true)]
+pub(in crate::cli) struct EditArgs {
+    /// New name
+    #[arg(long, value_parser = name)]
+    name: Option<String>,
+    /// Only meetings of these owners
+    #[arg(long, value_name = "EMAIL", num_args = 1..)]
+    owner: Option<Vec<String>>,
+    /// Only meetings booked through these schedules
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    schedule: Option<Vec<String>>,
+    /// Only meetings of these organizations
+    #[arg(long, value_name = "ID", num_args = 1..)]
+    organization: Option<Vec<String>>,
+    /// All meetings
+    #[arg(long, conflicts_with_all = ["owner", "schedule", "organization"])]
+    all: bool,
+    /// How much is shown: full, title or busy
+    #[arg(long, value_name = "LEVEL", value_parser = super::super::selection::detail)]
+    detail: Option<Detail>,
+    /// Days that past meetings are newly mirrored for; what is there stays
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(0..=3650))]
+    past_days: Option<u32>,
+    /// Days ahead that are shown
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(0..=3650))]
+    future_days: Option<u32>,
+    /// What becomes of a canceled meeting's event: delete, or mark
+    #[arg(long, value_name = "WHAT", value_parser = on_cancel)]
+    on_cancel: Option<OnCancel>,
+    /// What becomes of events changed by hand: repair, or report
+    #[arg(long, value_name = "WHAT", value_parser = on_drift)]
+    on_drift: Option<OnDrift>,
+}
+
+impl EditArgs {
+    fn apply(self, wish: &mut NewCalendar) {
+        if self.all {
+            wish.selection = Selection::default();
+        }
+        let selection = &mut wish.selection;
+        let lists = [
+            (self.owner, &mut selection.owners),
+            (self.schedule, &mut selection.schedules),
+            (self.organization, &mut selection.organizations),
+        ];
+        for (given, list) in lists {
+            if let Some(given) = given {
+                *list = given;
+            }
+        }
+        wish.name = self.name.unwrap_or_else(|| wish.name.clone());
+        wish.detail = self.detail.unwrap_or(wish.detail);
+        wish.window.past_days = self.past_days.unwrap_or(wish.window.past_days);
+        wish.window.future_days = self.future_days.unwrap_or(wish.window.future_days);
+        wish.on_cancel = self.on_cancel.unwrap_or(wish.on_cancel);
+        wish.on_drift = self.on_drift.unwrap_or(wish.on_drift);
+    }
+}
+
+pub(super) async fn add(context: &Context, installation: &Installation, new: NewCalendar) -> anyhow::Result<()> {
+    // First: with credentials that can't be used, nothing is added.
+    let google = installation.google(&context.settings).await?;
+    let now = context.clock.now();
+    let mut tx = installation.store.write().await?;
+    let id = tx.add_calendar(&new, now).await?;
+    let summary = format!("Added calendar “{}” ({}): {}", new.name, new.google_id, new.selection);
+    tx.append_admin_action("command line", "calendar", summary, now).await?;
+    tx.commit().await?;
+    let calendar = find(installation, &id.to_string()).await?;
+    let planned = installation.store.plan_calendar(&calendar, now).await?;
+    output::line(format_args!("calendar {id} “{}”: {planned} meetings wait to be mirrored", new.name));
+    match google {
+        Some(access) => output::note(format_args!(
+            "Share the calendar with {} (“Make changes to events”), then: meeting-mirror calendar check {id}",
+            access.current().await.0.account()
+        )),
+        None => output::note("No Google credentials are set here; the server needs --google-credentials to mirror."),
+    }
+    Ok(())
+}
+
+pub(super) async fn edit(
+    context: &Context,
+    installation: &Installation,
+    calendar: &str,
+    edit: EditArgs,
+) -> anyhow::Result<()> {
+    let calendar = find_live(installation, calendar).await?;
+    let mut wish = calendar.wish.clone();
+    edit.apply(&mut wish);
+    let now = context.clock.now();
+    let held = installation.store.change_calendar(&calendar, &wish, now).await?;
+    let mut tx = installation.store.write().await?;
+    let summary = format!("Edited calendar “{}”: {}, {}", wish.name, wish.selection, wish.detail.as_str());
+    tx.append_admin_action("command line", "calendar", summary, now).await?;
+    tx.commit().await?;
+    output::line(format_args!("“{}” now shows {}, {}", wish.name, wish.selection, wish.detail.as_str()));
+    if let Some(held) = held {
+        tell(installation, &held).await?;
+        output::note(format_args!(
+            "Nothing is deleted before you decide: meeting-mirror calendar approve {0}, or meeting-mirror calendar reject {0}",
+            calendar.id
+        ));
+    }
+    Ok(())
+}
+
+/// Shows what waits.
+async fn tell(installation: &Installation, held: &HeldChange) -> anyhow::Result<()> {
+    let what = match held.reason {
+        HeldReason::Selection => "are no longer selected",
+        HeldReason::Strays => "belong to no meeting",
+    };
+    output::line(format_args!("{} of {} events {what} and wait to be deleted", held.deletions, held.mirrored));
+    for id in installation.store.held_meetings(held.calendar_id, 10).await? {
+        if let Some(meeting) = installation.store.meeting(&id).await? {
+            let begins = meeting.details.starts_at.format("%Y-%m-%d %H:%M UTC");
+            output::line(format_args!("  {begins}  {}", crate::meeting::entry::full_title(&meeting)));
+        }
+    }
+    if held.reason == HeldReason::Selection && held.deletions > 10 {
+        output::line(format_args!("  and {} more", held.deletions - 10));
+    }
+    Ok(())
+}
+
+pub(super) async fn decide(
+    context: &Context,
+    installation: &Installation,
+    calendar: &str,
+    approved: bool,
+    yes: bool,
+) -> anyhow::Result<()> {
+    let calendar = find(installation, calendar).await?;
+    let held = installation.store.held_changes().await?.into_iter().find(|held| held.calendar_id == calendar.id);
+    let held = held.with_context(|| format!("nothing waits for approval in “{}”", calendar.wish.name))?;
+    if calendar.removed_at.is_some() {
+        bail!("the calendar “{}” was removed", calendar.wish.name);
+    }
+    tell(installation, &held).await?;
+    if approved {
+        output::confirm("Delete them?", yes)?;
+    }
+    let now = context.clock.now();
+    installation.store.decide(&held, approved, now).await?;
+    let verb = if approved { "Approved" } else { "Rejected" };
+    let mut tx = installation.store.write().await?;
+    let summary = format!("{verb} the deletion of {} events from calendar “{}”", held.deletions, calendar.wish.name);
+    tx.append_admin_action("command line", "calendar", summary, now).await?;
+    tx.commit().await?;
+    output::line(format_args!("{} the deletion of {} events", verb.to_lowercase(), held.deletions));
+    Ok(())
+}

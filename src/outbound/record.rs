@@ -1,0 +1,131 @@
+//! What came of work on the mirror, written into the tables: in step, or why not and when it is tried again.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::retry::{self, PERSON_PAUSE, Refusal};
+use crate::clock::{Randomness, SharedClock};
+use crate::store::{Calendar, Lease, ProblemKind, StoreError, WriteTx, Written};
+
+/// A row that was worked on.
+#[derive(Debug)]
+pub(super) struct Worked {
+    pub(super) lease: Lease,
+    pub(super) outcome: Outcome,
+}
+
+/// How work on a row ended. `revision` is the meeting's that was worked on.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// Google agrees.
+    Agreed { revision: u32, written: Written },
+    /// It could not be done now.
+    Failed { revision: u32, refusal: Refusal, written: Written },
+    /// It was not begun.
+    GivenBack,
+}
+
+/// Writes outcomes down.
+#[derive(Debug)]
+pub(super) struct Record<'a> {
+    pub(super) clock: &'a SharedClock,
+    pub(super) randomness: &'a Randomness,
+    /// Google's account, for what a person must do.
+    pub(super) account: &'a str,
+}
+
+impl Record<'_> {
+    /// Writes one outcome down. `calendar` as it was when the work began.
+    pub(super) async fn write(
+        &self,
+        tx: &mut WriteTx<'_>,
+        worked: &Worked,
+        calendar: Option<&Calendar>,
+    ) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        match (&worked.outcome, calendar) {
+            (Outcome::Agreed { revision, written }, Some(calendar)) => {
+                tx.finish_mirror_work(&worked.lease, *revision, written, now).await?;
+                if calendar.problem.is_some() || calendar.paused_until.is_some() {
+                    tx.resume_calendar(calendar.id).await?;
+                }
+            }
+            (Outcome::Failed { revision, refusal, written }, Some(calendar)) => {
+                let (text, kind, again_at) = self.consequence(tx, &worked.lease, calendar, refusal, now).await?;
+                let meeting_id = &worked.lease.meeting_id;
+                tracing::warn!(calendar_id = calendar.id, %meeting_id, problem = text, ?again_at, "a meeting could not be mirrored");
+                tx.fail_mirror_work(&worked.lease, *revision, written, (&text, kind), again_at, now).await?;
+            }
+            (Outcome::GivenBack, _) | (_, None) => tx.return_mirror_work(&worked.lease).await?,
+        }
+        Ok(())
+    }
+
+    /// What follows from a refusal: for people, for this row, and for its calendar or all of them.
+    async fn consequence(
+        &self,
+        tx: &mut WriteTx<'_>,
+        lease: &Lease,
+        calendar: &Calendar,
+        refusal: &Refusal,
+        now: DateTime<Utc>,
+    ) -> Result<(String, ProblemKind, Option<DateTime<Utc>>), StoreError> {
+        let later = |pause: Duration| now + TimeDelta::from_std(pause).unwrap_or(TimeDelta::hours(1));
+        let jitter = self.randomness.fraction();
+        let text = what_to_do(refusal, calendar, self.account);
+        Ok(match refusal {
+            Refusal::Fault(_, after) => {
+                (text, ProblemKind::Retry, Some(later(retry::pause(lease.attempts, *after, jitter))))
+            }
+            Refusal::BadSequence | Refusal::Duplicate | Refusal::Gone => {
+                (text, ProblemKind::Retry, Some(later(retry::pause(lease.attempts, None, jitter))))
+            }
+            Refusal::Throttled(_, after) => {
+                let until = later(retry::pause(lease.attempts, *after, jitter));
+                tx.pause_calendar(calendar.id, until, None, now).await?;
+                (text, ProblemKind::Retry, Some(until))
+            }
+            Refusal::QuotaUsedUp(_, after) => {
+                let until = later(retry::quota_pause(*after));
+                for calendar in tx.calendars().await? {
+                    tx.pause_calendar(calendar.id, until, None, now).await?;
+                }
+                (text, ProblemKind::Retry, Some(until))
+            }
+            Refusal::Missing | Refusal::Forbidden(_) | Refusal::Credentials(_) => {
+                let until = later(PERSON_PAUSE);
+                tx.pause_calendar(calendar.id, until, Some(&text), now).await?;
+                (text, ProblemKind::Person, Some(until))
+            }
+            Refusal::Rejected(_) => (text, ProblemKind::Rejected, None),
+        })
+    }
+}
+
+/// What a person must do about a refusal.
+pub fn what_to_do(refusal: &Refusal, calendar: &Calendar, account: &str) -> String {
+    let id = &calendar.wish.google_id;
+    match refusal {
+        Refusal::Missing => format!(
+            "Google knows no calendar {id} that {account} may see. In Google Calendar open the calendar's settings, “Share with \
+             specific people”, and add {account} with “Make changes to events”."
+        ),
+        Refusal::Forbidden(text) => format!(
+            "{account} may not change the calendar {id} ({text}). In Google Calendar open the calendar's settings, “Share with \
+             specific people”, and give {account} “Make changes to events”. In Google Workspace an administrator may have to \
+             allow sharing outside the organization."
+        ),
+        Refusal::Credentials(text) => format!(
+            "Google refuses the credentials of {account} ({text}). Check in the Google Cloud console that the account and its key \
+             exist and that the Google Calendar API is enabled; then point --google-credentials to a valid key."
+        ),
+        Refusal::Throttled(text, _)
+        | Refusal::QuotaUsedUp(text, _)
+        | Refusal::Fault(text, _)
+        | Refusal::Rejected(text) => text.clone(),
+        Refusal::Duplicate | Refusal::Gone | Refusal::BadSequence => {
+            format!("Google's answers contradict each other ({refusal:?})")
+        }
+    }
+}

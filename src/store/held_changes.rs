@@ -1,0 +1,273 @@
+//! Editing a calendar, and changes that wait for an admin's approval because they would delete many events at once.
+
+use chrono::{DateTime, Utc};
+
+use super::{Calendar, KnownRow, NewCalendar, Store, StoreError, WriteTx, millis, time};
+use crate::meeting::mirroring::needs_approval;
+
+/// Why events would go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HeldReason {
+    /// The calendar was edited and no longer selects them.
+    Selection,
+    /// A check found events of ours that no work row knows.
+    Strays,
+}
+
+impl HeldReason {
+    /// The word in the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Selection => "selection",
+            Self::Strays => "strays",
+        }
+    }
+
+    fn from_word(word: &str) -> Option<Self> {
+        [Self::Selection, Self::Strays].into_iter().find(|reason| reason.as_str() == word)
+    }
+}
+
+/// A change that waits, or waited, for an admin's approval.
+#[derive(Debug, Clone)]
+pub struct HeldChange {
+    /// Row id.
+    pub id: i64,
+    /// The calendar's row id.
+    pub calendar_id: i64,
+    /// Why events would go.
+    pub reason: HeldReason,
+    /// Events that would go.
+    pub deletions: i64,
+    /// Events that were there in all.
+    pub mirrored: i64,
+    /// Since when.
+    pub created_at: DateTime<Utc>,
+    /// True = approved, false = rejected, none = waits.
+    pub approved: Option<bool>,
+    before: Option<String>,
+}
+
+struct HeldRow {
+    id: i64,
+    calendar_id: i64,
+    reason: String,
+    deletions: i64,
+    mirrored: i64,
+    before: Option<String>,
+    created_at: i64,
+    decision: Option<String>,
+}
+
+impl TryFrom<HeldRow> for HeldChange {
+    type Error = StoreError;
+
+    fn try_from(row: HeldRow) -> Result<Self, StoreError> {
+        const TABLE: &str = "held_changes";
+        Ok(Self {
+            id: row.id,
+            calendar_id: row.calendar_id,
+            reason: HeldReason::from_word(&row.reason).ok_or_else(|| StoreError::row(TABLE, "reason", &row.reason))?,
+            deletions: row.deletions,
+            mirrored: row.mirrored,
+            created_at: time(row.created_at, TABLE, "created_at")?,
+            approved: row.decision.map(|decision| decision == "approved"),
+            before: row.before,
+        })
+    }
+}
+
+impl Store {
+    /// The changes that wait for approval.
+    ///
+    /// # Errors
+    /// When they can't be read.
+    pub async fn held_changes(&self) -> Result<Vec<HeldChange>, StoreError> {
+        let rows = sqlx::query_as!(
+            HeldRow,
+            "SELECT id, calendar_id, reason, deletions, mirrored, before, created_at, decision
+             FROM held_changes WHERE decided_at IS NULL ORDER BY id"
+        )
+        .fetch_all(&self.reader)
+        .await?;
+        rows.into_iter().map(HeldChange::try_from).collect()
+    }
+
+    /// The latest change of a calendar because of strays, decided or not.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub async fn latest_strays(&self, calendar_id: i64) -> Result<Option<HeldChange>, StoreError> {
+        let row = sqlx::query_as!(
+            HeldRow,
+            "SELECT id, calendar_id, reason, deletions, mirrored, before, created_at, decision
+             FROM held_changes WHERE calendar_id = ? AND reason = 'strays' ORDER BY id DESC LIMIT 1",
+            calendar_id
+        )
+        .fetch_optional(&self.reader)
+        .await?;
+        row.map(HeldChange::try_from).transpose()
+    }
+
+    /// The ids of up to `most` meetings whose events wait for approval to be deleted.
+    ///
+    /// # Errors
+    /// When they can't be read.
+    pub async fn held_meetings(&self, calendar_id: i64, most: u32) -> Result<Vec<String>, StoreError> {
+        Ok(sqlx::query_scalar!(
+            "SELECT meeting_id FROM mirror JOIN meetings USING (meeting_id) WHERE calendar_id = ? AND held = 1
+             ORDER BY starts_at LIMIT ?",
+            calendar_id,
+            most
+        )
+        .fetch_all(&self.reader)
+        .await?)
+    }
+
+    /// Edits a calendar and plans its work anew. When the edit would delete many events at once, they stay until an admin
+    /// approves, and the held change is returned.
+    ///
+    /// # Errors
+    /// [`StoreError::Exists`] when the name is in use; otherwise when the database can't be used.
+    pub async fn change_calendar(
+        &self,
+        calendar: &Calendar,
+        wish: &NewCalendar,
+        now: DateTime<Utc>,
+    ) -> Result<Option<HeldChange>, StoreError> {
+        let mut going = Vec::new();
+        let mut mirrored = 0;
+        for row in self.known_rows(calendar.id).await?.into_iter().filter(KnownRow::may_be_there) {
+            mirrored += 1;
+            if let Some(meeting) = self.meeting(row.meeting_id.as_str()).await?
+                && calendar.wish.rule().holds(&meeting, true, row.held, now)
+                && !wish.rule().holds(&meeting, true, false, now)
+            {
+                going.push(row.meeting_id);
+            }
+        }
+        let held = needs_approval(going.len(), mirrored);
+        let mut tx = self.write().await?;
+        // An edit on top of a held one: what an admin would return to is still what was before the first.
+        let open = tx.close_held(calendar.id, "rejected", now).await?;
+        tx.release_held(calendar.id).await?;
+        if held {
+            let before = serde_json::to_string(&calendar.wish).unwrap_or_default();
+            let before = open.unwrap_or(before);
+            tx.hold(calendar.id, HeldReason::Selection, going.len(), mirrored, Some(&before), now).await?;
+            for meeting_id in &going {
+                let meeting_id = meeting_id.as_str();
+                sqlx::query!(
+                    "UPDATE mirror SET held = 1 WHERE meeting_id = ? AND calendar_id = ?",
+                    meeting_id,
+                    calendar.id
+                )
+                .execute(&mut *tx.0)
+                .await?;
+            }
+        }
+        tx.save_calendar(calendar.id, wish).await?;
+        tx.work_again(calendar.id, now).await?;
+        tx.commit().await?;
+        let changed = Calendar { wish: wish.clone(), ..calendar.clone() };
+        self.plan_calendar(&changed, now).await?;
+        Ok(self.held_changes().await?.into_iter().find(|change| change.calendar_id == calendar.id))
+    }
+
+    /// Carries out an admin's decision over a held change.
+    ///
+    /// # Errors
+    /// When the database can't be used.
+    pub async fn decide(&self, change: &HeldChange, approved: bool, now: DateTime<Utc>) -> Result<(), StoreError> {
+        let mut tx = self.write().await?;
+        let decision = if approved { "approved" } else { "rejected" };
+        tx.close_held(change.calendar_id, decision, now).await?;
+        tx.release_held(change.calendar_id).await?;
+        if let (false, Some(before)) = (approved, &change.before) {
+            let before = serde_json::from_str(before).map_err(|_| StoreError::row("held_changes", "before", before))?;
+            tx.save_calendar(change.calendar_id, &before).await?;
+        }
+        match change.reason {
+            HeldReason::Selection => tx.work_again(change.calendar_id, now).await?,
+            HeldReason::Strays => tx.check_calendar_at(change.calendar_id, now).await?,
+        }
+        tx.commit().await?;
+        if let Some(calendar) = self.calendar(&change.calendar_id.to_string()).await? {
+            self.plan_calendar(&calendar, now).await?;
+        }
+        Ok(())
+    }
+}
+
+impl WriteTx<'_> {
+    /// Notes a change that waits for approval.
+    ///
+    /// # Errors
+    /// When the database can't be written.
+    pub async fn hold(
+        &mut self,
+        calendar_id: i64,
+        reason: HeldReason,
+        deletions: usize,
+        mirrored: usize,
+        before: Option<&str>,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        let (reason, now) = (reason.as_str(), millis(now));
+        let to_i64 = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        let (deletions, mirrored) = (to_i64(deletions), to_i64(mirrored));
+        sqlx::query!(
+            "INSERT INTO held_changes (calendar_id, reason, deletions, mirrored, before, created_at) VALUES (?, ?, ?, ?, ?, ?)",
+            calendar_id,
+            reason,
+            deletions,
+            mirrored,
+            before,
+            now
+        )
+        .execute(&mut *self.0)
+        .await?;
+        Ok(())
+    }
+
+    /// Ends the open held changes of a calendar. Returns what it showed before the earliest of them.
+    async fn close_held(
+        &mut self,
+        calendar_id: i64,
+        decision: &str,
+        now: DateTime<Utc>,
+    ) -> Result<Option<String>, StoreError> {
+        let now = millis(now);
+        let before = sqlx::query_scalar!(
+            "SELECT before FROM held_changes WHERE calendar_id = ? AND decided_at IS NULL AND before IS NOT NULL ORDER BY id LIMIT 1",
+            calendar_id
+        )
+        .fetch_optional(&mut *self.0)
+        .await?;
+        sqlx::query!(
+            "UPDATE held_changes SET decided_at = ?, decision = ? WHERE calendar_id = ? AND decided_at IS NULL",
+            now,
+            decision,
+            calendar_id
+        )
+        .execute(&mut *self.0)
+        .await?;
+        Ok(before.flatten())
+    }
+
+    async fn release_held(&mut self, calendar_id: i64) -> Result<(), StoreError> {
+        sqlx::query!("UPDATE mirror SET held = 0 WHERE calendar_id = ? AND held = 1", calendar_id)
+            .execute(&mut *self.0)
+            .await?;
+        Ok(())
+    }
+
+    /// Has every row of a calendar looked at again; those that are in step cost no call.
+    async fn work_again(&mut self, calendar_id: i64, now: DateTime<Utc>) -> Result<(), StoreError> {
+        let now = millis(now);
+        sqlx::query!("UPDATE mirror SET due_at = ? WHERE calendar_id = ?", now, calendar_id)
+            .execute(&mut *self.0)
+            .await?;
+        Ok(())
+    }
+}
