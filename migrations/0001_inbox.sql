@@ -14,7 +14,7 @@ CREATE TABLE inbox (
     last_received_at INTEGER NOT NULL, -- latest repeated arrival
     deliveries       INTEGER NOT NULL DEFAULT 1, -- how often it arrived; 1 = no duplicate
     delivery_attempt INTEGER,          -- the sender's attempt counter, highest seen
-    status           TEXT    NOT NULL CHECK (status IN ('pending', 'applied', 'superseded', 'ignored', 'quarantined')),
+    status           TEXT    NOT NULL CHECK (status IN ('pending', 'applied', 'superseded', 'ignored', 'quarantined')), -- where it stands
     reason           TEXT,             -- why it was quarantined or ignored, for a person
     meeting_id       TEXT,             -- the meeting it speaks of; null for other events
     settled_at       INTEGER,          -- when it left 'pending'; null before that

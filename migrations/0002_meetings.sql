@@ -36,9 +36,9 @@ CREATE TABLE meeting_history (
     starts_at        INTEGER NOT NULL, -- what the event said
     ends_at          INTEGER NOT NULL, -- what the event said
     title            TEXT,             -- what the event said
-    effect           TEXT    NOT NULL CHECK (effect IN ('created', 'changed', 'canceled', 'replaced', 'unchanged', 'superseded')),
+    effect           TEXT    NOT NULL CHECK (effect IN ('created', 'changed', 'canceled', 'replaced', 'unchanged', 'superseded')), -- what it did to the meeting
     revision         INTEGER NOT NULL, -- of the meeting after this event
-    applied_at       INTEGER NOT NULL,
+    applied_at       INTEGER NOT NULL, -- when it was applied here
     UNIQUE (meeting_id, event_id, origin_id)
 ) STRICT;
 

@@ -4,12 +4,12 @@ CREATE TABLE calendars (
     name            TEXT    NOT NULL, -- for people; unique among those not removed
     google_id       TEXT    NOT NULL, -- Google's calendar id; unique among those not removed
     selection       TEXT    NOT NULL, -- JSON of meeting::selection::Selection
-    detail          TEXT    NOT NULL CHECK (detail IN ('full', 'title', 'busy')),
+    detail          TEXT    NOT NULL CHECK (detail IN ('full', 'title', 'busy')), -- how much of a meeting is shown
     past_days       INTEGER NOT NULL CHECK (past_days >= 0), -- days
     future_days     INTEGER NOT NULL CHECK (future_days >= 0), -- days
     on_cancel       TEXT    NOT NULL CHECK (on_cancel IN ('delete', 'mark')), -- what becomes of a canceled meeting's event
     on_drift        TEXT    NOT NULL CHECK (on_drift IN ('repair', 'report')), -- what becomes of events changed by hand
-    created_at      INTEGER NOT NULL,
+    created_at      INTEGER NOT NULL, -- when it was added
     removed_at      INTEGER,          -- set: mirrors nothing any more; kept so that what was written can still be purged
     paused_until    INTEGER,          -- nothing is tried before this; null = running
     problem         TEXT,             -- what a person must do; null = fine
@@ -22,8 +22,8 @@ CREATE UNIQUE INDEX calendars_google_id ON calendars (google_id) WHERE removed_a
 
 -- One row per (meeting, calendar): which revision is wanted and which was written. Never a copy of the meeting.
 CREATE TABLE mirror (
-    meeting_id       TEXT    NOT NULL REFERENCES meetings (meeting_id),
-    calendar_id      INTEGER NOT NULL REFERENCES calendars (id),
+    meeting_id       TEXT    NOT NULL REFERENCES meetings (meeting_id), -- what is mirrored
+    calendar_id      INTEGER NOT NULL REFERENCES calendars (id), -- where to
     wanted_revision  INTEGER NOT NULL, -- the meeting's revision when this was last asked for
     written_revision INTEGER,          -- the revision Google last agreed with; null = none yet
     presence         TEXT    NOT NULL DEFAULT 'absent' CHECK (presence IN ('absent', 'present', 'unknown')), -- of the event at Google; 'unknown' from before a write until its answer
@@ -49,9 +49,9 @@ CREATE INDEX mirror_calendar ON mirror (calendar_id, due_at);
 -- What comparing a calendar's events with the work rows found and did.
 CREATE TABLE calendar_checks (
     id          INTEGER PRIMARY KEY, -- order of the checks
-    calendar_id INTEGER NOT NULL REFERENCES calendars (id),
-    started_at  INTEGER NOT NULL,
-    finished_at INTEGER NOT NULL,
+    calendar_id INTEGER NOT NULL REFERENCES calendars (id), -- what was checked
+    started_at  INTEGER NOT NULL, -- before the first page was listed
+    finished_at INTEGER NOT NULL, -- after the last one was worked on
     listed      INTEGER NOT NULL, -- events of ours that were found
     missing     INTEGER NOT NULL, -- should have been there
     edited      INTEGER NOT NULL, -- were changed by hand
@@ -63,13 +63,13 @@ CREATE INDEX calendar_checks_calendar ON calendar_checks (calendar_id, id);
 
 -- Changes that would delete so many events that an admin must approve them.
 CREATE TABLE held_changes (
-    id          INTEGER PRIMARY KEY,
-    calendar_id INTEGER NOT NULL REFERENCES calendars (id),
+    id          INTEGER PRIMARY KEY, -- order of the changes
+    calendar_id INTEGER NOT NULL REFERENCES calendars (id), -- where events would go
     reason      TEXT    NOT NULL CHECK (reason IN ('selection', 'strays')), -- the calendar was edited, or a check found events that no row knows
     deletions   INTEGER NOT NULL, -- events that would go
     mirrored    INTEGER NOT NULL, -- events that were there in all
     before      TEXT,             -- JSON of what the calendar showed before it was edited; null for strays
-    created_at  INTEGER NOT NULL,
+    created_at  INTEGER NOT NULL, -- since when it waits
     decided_at  INTEGER,          -- null = waits
     decision    TEXT    CHECK (decision IN ('approved', 'rejected')) -- by an admin
 ) STRICT;

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use chrono_tz::Tz;
 use clap::Args;
+use clap::builder::BoolishValueParser;
 use url::Url;
 
 /// A text that must not show in logs.
@@ -48,7 +49,8 @@ pub struct Settings {
         global = true,
         env = "MEETING_MIRROR_LISTEN",
         value_name = "ADDRESS",
-        default_value = "127.0.0.1:8080"
+        default_value = "127.0.0.1:8080",
+        value_parser = listen_address
     )]
     pub listen: SocketAddr,
 
@@ -73,7 +75,7 @@ pub struct Settings {
     pub signature_header: Option<String>,
 
     /// Accept unsigned deliveries; only on a loopback address, for trying things out
-    #[arg(long, global = true, env = "MEETING_MIRROR_ALLOW_UNSIGNED")]
+    #[arg(long, global = true, env = "MEETING_MIRROR_ALLOW_UNSIGNED", value_parser = BoolishValueParser::new())]
     pub allow_unsigned: bool,
 
     /// Password of the admin pages [default: made and printed once at first start]
@@ -97,15 +99,15 @@ pub struct Settings {
     pub google_api_url: Option<Url>,
 
     /// Most calls to Google a second, in all
-    #[arg(long, global = true, env = "MEETING_MIRROR_GOOGLE_RATE", value_name = "CALLS", default_value = "8")]
+    #[arg(long, global = true, env = "MEETING_MIRROR_GOOGLE_RATE", value_name = "CALLS", default_value = "8", value_parser = at_least_one)]
     pub google_rate: NonZeroU32,
 
     /// Most calls to Google a second, into one calendar
-    #[arg(long, global = true, env = "MEETING_MIRROR_GOOGLE_CALENDAR_RATE", value_name = "CALLS", default_value = "4")]
+    #[arg(long, global = true, env = "MEETING_MIRROR_GOOGLE_CALENDAR_RATE", value_name = "CALLS", default_value = "4", value_parser = at_least_one)]
     pub google_calendar_rate: NonZeroU32,
 
     /// Hours between two comparisons of a calendar's events with what was written
-    #[arg(long, global = true, env = "MEETING_MIRROR_DRIFT_CHECK_HOURS", value_name = "HOURS", default_value = "6")]
+    #[arg(long, global = true, env = "MEETING_MIRROR_DRIFT_CHECK_HOURS", value_name = "HOURS", default_value = "6", value_parser = at_least_one)]
     pub drift_check_hours: NonZeroU32,
 
     /// Time zone of times on pages and in lists (an IANA name); feeds and Google always carry UTC
@@ -201,6 +203,10 @@ fn read(flag: &'static str, path: &Path) -> Result<String, SettingError> {
     })
 }
 
+fn listen_address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "an IP address and a port are needed, such as 127.0.0.1:8080 or 0.0.0.0:8080".into())
+}
+
 /// An http or https address without the slash at its end, so that paths can be put after it.
 fn public_url(text: &str) -> Result<Url, String> {
     let url =
@@ -216,8 +222,13 @@ fn public_url(text: &str) -> Result<Url, String> {
 }
 
 fn google_api_url(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text).map_err(|error| error.to_string())?;
-    if url.path().ends_with("/calendar/v3/") { Ok(url) } else { Err("it must end in /calendar/v3/".into()) }
+    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    let fits = url.filter(|url| url.path().ends_with("/calendar/v3/"));
+    fits.ok_or_else(|| "an http or https address that ends in /calendar/v3/ is needed".into())
+}
+
+fn at_least_one(text: &str) -> Result<NonZeroU32, String> {
+    text.parse().map_err(|_| "a whole number from 1 up is needed".into())
 }
 
 fn header_name(text: &str) -> Result<String, String> {

@@ -85,14 +85,22 @@ pub(super) async fn run(context: Context) -> anyhow::Result<ExitCode> {
         wait_for_mirror(&context, &site.store).await?;
         tell(&context, &site, &google, &feeds, &admin).await
     };
-    tokio::select! {
+    let told = tokio::select! {
         told = story => {
-            if told.is_err() { lifecycle.stop().cancel(); }
-            told?;
+            if told.is_err() { stop.cancel(); }
+            told
         }
-        () = stop.cancelled() => {}
-    }
+        () = stop.cancelled() => Ok(()),
+    };
+    // Also when the story broke off: the directory can be removed once nobody works in it any more.
     let ending = lifecycle.ended().await;
+    site.store.close().await;
+    directory.close().context("the demo's temporary directory can't be removed")?;
+    match told {
+        // Whoever reads us stopped reading (`| head`).
+        Err(error) if output::reader_is_gone(&error) => return Ok(ExitCode::SUCCESS),
+        told => told?,
+    }
     output::line("\nThe demo has ended; nothing of it is left on this machine.");
     Ok(if ending == Ending::Stopped { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -133,22 +141,22 @@ fn first_owner() -> Option<String> {
 async fn deliver(context: &Context, port: u16, key: &str) -> anyhow::Result<()> {
     let url = Url::parse(&format!("http://127.0.0.1:{port}"))?;
     let sender = Sender::new(url.clone(), Some(key.to_owned()))?;
-    output::line(format_args!("Delivering to {}\n", sender.url()));
+    output::try_line(format_args!("Delivering to {}\n", sender.url()))?;
     let days = context.clock.now().date_naive() - DAY;
     for line in A_DAY.lines().filter(|line| !line.trim().is_empty()) {
         let mut value: Value = serde_json::from_str(line)?;
         shift(&mut value, days);
         let what = describe(&value);
         let answer = sender.send(Bytes::from(value.to_string())).await?;
-        output::line(format_args!("{:>3} {:<12} {what}", answer.status, answer.text));
+        output::try_line(format_args!("{:>3} {:<12} {what}", answer.status, answer.text))?;
     }
     for (what, body) in DAMAGED {
         let answer = sender.send(Bytes::from_static(body)).await?;
-        output::line(format_args!("{:>3} {:<12} damaged: {what}", answer.status, answer.text));
+        output::try_line(format_args!("{:>3} {:<12} damaged: {what}", answer.status, answer.text))?;
     }
     let forger = Sender::new(url, Some("not the signing key".to_owned()))?;
     let answer = forger.send(Bytes::from_static(b"{}")).await?;
-    output::line(format_args!("{:>3} {:<12} forged: signed with another key", answer.status, "refused"));
+    output::try_line(format_args!("{:>3} {:<12} forged: signed with another key", answer.status, "refused"))?;
     Ok(())
 }
 
@@ -209,16 +217,16 @@ async fn tell(
     let [confirmed, canceled, replaced] = site.store.meeting_counts().await?;
     let mirrored: i64 = site.store.mirror_counts(context.clock.now()).await?.iter().map(|counts| counts.in_step).sum();
     let links = &site.links;
-    output::line(format_args!(
+    output::try_line(format_args!(
         "\n{} meetings: {confirmed} confirmed, {canceled} canceled, {replaced} replaced; {mirrored} events mirrored\n",
         confirmed + canceled + replaced
-    ));
-    output::line(format_args!("Status page          {}/status", links.public_url()));
-    output::line(format_args!("  password           {}", admin.reveal()));
-    output::line(format_args!("Subscription page    {}", links.subscribe_url(team)));
-    output::line(format_args!("Feed of the team     {}", links.feed_url(team)));
-    output::line(format_args!("Feed of one person   {}", links.feed_url(personal)));
-    output::line(format_args!("Google, simulated    {}", google.page_url()));
-    output::line("\nRunning until Ctrl-C.");
+    ))?;
+    output::try_line(format_args!("Status page          {}/status", links.public_url()))?;
+    output::try_line(format_args!("  password           {}", admin.reveal()))?;
+    output::try_line(format_args!("Subscription page    {}", links.subscribe_url(team)))?;
+    output::try_line(format_args!("Feed of the team     {}", links.feed_url(team)))?;
+    output::try_line(format_args!("Feed of one person   {}", links.feed_url(personal)))?;
+    output::try_line(format_args!("Google, simulated    {}", google.page_url()))?;
+    output::try_line("\nRunning until Ctrl-C.")?;
     Ok(())
 }

@@ -17,6 +17,20 @@ pub(super) fn line(text: impl Display) {
     }
 }
 
+/// Prints a line, for a command that has to tidy up before it ends.
+///
+/// # Errors
+/// When it can't be printed; [`reader_is_gone`] tells whether that is all.
+pub(super) fn try_line(text: impl Display) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{text}").and_then(|()| out.flush())
+}
+
+/// Whether printing failed because whoever reads us stopped reading.
+pub(super) fn reader_is_gone(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
 /// Writes bytes as they are. Whoever reads us may stop reading (`| head`): that ends the program quietly.
 ///
 /// # Errors

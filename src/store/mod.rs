@@ -16,6 +16,7 @@ mod meeting_list;
 mod meetings;
 mod mirror;
 mod mirror_plan;
+mod mirror_rows;
 mod sessions;
 mod status;
 
@@ -37,7 +38,8 @@ pub use inbox::{Delivery, DeliveryFilter, DeliveryStatus, Identity, NewDelivery,
 pub use installation::Fact;
 pub use meeting_list::MeetingList;
 pub use meetings::{HistoryEntry, MeetingFilter};
-pub use mirror::{Lease, MirrorRow, Presence, ProblemKind, Written};
+pub use mirror::{Lease, Presence, ProblemKind, Written};
+pub use mirror_rows::MirrorRow;
 pub use status::{InboxCounts, MirrorCounts, MirrorProblem};
 
 /// Name of the database file in the data directory.

@@ -2,10 +2,14 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod architecture;
 mod calendar_checks;
+mod cli;
 mod convergence;
 mod feed_text;
 mod mirror_chaos;
+mod process;
+mod process_support;
 mod replaced;
 mod sign_in;
 mod simulated_google;

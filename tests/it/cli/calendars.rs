@@ -1,0 +1,173 @@
+//! `calendar`: what is mirrored where, against the simulated Google.
+//! Must not test how the mirror converges.
+
+use std::process::Command;
+use std::sync::Arc;
+
+use meeting_mirror::clock::{Clock as _, SystemClock};
+use meeting_mirror::simulated_google::{Access, CLIENT_EMAIL, SimulatedGoogle, SimulatedGoogleConfig};
+use serde_json::json;
+
+use crate::process_support::{KEY, Machine, Ran, Server, browser, event, run};
+
+const TEAM: &str = "team@group.calendar.example.com";
+
+/// A machine with credentials for a simulated Google that has the calendar [`TEAM`].
+struct Setup {
+    machine: Machine,
+    google: SimulatedGoogle,
+    credentials: String,
+}
+
+impl Setup {
+    fn new() -> Self {
+        let google =
+            SimulatedGoogle::start(SimulatedGoogleConfig::new(Arc::new(|| SystemClock::default().now()))).unwrap();
+        google.add_calendar(TEAM, "Team", Access::Writer);
+        let machine = Machine::new();
+        let credentials = machine.file("google.json", google.credentials().unwrap());
+        Self { machine, google, credentials }
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.machine.command(arguments);
+        command
+            .env("MEETING_MIRROR_GOOGLE_CREDENTIALS", &self.credentials)
+            .env("MEETING_MIRROR_GOOGLE_API_URL", self.google.api_url())
+            .env("MEETING_MIRROR_SIGNING_KEYS", KEY);
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Ran {
+        run(&mut self.command(arguments), b"")
+    }
+
+    fn standing(&self) -> usize {
+        self.google.events(TEAM).iter().filter(|event| event.status != "cancelled").count()
+    }
+}
+
+#[test]
+fn a_calendar_is_added_listed_and_removed_by_id_or_name() {
+    let machine = Machine::new();
+    let ran = machine.run(&["calendar", "add", "--name", "Team", "--calendar-id", TEAM, "--on-cancel", "mark"]);
+    assert!(ran.stderr.contains("needs --google-credentials to mirror"), "{ran:?}");
+    assert_eq!(ran.ok(), "calendar 1 “Team”: 0 meetings wait to be mirrored\n");
+    machine.ok(&["calendar", "add", "--name", "Desk", "--calendar-id", "desk@example.com", "--detail", "busy"]);
+    let list = machine.json(&["calendar", "list", "--json"]);
+    assert_eq!(
+        list[0],
+        json!({
+            "id": 1, "name": "Team", "calendarId": TEAM, "detail": "full", "onCancel": "mark", "removed": false,
+            "selection": {}, "problem": null, "inStep": 0, "waiting": 0, "failing": 0, "refused": 0, "heldDeletions": null, "lastCheck": null,
+        })
+    );
+    assert_eq!((&list[1]["detail"], &list[1]["onCancel"]), (&json!("busy"), &json!("delete")));
+
+    machine.run(&["calendar", "remove", "Team"]).refused(1, &["What was written there stays", "add --yes to go on"]);
+    machine.ok(&["calendar", "remove", "Team", "--yes"]);
+    machine.ok(&["calendar", "remove", "2", "--yes"]);
+    machine.run(&["calendar", "remove", "1", "--yes"]).refused(1, &["was removed already"]);
+    machine.run(&["calendar", "resync", "1"]).refused(1, &["was removed"]);
+    let list = machine.json(&["calendar", "list", "--json"]);
+    assert_eq!((&list[0]["removed"], &list[1]["removed"]), (&json!(true), &json!(true)));
+    machine.ok(&["calendar", "add", "--name", "Team", "--calendar-id", TEAM]);
+    assert_eq!(machine.ok(&["calendar", "list"]).matches("removed").count(), 2);
+}
+
+#[test]
+fn what_is_taken_or_can_not_be_a_calendar_is_refused() {
+    let machine = Machine::new();
+    let add = |name: &str, id: &str| machine.run(&["calendar", "add", "--name", name, "--calendar-id", id]);
+    add("Team", TEAM).ok();
+    add("Team", "other@example.com").refused(1, &["a calendar of this name exists already"]);
+    add("Other", TEAM).refused(1, &["a mirror into this Google calendar exists already"]);
+    add("7", "other@example.com").refused(2, &["would be taken for an id"]);
+    for id in ["", "..", "a b", &"m".repeat(255)] {
+        add("Other", id).refused(2, &["copy it from the calendar's settings in Google Calendar"]);
+    }
+    let ran =
+        machine.run(&["calendar", "add", "--name", "Other", "--calendar-id", "x@example.com", "--on-cancel", "keep"]);
+    ran.refused(2, &["use delete or mark"]);
+    assert_eq!(machine.json(&["calendar", "list", "--json"]).as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn without_credentials_what_needs_google_says_so() {
+    let machine = Machine::new();
+    machine.ok(&["calendar", "add", "--name", "Team", "--calendar-id", TEAM]);
+    for arguments in [
+        &["calendar", "check"][..],
+        &["calendar", "purge", "Team", "--yes"],
+        &["calendar", "remove", "1", "--purge", "--yes"],
+    ] {
+        machine.run(arguments).refused(1, &["no Google credentials are set: point --google-credentials to"]);
+    }
+    assert_eq!(machine.json(&["calendar", "list", "--json"])[0]["removed"], false, "nothing was removed");
+}
+
+#[test]
+fn with_credentials_that_can_not_be_used_nothing_is_added() {
+    let machine = Machine::new();
+    let file = machine.file("none.json", "{}");
+    let add = ["calendar", "add", "--name", "Team", "--calendar-id", TEAM, "--google-credentials", &file];
+    machine.run(&add).refused(1, &["holds no Google credentials", "add a key of type JSON"]);
+    assert_eq!(machine.json(&["calendar", "list", "--json"]), json!([]));
+    assert_eq!(machine.json(&["audit", "list", "--json"]), json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_tells_who_to_share_with_and_whether_writing_works() {
+    let setup = Setup::new();
+    let ran = setup.run(&["calendar", "add", "--name", "Team", "--calendar-id", TEAM]);
+    assert!(ran.stderr.contains(CLIENT_EMAIL) && ran.stderr.contains("calendar check 1"), "{ran:?}");
+    assert_eq!(
+        setup.run(&["calendar", "check"]).ok(),
+        format!("account: {CLIENT_EMAIL}\nTeam: fine, an event was written and deleted\n")
+    );
+    assert_eq!(setup.standing(), 0, "the probe was deleted");
+    setup.google.set_access(TEAM, Access::Reader);
+    let ran = setup.run(&["calendar", "check", "Team"]);
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(ran.stdout.contains(CLIENT_EMAIL) && ran.stdout.contains("Make changes to events"), "{ran:?}");
+    let ran = setup.run(&["calendar", "check", "9"]);
+    assert!(
+        ran.code == 1 && ran.stderr.contains("there is no calendar 9; see: meeting-mirror calendar list"),
+        "{ran:?}"
+    );
+    assert!(setup.google.mails().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_server_mirrors_what_is_added_beside_it_and_a_purge_takes_only_that_away() {
+    let setup = Setup::new();
+    let server = Server::start(&mut setup.command(&["serve", "--listen", "127.0.0.1:0"]));
+    let http = browser();
+    for (id, hours) in [("m-1", 5), ("m-2", 30)] {
+        server.post(&http, event(&format!("e-{id}"), "scheduled", id, hours).to_string()).await.unwrap();
+    }
+    setup.machine.until(&["meeting", "list", "--json"], |list| list.as_array().unwrap().len() == 2);
+    let hour = crate::process_support::this_hour();
+    setup.google.insert_foreign_event(TEAM, "Lunch", hour, hour + chrono::TimeDelta::hours(1)).unwrap();
+
+    let added = setup.run(&["calendar", "add", "--name", "Team", "--calendar-id", TEAM]).ok();
+    assert_eq!(added, "calendar 1 “Team”: 2 meetings wait to be mirrored\n");
+    setup.machine.until(&["calendar", "list", "--json"], |list| list[0]["inStep"] == 2);
+    assert_eq!(setup.standing(), 3);
+    let shown = setup.machine.json(&["meeting", "show", "m-1", "--json"]);
+    assert_eq!(
+        (&shown["calendars"][0]["calendar"], &shown["calendars"][0]["presence"]),
+        (&json!("Team"), &json!("present"))
+    );
+
+    setup.run(&["calendar", "purge", "Team"]).refused(1, &["Delete the 2 events", "add --yes to go on"]);
+    assert_eq!(setup.run(&["calendar", "purge", "Team", "--yes"]).ok(), "deleted 2 events from “Team”\n");
+    assert_eq!(setup.standing(), 1, "the lunch is not ours");
+    setup.run(&["calendar", "resync", "Team"]).ok();
+    setup.machine.until(&["calendar", "list", "--json"], |list| list[0]["inStep"] == 2);
+    assert_eq!(setup.standing(), 3);
+    setup.run(&["calendar", "remove", "Team", "--purge", "--yes"]).ok();
+    assert_eq!(setup.standing(), 1);
+    assert!(setup.google.mails().is_empty());
+    server.stop();
+}

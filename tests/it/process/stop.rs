@@ -1,0 +1,65 @@
+//! Signals: a first one lets finish what is in hand, within 10 seconds; a second one ends at once.
+//! Must not test what happens to data; only that the process ends as promised.
+
+use std::time::Duration;
+
+use super::HalfSent;
+use crate::process_support::Machine;
+
+/// The promise.
+const WITHIN: Duration = Duration::from_secs(10);
+/// Far less than what a slow request is given.
+const AT_ONCE: Duration = Duration::from_secs(4);
+
+#[test]
+fn either_signal_ends_an_idle_server_in_good_order() {
+    for signal in ["TERM", "INT"] {
+        let machine = Machine::new();
+        let mut server = machine.serve(&[]);
+        server.process.signal(signal);
+        assert_eq!(server.process.ends_within(AT_ONCE), 0, "{signal}");
+        let log = server.process.err.rest();
+        assert!(log.contains("stopping: finishing what is in hand") && log.trim_end().ends_with("stopped"), "{log}");
+    }
+}
+
+#[test]
+fn a_request_in_hand_is_finished() {
+    let machine = Machine::new();
+    let mut server = machine.serve(&[]);
+    let request = HalfSent::to(&server);
+    server.process.signal("TERM");
+    server.process.err.wait_for("stopping");
+    let answer = request.finish();
+    assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.contains("accepted"), "{answer}");
+    assert_eq!(server.process.ends_within(AT_ONCE), 0);
+    assert_eq!(machine.json(&["inbox", "show", "e-slow", "--json"])["eventId"], "e-slow");
+}
+
+#[test]
+fn a_request_that_never_ends_does_not_hold_the_server_longer_than_promised() {
+    let mut servers = ["TERM", "INT"].map(|signal| {
+        let machine = Machine::new();
+        let server = machine.serve(&[]);
+        let request = HalfSent::to(&server);
+        server.process.signal(signal);
+        (server, request, machine)
+    });
+    for (server, ..) in &mut servers {
+        assert_eq!(server.process.ends_within(WITHIN), 0);
+        assert!(server.process.err.rest().contains("some work did not finish in time"));
+    }
+}
+
+#[test]
+fn a_second_signal_ends_at_once() {
+    for (first, second) in [("TERM", "TERM"), ("INT", "INT"), ("INT", "TERM")] {
+        let machine = Machine::new();
+        let mut server = machine.serve(&[]);
+        let _request = HalfSent::to(&server);
+        server.process.signal(first);
+        server.process.err.wait_for("stopping");
+        server.process.signal(second);
+        assert_eq!(server.process.ends_within(AT_ONCE), 130, "{first}, {second}");
+    }
+}
