@@ -82,12 +82,16 @@ pub struct Convergence {
     written: Written,
     calls: u32,
     sequence_refused: bool,
+    /// Google said of an insert that its id is taken.
+    id_taken: bool,
+    /// Google's word when it refused an update: of the calendar, or of bringing back what was deleted by hand.
+    update_refused: Option<String>,
 }
 
 impl Convergence {
     /// Begins with what was last written.
     pub fn new(wanted: Wanted, written: Written) -> Self {
-        Self { wanted, written, calls: 0, sequence_refused: false }
+        Self { wanted, written, calls: 0, sequence_refused: false, id_taken: false, update_refused: None }
     }
 
     /// The first step.
@@ -119,17 +123,34 @@ impl Convergence {
             }
             (Call::Delete { .. }, Answer::Refused(Refusal::Missing)) => self.call(Call::Reach { generation }),
             (Call::Insert { .. }, Answer::Refused(Refusal::Duplicate))
-            | (Call::Update { .. }, Answer::Refused(Refusal::Gone)) => self.call(Call::Look { generation }),
+            | (Call::Update { .. }, Answer::Refused(Refusal::Gone)) => {
+                self.id_taken = matches!(call, Call::Insert { .. });
+                self.call(Call::Look { generation })
+            }
             (Call::Update { .. }, Answer::Refused(Refusal::Missing)) => self.call(Call::Insert { generation }),
             (Call::Update { .. }, Answer::Refused(Refusal::BadSequence)) if !self.sequence_refused => {
                 self.sequence_refused = true;
                 self.call(Call::Look { generation })
             }
-            (Call::Look { .. }, Answer::Found { sequence, deleted: true, .. }) => {
-                self.call(Call::Revive { generation, sequence })
+            (Call::Update { .. }, Answer::Refused(Refusal::Forbidden(text))) => {
+                self.update_refused = Some(text);
+                self.call(Call::Look { generation })
+            }
+            (Call::Look { .. }, Answer::Found { sequence, deleted, .. })
+                if self.update_refused.is_some() || deleted =>
+            {
+                match self.update_refused.take() {
+                    None => self.call(Call::Revive { generation, sequence }),
+                    Some(_) if deleted => self.call(Call::Insert { generation: generation.saturating_add(1) }),
+                    Some(text) => self.fail(generation, Refusal::Forbidden(text)),
+                }
             }
             (Call::Look { .. }, Answer::Found { sequence, ours: true, .. }) => {
                 self.call(Call::Update { generation, sequence })
+            }
+            // Nothing is there after all.
+            (Call::Look { .. }, Answer::Refused(Refusal::Missing | Refusal::Gone)) if !self.id_taken => {
+                self.call(Call::Insert { generation })
             }
             // Under our id stands something that is not ours, or that was there but can't be seen or brought back: the
             // next generation has an id of its own.
@@ -251,6 +272,32 @@ mod tests {
             ],
         );
         assert_eq!(calls[3], Call::Insert { generation: 1 });
+        assert_eq!(agreed(&end), (Presence::Present, 1, 0));
+    }
+
+    #[test]
+    fn a_refused_update_is_about_the_calendar_unless_the_event_was_deleted_by_hand() {
+        let refused = || Answer::Refused(Refusal::Forbidden("no".into()));
+        let found = |deleted| Answer::Found { sequence: 3, deleted, ours: true };
+        let present = || written(Presence::Present);
+        let (calls, end) = play(WANTED, present(), vec![refused(), found(true), wrote(0)]);
+        assert_eq!(calls[2], Call::Insert { generation: 1 });
+        assert_eq!(agreed(&end), (Presence::Present, 1, 0));
+        let (_, end) = play(WANTED, present(), vec![refused(), found(false)]);
+        let Next::Failed(Refusal::Forbidden(_), known) = end else { panic!("{end:?}") };
+        assert_eq!((known.presence, known.generation), (Presence::Present, 0));
+    }
+
+    #[test]
+    fn what_can_not_be_seen_gets_another_id_only_if_its_own_is_taken() {
+        let refused = Answer::Refused;
+        let first = vec![refused(Refusal::Gone), refused(Refusal::Missing), refused(Refusal::Missing)];
+        let (calls, end) = play(WANTED, written(Presence::Present), first);
+        assert_eq!(calls[2], Call::Insert { generation: 0 });
+        let Next::Failed(Refusal::Missing, known) = end else { panic!("{end:?}") };
+        assert_eq!((known.presence, known.generation), (Presence::Present, 0));
+        let second = vec![refused(Refusal::Duplicate), refused(Refusal::Missing), wrote(0)];
+        let (_, end) = play(WANTED, written(Presence::Absent), second);
         assert_eq!(agreed(&end), (Presence::Present, 1, 0));
     }
 

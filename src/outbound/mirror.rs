@@ -1,7 +1,8 @@
 //! The mirror worker: leases work rows, reads each meeting as it is now, makes Google agree, records the result. No
 //! transaction is open while Google is asked, and a row that fails holds up no other.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -19,8 +20,9 @@ use crate::meeting::entry::Entry;
 use crate::meeting::state::Meeting;
 use crate::store::{Calendar, Lease, Presence, Store, StoreError};
 
-/// Rows leased at a time.
-const BATCH: u32 = 64;
+/// Rows leased at a time: about two seconds' worth of calls at the limiter's rate, within these bounds. What becomes due
+/// meanwhile and begins sooner waits no longer than that.
+const BATCH: std::ops::RangeInclusive<u32> = 8..=256;
 /// Calls under way at a time.
 pub const CONCURRENCY: usize = 4;
 /// A lease outlives the most calls one row can take.
@@ -45,6 +47,20 @@ pub struct Mirror {
     pub installation_id: Arc<str>,
     /// Told when there is work.
     pub due: Arc<Notify>,
+}
+
+/// Calendars that turned out, while a batch is worked on, to take no more calls now: the rest of their rows wait.
+#[derive(Debug, Default)]
+struct HeldBack(Mutex<HashSet<i64>>);
+
+impl HeldBack {
+    fn hold(&self, calendar_id: i64) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(calendar_id);
+    }
+
+    fn holds(&self, calendar_id: i64) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(&calendar_id)
+    }
 }
 
 impl Mirror {
@@ -103,14 +119,18 @@ impl Mirror {
         if self.store.next_mirror_due().await?.is_none_or(|due| due > now) {
             return Ok(0);
         }
+        let rate = self.google.limiter().rates().in_total.get();
+        let batch = rate.saturating_mul(2).clamp(*BATCH.start(), *BATCH.end());
         let mut tx = self.store.write().await?;
-        let leases = tx.lease_mirror_work(BATCH, self.randomness.token(), LEASE, now).await?;
+        let leases = tx.lease_mirror_work(batch, self.randomness.token(), LEASE, now).await?;
         tx.commit().await?;
         let calendars = self.store.all_calendars().await?;
         let count = leases.len();
+        let held_back = HeldBack::default();
         // Collected first: the compiler can't prove a stream of borrowing closures to be Send.
-        let work: Vec<_> = leases.into_iter().map(|lease| self.work(&google, lease, &calendars, stop)).collect();
-        let (results, to_record) = mpsc::channel(BATCH as usize);
+        let work: Vec<_> =
+            leases.into_iter().map(|lease| self.work(&google, lease, &calendars, &held_back, stop)).collect();
+        let (results, to_record) = mpsc::channel(count.max(1));
         let all = async move {
             let mut done = stream::iter(work).buffer_unordered(CONCURRENCY);
             while let Some(result) = done.next().await {
@@ -132,7 +152,7 @@ impl Mirror {
     ) -> Result<(), StoreError> {
         let mut ready = Vec::new();
         let mut failed = Ok(());
-        while results.recv_many(&mut ready, BATCH as usize).await > 0 {
+        while results.recv_many(&mut ready, usize::MAX).await > 0 {
             // When the database can't be used the leases run out, and the work is done again.
             let recorded = self.record(std::mem::take(&mut ready), calendars, account).await;
             failed = failed.and(recorded);
@@ -143,10 +163,7 @@ impl Mirror {
     async fn record(&self, ready: Vec<Worked>, calendars: &[Calendar], account: &str) -> Result<(), StoreError> {
         let record = Record { clock: &self.clock, randomness: &self.randomness, account };
         let mut tx = self.store.write().await?;
-        for worked in ready {
-            let calendar = calendars.iter().find(|calendar| calendar.id == worked.lease.calendar_id);
-            record.write(&mut tx, &worked, calendar).await?;
-        }
+        record.write(&mut tx, &ready, calendars).await?;
         tx.commit().await
     }
 
@@ -161,9 +178,17 @@ impl Mirror {
     }
 
     /// Works on one row; never fails as a whole.
-    async fn work(&self, google: &Google, lease: Lease, calendars: &[Calendar], stop: &CancellationToken) -> Worked {
+    async fn work(
+        &self,
+        google: &Google,
+        lease: Lease,
+        calendars: &[Calendar],
+        held_back: &HeldBack,
+        stop: &CancellationToken,
+    ) -> Worked {
         let calendar = calendars.iter().find(|calendar| calendar.id == lease.calendar_id);
-        let Some(calendar) = calendar.filter(|calendar| calendar.removed_at.is_none() && !stop.is_cancelled()) else {
+        let takes_calls = |calendar: &&Calendar| calendar.removed_at.is_none() && !held_back.holds(calendar.id);
+        let Some(calendar) = calendar.filter(takes_calls).filter(|_| !stop.is_cancelled()) else {
             return Worked { lease, outcome: Outcome::GivenBack };
         };
         let meeting = match self.store.meeting(lease.meeting_id.as_str()).await {
@@ -190,7 +215,12 @@ impl Mirror {
                     next = convergence.next(call, answer);
                 }
                 Next::Agreed(written) => break Outcome::Agreed { revision, written },
-                Next::Failed(refusal, written) => break Outcome::Failed { revision, refusal, written },
+                Next::Failed(refusal, written) => {
+                    if refusal.holds_back_calendar() {
+                        held_back.hold(calendar.id);
+                    }
+                    break Outcome::Failed { revision, refusal, written };
+                }
             }
         };
         Worked { lease, outcome }

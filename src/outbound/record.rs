@@ -36,28 +36,35 @@ pub(super) struct Record<'a> {
 }
 
 impl Record<'_> {
-    /// Writes one outcome down. `calendar` as it was when the work began.
+    /// Writes outcomes down: what succeeded at once, the rest one by one. `calendars` as they were when the work began.
     pub(super) async fn write(
         &self,
         tx: &mut WriteTx<'_>,
-        worked: &Worked,
-        calendar: Option<&Calendar>,
+        worked: &[Worked],
+        calendars: &[Calendar],
     ) -> Result<(), StoreError> {
         let now = self.clock.now();
-        match (&worked.outcome, calendar) {
-            (Outcome::Agreed { revision, written }, Some(calendar)) => {
-                tx.finish_mirror_work(&worked.lease, *revision, written, now).await?;
-                if calendar.problem.is_some() || calendar.paused_until.is_some() {
-                    tx.resume_calendar(calendar.id).await?;
+        let mut agreed = Vec::new();
+        for Worked { lease, outcome } in worked {
+            let calendar = calendars.iter().find(|calendar| calendar.id == lease.calendar_id);
+            match (outcome, calendar) {
+                (Outcome::Agreed { revision, written }, Some(calendar)) => {
+                    agreed.push((lease, *revision, written));
+                    if calendar.problem.is_some() || calendar.paused_until.is_some() {
+                        tx.calendar_agreed(calendar.id, now).await?;
+                    }
                 }
+                (Outcome::Failed { revision, refusal, written }, Some(calendar)) => {
+                    let (text, kind, again_at) = self.consequence(tx, lease, calendar, refusal, now).await?;
+                    let meeting_id = &lease.meeting_id;
+                    tracing::warn!(calendar_id = calendar.id, %meeting_id, problem = text, ?again_at, "a meeting could not be mirrored");
+                    tx.fail_mirror_work(lease, *revision, written, (&text, kind), again_at, now).await?;
+                }
+                (Outcome::GivenBack, _) | (_, None) => tx.return_mirror_work(lease).await?,
             }
-            (Outcome::Failed { revision, refusal, written }, Some(calendar)) => {
-                let (text, kind, again_at) = self.consequence(tx, &worked.lease, calendar, refusal, now).await?;
-                let meeting_id = &worked.lease.meeting_id;
-                tracing::warn!(calendar_id = calendar.id, %meeting_id, problem = text, ?again_at, "a meeting could not be mirrored");
-                tx.fail_mirror_work(&worked.lease, *revision, written, (&text, kind), again_at, now).await?;
-            }
-            (Outcome::GivenBack, _) | (_, None) => tx.return_mirror_work(&worked.lease).await?,
+        }
+        if !agreed.is_empty() {
+            tx.finish_mirror_work(&agreed, now).await?;
         }
         Ok(())
     }

@@ -36,6 +36,18 @@ pub enum Refusal {
     Rejected(String),
 }
 
+impl Refusal {
+    /// Whether it is about the calendar, or all of them, so that other calls into it now would fare no better.
+    pub(super) fn holds_back_calendar(&self) -> bool {
+        match self {
+            Self::Throttled(..) | Self::QuotaUsedUp(..) | Self::Missing | Self::Forbidden(_) | Self::Credentials(_) => {
+                true
+            }
+            Self::Duplicate | Self::Gone | Self::BadSequence | Self::Fault(..) | Self::Rejected(_) => false,
+        }
+    }
+}
+
 /// What an answer that is no success means (facts: Google Calendar, Semantics).
 pub fn refusal(status: u16, reason: &str, message: &str, retry_after: Option<Duration>) -> Refusal {
     let text = || match (reason.is_empty(), message.is_empty()) {
@@ -58,14 +70,13 @@ pub fn refusal(status: u16, reason: &str, message: &str, retry_after: Option<Dur
     }
 }
 
-/// How long to wait before the next try: `min(2^attempts s + jitter, 64 s)`, or what the server asks for within an hour.
-/// `jitter` is a random fraction from 0 to 1.
+/// How long to wait before the next try: `min(2^attempts s + jitter, 64 s)`, or what the server asks for within an hour if
+/// that is longer: one that asks for a second each time must not be called each second. `jitter` is a random fraction from
+/// 0 to 1.
 pub fn pause(attempts: u32, retry_after: Option<Duration>, jitter: f64) -> Duration {
     let jitter = Duration::from_secs_f64(jitter.clamp(0.0, 1.0));
-    match retry_after {
-        Some(asked) => asked.clamp(Duration::from_secs(1), LONGEST_RETRY_AFTER) + jitter,
-        None => (Duration::from_secs(1 << attempts.min(6)) + jitter).min(LONGEST_BACKOFF),
-    }
+    let backoff = (Duration::from_secs(1 << attempts.min(6)) + jitter).min(LONGEST_BACKOFF);
+    retry_after.map_or(backoff, |asked| (asked.min(LONGEST_RETRY_AFTER) + jitter).max(backoff))
 }
 
 /// How long everything waits when a quota is used up.

@@ -289,7 +289,7 @@ impl WriteTx<'_> {
         Ok(())
     }
 
-    /// Holds a calendar back until a time, with what a person must do (if one must).
+    /// Holds a calendar back until a time, with what a person must do (if one must). A longer pause stays.
     ///
     /// # Errors
     /// When the database can't be written.
@@ -302,7 +302,7 @@ impl WriteTx<'_> {
     ) -> Result<(), StoreError> {
         let (until, now) = (millis(until), millis(now));
         sqlx::query!(
-            "UPDATE calendars SET paused_until = ?1, problem = coalesce(?2, problem),
+            "UPDATE calendars SET paused_until = max(?1, coalesce(paused_until, 0)), problem = coalesce(?2, problem),
                     problem_at = CASE WHEN ?2 IS NULL THEN problem_at ELSE coalesce(problem_at, ?3) END
              WHERE id = ?4",
             until,
@@ -315,7 +315,25 @@ impl WriteTx<'_> {
         Ok(())
     }
 
-    /// Lets a calendar run again: Google agreed, or an admin wants it tried now.
+    /// Google agreed: a problem and a pause that is over are forgotten. A pause that still runs stays: another call or an
+    /// admin asked for it meanwhile.
+    ///
+    /// # Errors
+    /// When the database can't be written.
+    pub async fn calendar_agreed(&mut self, id: i64, now: DateTime<Utc>) -> Result<(), StoreError> {
+        let now = millis(now);
+        sqlx::query!(
+            "UPDATE calendars SET paused_until = NULL, problem = NULL, problem_at = NULL
+             WHERE id = ? AND coalesce(paused_until, 0) <= ? AND (paused_until IS NOT NULL OR problem IS NOT NULL)",
+            id,
+            now
+        )
+        .execute(&mut *self.0)
+        .await?;
+        Ok(())
+    }
+
+    /// Lets a calendar run again: an admin wants it tried now.
     ///
     /// # Errors
     /// When the database can't be written.

@@ -2,6 +2,7 @@
 //! records the result under its lease; a lease that ran out is void and the row is worked on again.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use data_encoding::HEXLOWER;
 
 use super::{StoreError, WriteTx, count, millis};
 use crate::meeting::event::MeetingId;
@@ -158,19 +159,20 @@ impl WriteTx<'_> {
         )
         .fetch_all(&mut *self.0)
         .await?;
+        let keys: Vec<(&str, i64)> = rows.iter().map(|row| (row.meeting_id.as_str(), row.calendar_id)).collect();
+        let keys = json_text(&keys)?;
+        sqlx::query!(
+            "UPDATE mirror SET lease = ?1, leased_until = ?2,
+                    presence = CASE presence WHEN 'absent' THEN 'unknown' ELSE presence END
+             WHERE (meeting_id, calendar_id) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?3))",
+            token,
+            until,
+            keys
+        )
+        .execute(&mut *self.0)
+        .await?;
         let mut leases = Vec::with_capacity(rows.len());
         for row in rows {
-            sqlx::query!(
-                "UPDATE mirror SET lease = ?, leased_until = ?,
-                        presence = CASE presence WHEN 'absent' THEN 'unknown' ELSE presence END
-                 WHERE meeting_id = ? AND calendar_id = ?",
-                token,
-                until,
-                row.meeting_id,
-                row.calendar_id
-            )
-            .execute(&mut *self.0)
-            .await?;
             leases.push(Lease {
                 meeting_id: MeetingId::new(row.meeting_id),
                 calendar_id: row.calendar_id,
@@ -191,41 +193,51 @@ impl WriteTx<'_> {
         Ok(leases)
     }
 
-    /// Records that Google agrees with a revision. If a newer one is wanted by now, the row stays due. A void lease
-    /// records nothing and returns false.
+    /// Records that Google agrees, with the revision of each meeting that was worked on. Where a newer one is wanted by now,
+    /// the row stays due. A void lease records nothing. Returns how many rows were recorded.
     ///
     /// # Errors
     /// When the database can't be written.
     pub async fn finish_mirror_work(
         &mut self,
-        lease: &Lease,
-        revision: u32,
-        written: &Written,
+        done: &[(&Lease, u32, &Written)],
         now: DateTime<Utc>,
-    ) -> Result<bool, StoreError> {
-        let (id, now) = (lease.meeting_id.as_str(), millis(now));
-        let presence = written.presence.as_str();
-        let done = sqlx::query!(
-            "UPDATE mirror SET written_revision = ?1, presence = ?2, generation = ?3, sequence = ?4, content_hash = ?5,
-                    seen_hash = ?10, held = CASE WHEN ?2 = 'absent' THEN 0 ELSE held END,
-                    due_at = CASE WHEN wanted_revision > ?1 THEN due_at END,
-                    lease = NULL, leased_until = NULL, attempts = 0, problem = NULL, problem_kind = NULL, problem_at = NULL,
-                    written_at = ?6
-             WHERE meeting_id = ?7 AND calendar_id = ?8 AND lease = ?9",
-            revision,
-            presence,
-            written.generation,
-            written.sequence,
-            written.content_hash,
-            now,
-            id,
-            lease.calendar_id,
-            lease.token,
-            written.seen_hash
+    ) -> Result<u64, StoreError> {
+        let hex = |hash: &Option<Vec<u8>>| hash.as_deref().map(|hash| HEXLOWER.encode(hash));
+        let rows: Vec<serde_json::Value> = done
+            .iter()
+            .map(|(lease, revision, written)| {
+                serde_json::json!([
+                    lease.meeting_id.as_str(),
+                    lease.calendar_id,
+                    lease.token,
+                    revision,
+                    written.presence.as_str(),
+                    written.generation,
+                    written.sequence,
+                    hex(&written.content_hash),
+                    hex(&written.seen_hash),
+                ])
+            })
+            .collect();
+        let (rows, now) = (json_text(&rows)?, millis(now));
+        let recorded = sqlx::query!(
+            "UPDATE mirror SET
+                 written_revision = done.value ->> 3, presence = done.value ->> 4, generation = done.value ->> 5,
+                 sequence = done.value ->> 6, content_hash = unhex(done.value ->> 7), seen_hash = unhex(done.value ->> 8),
+                 held = CASE WHEN done.value ->> 4 = 'absent' THEN 0 ELSE held END,
+                 due_at = CASE WHEN wanted_revision > done.value ->> 3 THEN due_at END,
+                 lease = NULL, leased_until = NULL, attempts = 0, problem = NULL, problem_kind = NULL, problem_at = NULL,
+                 written_at = ?2
+             FROM json_each(?1) AS done
+             WHERE mirror.meeting_id = done.value ->> 0 AND mirror.calendar_id = done.value ->> 1
+                   AND mirror.lease = done.value ->> 2",
+            rows,
+            now
         )
         .execute(&mut *self.0)
         .await?;
-        Ok(done.rows_affected() > 0)
+        Ok(recorded.rows_affected())
     }
 
     /// Records a failure and when to try again (`None`: not until the meeting changes). What became known on the way is
@@ -324,4 +336,9 @@ impl WriteTx<'_> {
         sqlx::query!("DELETE FROM mirror WHERE calendar_id = ?", calendar_id).execute(&mut *self.0).await?;
         Ok(())
     }
+}
+
+/// Rows as a parameter of one statement.
+fn json_text(rows: &impl serde::Serialize) -> Result<String, StoreError> {
+    serde_json::to_string(rows).map_err(|error| StoreError::row("mirror", "meeting_id", error))
 }

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 
 use super::meetings::MeetingFilter;
 use super::{Calendar, Store, StoreError, WriteTx};
+use crate::meeting::event::MeetingId;
 use crate::meeting::state::Meeting;
 
 /// Meetings planned in one transaction, so that the writer is never held long.
@@ -29,11 +30,27 @@ impl WriteTx<'_> {
         }
         Ok(())
     }
+
+    /// Whether a meeting that belongs in a calendar has a work row that sees to it. One that came to rest with nothing there
+    /// (the meeting was beyond the window then) does not.
+    async fn is_seen_to(&mut self, meeting_id: &MeetingId, calendar_id: i64) -> Result<bool, StoreError> {
+        let id = meeting_id.as_str();
+        let found = sqlx::query_scalar!(
+            r#"SELECT EXISTS (SELECT 1 FROM mirror WHERE meeting_id = ? AND calendar_id = ?
+                              AND (presence <> 'absent' OR due_at IS NOT NULL OR problem IS NOT NULL)) AS "found!: bool""#,
+            id,
+            calendar_id
+        )
+        .fetch_one(&mut *self.0)
+        .await?;
+        Ok(found)
+    }
 }
 
 impl Store {
-    /// Adds the work rows that a calendar lacks: for a new calendar, and as the window rolls on. Rows that are there stay
-    /// as they are, so meetings that passed out of the window are not touched. Returns how many were added.
+    /// Asks for the meetings that a calendar lacks: for a new calendar, and as the window rolls on. Rows that work or have an
+    /// event at Google stay as they are, so meetings that passed out of the window are not touched. Returns how many were
+    /// asked for.
     ///
     /// # Errors
     /// When the database can't be read or written.
@@ -49,7 +66,7 @@ impl Store {
         for step in wanted.chunks(STEP) {
             let mut tx = self.write().await?;
             for meeting in step {
-                if !tx.is_mirrored(&meeting.id, calendar.id).await? {
+                if !tx.is_seen_to(&meeting.id, calendar.id).await? {
                     tx.want(meeting, calendar.id, now).await?;
                     added += 1;
                 }

@@ -206,7 +206,7 @@ impl Stage {
                 Written { presence, generation: 0, sequence: 0, content_hash: Some(vec![1]), seen_hash: None };
             match fail.iter().find(|(id, ..)| *id == meeting.id.as_str()) {
                 None => {
-                    tx.finish_mirror_work(&lease, meeting.revision, &written, now).await.unwrap();
+                    tx.finish_mirror_work(&[(&lease, meeting.revision, &written)], now).await.unwrap();
                 }
                 Some((_, text, kind)) => {
                     let Lease { written, .. } = lease.clone();

@@ -234,19 +234,20 @@ impl TestApp {
     }
 
     pub(crate) async fn add_calendar(&self, google_id: &str, detail: Detail, on_cancel: OnCancel) -> i64 {
-        let new = NewCalendar {
-            name: google_id.to_owned(),
-            google_id: google_id.to_owned(),
-            selection: Selection::default(),
-            detail,
-            window: Window { past_days: 30, future_days: 365 },
-            on_cancel,
-            on_drift: OnDrift::Repair,
-        };
+        self.mirror_into(&NewCalendar { detail, on_cancel, ..wish(google_id) }).await
+    }
+
+    /// Adds a calendar. Returns its row id.
+    pub(crate) async fn mirror_into(&self, new: &NewCalendar) -> i64 {
         let mut tx = self.store.write().await.unwrap();
-        let id = tx.add_calendar(&new, self.now()).await.unwrap();
+        let id = tx.add_calendar(new, self.now()).await.unwrap();
         tx.commit().await.unwrap();
         id
+    }
+
+    /// The simulated Google of a test that has one.
+    pub(crate) fn google(&self) -> &SimulatedGoogle {
+        self.google.as_ref().expect("this test has no Google")
     }
 
     /// The text of a feed, as a subscriber gets it.
@@ -255,6 +256,19 @@ impl TestApp {
         let response = self.http.get(self.url(&path)).send().await.unwrap();
         assert_eq!(response.status(), 200);
         response.text().await.unwrap()
+    }
+}
+
+/// Everything in full, a month back and a year ahead; what is canceled is deleted, what is changed by hand put right.
+pub(crate) fn wish(google_id: &str) -> NewCalendar {
+    NewCalendar {
+        name: google_id.to_owned(),
+        google_id: google_id.to_owned(),
+        selection: Selection::default(),
+        detail: Detail::Full,
+        window: Window { past_days: 30, future_days: 365 },
+        on_cancel: OnCancel::Delete,
+        on_drift: OnDrift::Repair,
     }
 }
 

@@ -1,0 +1,171 @@
+//! Faults of Google that do not pass by themselves: each is shown where a person looks for it, with what to do, and holds
+//! up nothing but what it must.
+
+use chrono::TimeDelta;
+use meeting_mirror::meeting::event::MeetingId;
+use meeting_mirror::meeting::selection::Detail;
+use meeting_mirror::outbound::event_body::event_id;
+use meeting_mirror::simulated_google::{Access, CLIENT_EMAIL, Fault, Matcher, TokenFault};
+use meeting_mirror::store::{Calendar, OnCancel, Presence, ProblemKind};
+use serde_json::Value;
+
+use super::{at, deliver_and_settle, event_of, live, row, start};
+use crate::support::{TEAM, TestApp, event};
+
+async fn calendar(app: &TestApp, name: &str) -> Calendar {
+    app.store.calendar(name).await.unwrap().unwrap()
+}
+
+/// The calendar's problem, which must be a text for people.
+async fn calendar_problem(app: &TestApp, name: &str) -> String {
+    let problem = calendar(app, name).await.problem.unwrap_or_else(|| panic!("{name} has no problem"));
+    assert!(problem.contains(CLIENT_EMAIL), "whom to share with: {problem}");
+    assert!(problem.chars().count() < 600 && !problem.contains("Error {"), "{problem}");
+    problem
+}
+
+/// Scheduled events of this many meetings.
+fn meetings(count: usize) -> Vec<Value> {
+    (0..count).map(|number| event(&format!("new-{number}"), "scheduled", &format!("m-{number}"), 0, 9)).collect()
+}
+
+#[tokio::test]
+async fn a_calendar_that_is_not_shared_says_with_whom_to_share_it_and_goes_on_when_it_is() {
+    for (access, words) in [(Access::NotShared, "knows no calendar"), (Access::Reader, "may not change")] {
+        let app = start(OnCancel::Delete).await;
+        app.google().set_access(TEAM, access);
+        app.deliver_all(&meetings(2)).await;
+        app.mirror().await;
+        let problem = calendar_problem(&app, TEAM).await;
+        for word in [words, TEAM, "Make changes to events"] {
+            assert!(problem.contains(word), "{word} in {problem}");
+        }
+        let (text, kind, since) = row(&app, "m-0").await.problem.unwrap();
+        assert_eq!((text, kind, since), (problem, ProblemKind::Person, app.now()));
+        let first_told = calendar(&app, TEAM).await.problem_at;
+        app.clock.advance(TimeDelta::minutes(16));
+        app.mirror().await;
+        assert_eq!(calendar(&app, TEAM).await.problem_at, first_told, "since when it is so");
+        app.google().set_access(TEAM, Access::Writer);
+        app.settle().await;
+        assert_eq!(live(&app, TEAM).len(), 2);
+        let calendar = calendar(&app, TEAM).await;
+        assert_eq!((calendar.problem, calendar.problem_at, calendar.paused_until), (None, None, None));
+    }
+}
+
+#[tokio::test]
+async fn a_calendar_shared_no_more_does_not_count_as_emptied() {
+    let app = start(OnCancel::Delete).await;
+    deliver_and_settle(&app, &meetings(2)).await;
+    app.google().set_access(TEAM, Access::NotShared);
+    app.deliver_all(&[event("x", "canceled", "m-0", 1, 9), event("y", "rescheduled", "m-1", 1, 15)]).await;
+    app.mirror().await;
+    app.clock.advance(TimeDelta::minutes(16));
+    app.mirror().await;
+    for meeting in ["m-0", "m-1"] {
+        let row = row(&app, meeting).await;
+        assert_eq!((row.presence, row.generation), (Presence::Present, 0), "{meeting}");
+        assert!(row.due_at.is_some() && row.problem.is_some());
+    }
+    app.google().set_access(TEAM, Access::Writer);
+    app.settle().await;
+    assert_eq!(live(&app, TEAM).len(), 1);
+    assert_eq!(event_of(&app, "m-1").start, Some(at("2026-11-24T15:00:00Z")));
+}
+
+#[tokio::test]
+async fn a_refused_key_is_a_case_for_a_person() {
+    let app = start(OnCancel::Delete).await;
+    app.google().fail_token(TokenFault::InvalidGrant, 1);
+    app.deliver_all(&meetings(1)).await;
+    app.mirror().await;
+    let problem = calendar_problem(&app, TEAM).await;
+    assert!(problem.contains("credentials") && problem.contains("--google-credentials"), "{problem}");
+    assert_eq!(row(&app, "m-0").await.problem.unwrap().1, ProblemKind::Person);
+    assert_eq!(app.google().call_count(), 0);
+    app.settle().await;
+    assert_eq!((live(&app, TEAM).len(), calendar(&app, TEAM).await.problem), (1, None));
+}
+
+#[tokio::test]
+async fn a_token_refused_again_is_renewed_once_and_then_told_to_a_person() {
+    let app = start(OnCancel::Delete).await;
+    app.google().fail(Matcher::any(), Fault::Unauthorized401, 2);
+    app.deliver_all(&meetings(1)).await;
+    app.mirror().await;
+    assert_eq!((app.google().call_count(), app.google().token_requests().len()), (2, 2));
+    calendar_problem(&app, TEAM).await;
+    app.settle().await;
+    assert_eq!((live(&app, TEAM).len(), calendar(&app, TEAM).await.problem), (1, None));
+}
+
+#[tokio::test]
+async fn an_event_that_google_refuses_is_shown_and_left_alone_until_it_changes() {
+    let app = start(OnCancel::Delete).await;
+    let id = event_id(&app.site.installation_id, &MeetingId::new("m-1"), 0);
+    app.google().fail(Matcher::any().and_event(id), Fault::BadRequest400, 2);
+    app.deliver_all(&meetings(30)).await;
+    app.mirror().await;
+    assert_eq!(live(&app, TEAM).len(), 29, "the others are there at once");
+    let refused = row(&app, "m-1").await;
+    let (text, kind, _) = refused.problem.unwrap();
+    assert_eq!((kind, refused.due_at), (ProblemKind::Rejected, None));
+    assert!(text.starts_with("Google answered 400 invalid"), "{text}");
+    assert!(calendar(&app, TEAM).await.problem.is_none(), "nothing is wrong with the calendar");
+    let counts = &app.store.mirror_counts(app.now()).await.unwrap()[0];
+    assert_eq!((counts.rejected, counts.in_step), (1, 29));
+
+    app.google().clear_calls();
+    app.clock.advance(TimeDelta::days(1));
+    app.settle().await;
+    assert_eq!(app.google().call_count(), 0);
+    // Refused once more, then taken.
+    for (minute, hour, expected) in [(1, 15, 29), (2, 16, 30)] {
+        deliver_and_settle(&app, &[event(&format!("again-{minute}"), "rescheduled", "m-1", minute, hour)]).await;
+        assert_eq!(live(&app, TEAM).len(), expected);
+    }
+    assert!(row(&app, "m-1").await.problem.is_none());
+}
+
+#[tokio::test]
+async fn a_broken_calendar_does_not_hold_up_another() {
+    let app = TestApp::start_with_google().await;
+    let slow_down = Fault::RateLimited429 { retry_after: Some(600) };
+    app.google().fail(Matcher::calendar("throttled"), slow_down, 1);
+    for name in ["unshared", "throttled", "faulty", "gone"] {
+        app.google().add_calendar(name, name, Access::Writer);
+    }
+    app.google().set_access("unshared", Access::NotShared);
+    app.google().fail(Matcher::calendar("faulty"), Fault::BackendError500, 1000);
+    for name in ["unshared", "throttled", "faulty", "gone", "never was", TEAM] {
+        app.add_calendar(name, Detail::Full, OnCancel::Delete).await;
+    }
+    app.deliver_all(&meetings(40)).await;
+    app.mirror().await;
+    assert_eq!(live(&app, TEAM).len(), 40, "without any waiting");
+    assert_eq!(live(&app, "gone").len(), 40);
+    assert!(calendar_problem(&app, "unshared").await.contains("unshared"));
+    assert!(calendar_problem(&app, "never was").await.contains("never was"));
+    for name in ["throttled", "faulty", TEAM] {
+        assert_eq!(calendar(&app, name).await.problem, None, "{name}");
+    }
+    app.clock.advance(TimeDelta::seconds(650));
+    app.deliver_all(&[event("x", "rescheduled", "m-7", 1, 15)]).await;
+    app.mirror().await;
+    assert_eq!(event_of(&app, "m-7").start, Some(at("2026-11-24T15:00:00Z")));
+    assert_eq!(live(&app, "throttled").len(), 40);
+}
+
+#[tokio::test]
+async fn a_removed_calendar_is_left_as_it_is_and_the_others_go_on() {
+    let app = start(OnCancel::Delete).await;
+    app.google().add_calendar("other", "Other", Access::Writer);
+    let other = app.add_calendar("other", Detail::Full, OnCancel::Delete).await;
+    deliver_and_settle(&app, &meetings(1)).await;
+    let mut tx = app.store.write().await.unwrap();
+    tx.remove_calendar(other, app.now()).await.unwrap();
+    tx.commit().await.unwrap();
+    deliver_and_settle(&app, &[event("x", "canceled", "m-0", 1, 9)]).await;
+    assert_eq!((live(&app, TEAM).len(), live(&app, "other").len()), (0, 1));
+}
