@@ -76,6 +76,26 @@ fn a_calendar_is_added_listed_and_removed_by_id_or_name() {
 }
 
 #[test]
+fn an_edit_changes_what_is_given_and_nothing_else() {
+    let machine = Machine::new();
+    machine.ok(&["calendar", "add", "--name", "Team", "--calendar-id", TEAM, "--owner", "ada@example.com"]);
+    assert_eq!(
+        machine.ok(&["calendar", "edit", "Team", "--name", "Sales", "--detail", "busy"]),
+        "“Sales” now shows owner ada@example.com, busy\n"
+    );
+    machine.ok(&["calendar", "edit", "1", "--all", "--on-cancel", "mark"]);
+    let list = machine.json(&["calendar", "list", "--json"]);
+    let field = |name: &str| list[0][name].clone();
+    assert_eq!((field("name"), field("detail"), field("onCancel")), (json!("Sales"), json!("busy"), json!("mark")));
+    assert_eq!((field("selection"), field("calendarId")), (json!({}), json!(TEAM)));
+    machine.run(&["calendar", "edit", "Sales"]).refused(2, &["required"]);
+    machine.run(&["calendar", "edit", "Team", "--all"]).refused(1, &["there is no calendar Team"]);
+    for decision in [&["calendar", "approve", "Sales", "--yes"][..], &["calendar", "reject", "Sales"]] {
+        machine.run(decision).refused(1, &["nothing waits for approval in “Sales”"]);
+    }
+}
+
+#[test]
 fn what_is_taken_or_can_not_be_a_calendar_is_refused() {
     let machine = Machine::new();
     let add = |name: &str, id: &str| machine.run(&["calendar", "add", "--name", name, "--calendar-id", id]);
