@@ -259,7 +259,7 @@ impl App {
             installation_id: id.clone(),
             due: due.clone(),
         });
-        let every = TimeDelta::hours(settings.drift_check_hours.get().into());
+        let every = TimeDelta::hours(settings.drift_check_hours.into());
         let checker = mirror.clone().map(|mirror| Checker { mirror, every });
         let inbox = Inbox::new(store.clone(), clock, arrived, due);
         Ok(Self { site, router, inbox, mirror, checker, new_password, writer: WriterTask(Box::pin(writer_task)), lock })
@@ -327,6 +327,8 @@ async fn keep_password(
     let hash = password::hash(&secret, randomness).map_err(|error| StartError::Password(error.to_string()))?;
     let mut tx = store.write().await.map_err(failed)?;
     tx.keep_fact(Fact::AdminPasswordHash, &hash).await.map_err(failed)?;
+    // Whoever signed in with another password has to sign in again.
+    tx.end_all_sessions().await.map_err(failed)?;
     tx.commit().await.map_err(failed)?;
     Ok(made)
 }

@@ -107,8 +107,8 @@ pub struct Settings {
     pub google_calendar_rate: NonZeroU32,
 
     /// Hours between two comparisons of a calendar's events with what was written
-    #[arg(long, global = true, env = "MEETING_MIRROR_DRIFT_CHECK_HOURS", value_name = "HOURS", default_value = "6", value_parser = at_least_one)]
-    pub drift_check_hours: NonZeroU32,
+    #[arg(long, global = true, env = "MEETING_MIRROR_DRIFT_CHECK_HOURS", value_name = "HOURS", default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..=8760))]
+    pub drift_check_hours: u32,
 
     /// Time zone of times on pages and in lists (an IANA name); feeds and Google always carry UTC
     #[arg(long, global = true, env = "MEETING_MIRROR_TIME_ZONE", value_name = "ZONE", default_value = "UTC", value_parser = time_zone)]

@@ -120,3 +120,15 @@ impl Verification {
         self.head
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn numbers_are_read_back_as_they_were_hashed() {
+        for text in ["475.795614029497201", "0.1", "1e-300", "18446744073709551615", "123456789.123456789123"] {
+            let value: serde_json::Value = serde_json::from_str(text).unwrap();
+            let again: serde_json::Value = serde_json::from_str(&value.to_string()).unwrap();
+            assert_eq!(value.to_string(), again.to_string());
+        }
+    }
+}

@@ -125,7 +125,10 @@ impl fmt::Debug for Verifier {
 impl SigningKey {
     fn new(text: &str) -> Self {
         let base64 = text.strip_prefix("whsec_").unwrap_or(text).trim_end_matches('=');
-        Self { text: text.as_bytes().to_vec(), decoded: BASE64_NOPAD.decode(base64.as_bytes()).ok() }
+        Self {
+            text: text.as_bytes().to_vec(),
+            decoded: BASE64_NOPAD.decode(base64.as_bytes()).ok().filter(|key| !key.is_empty()),
+        }
     }
 
     fn secrets(&self) -> impl Iterator<Item = &[u8]> {
@@ -259,6 +262,9 @@ mod tests {
         assert_eq!(verify(&["key"], None, &[("x-signature", sign("other", BODY))]), Err(Refused::Mismatch));
         assert_eq!(verify(&["key"], None, &[("x-signature", sign("key", b"{}"))]), Err(Refused::Mismatch));
         assert_eq!(verify(&[], None, &[("x-signature", sign("", BODY))]), Err(Refused::Mismatch));
+        for empty in ["whsec_", "="] {
+            assert_eq!(verify(&[empty], None, &[("x-signature", sign("", BODY))]), Err(Refused::Mismatch));
+        }
         let noise = "aa ".repeat(MOST_CANDIDATES + 1) + &sign("key", BODY);
         assert_eq!(verify(&["key"], None, &[("x-signature", noise)]), Err(Refused::Mismatch));
     }

@@ -33,6 +33,12 @@ pub enum StoreError {
         "the database was made by a newer version of meeting-mirror: {0}. Use that version, or restore a backup from before it."
     )]
     Newer(String),
+    /// Its tables were made by a build that never was a release.
+    #[error(
+        "the database was made by another build of meeting-mirror ({0}): its tables can't be told from those of this one. Use that \
+         build, or start with a new --data-dir."
+    )]
+    OtherBuild(String),
     /// The tables can't be brought up to date.
     #[error("the database can't be brought up to date")]
     Migration(#[source] MigrateError),
@@ -79,7 +85,8 @@ impl From<sqlx::Error> for StoreError {
 impl From<MigrateError> for StoreError {
     fn from(error: MigrateError) -> Self {
         match error {
-            MigrateError::VersionMissing(_) | MigrateError::VersionMismatch(_) => Self::Newer(error.to_string()),
+            MigrateError::VersionMissing(_) => Self::Newer(error.to_string()),
+            MigrateError::VersionMismatch(_) => Self::OtherBuild(error.to_string()),
             MigrateError::Execute(inner) => inner.into(),
             other => Self::Migration(other),
         }

@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Acquire, Sqlite, SqlitePool, Transaction};
+use sqlx::{Acquire, Connection as _, Sqlite, SqlitePool, Transaction};
 
 pub use audit::StoredEntry;
 pub use calendar_checks::{CalendarCheck, KnownRow};
@@ -76,7 +76,12 @@ impl Store {
                 .idle_timeout(None)
                 .max_lifetime(None)
         };
-        let writer = pool(1).connect_with(options.clone()).await?;
+        // A full disk makes SQLite end the transaction by itself, which sqlx does not see: such a connection is given up, or
+        // nothing could be written until a restart.
+        let writer = pool(1)
+            .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
+            .connect_with(options.clone())
+            .await?;
         MIGRATIONS.run(&writer).await?;
         let reader = pool(4).connect_with(options.pragma("query_only", "ON")).await?;
         Ok(Self { reader, writer, path })
@@ -161,4 +166,30 @@ fn time(millis: i64, table: &'static str, column: &'static str) -> Result<DateTi
 /// A counter column as `u32`.
 fn count(value: i64, table: &'static str, column: &'static str) -> Result<u32, StoreError> {
     u32::try_from(value).map_err(|_| StoreError::row(table, column, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_full_disk_fails_a_write_and_leaves_the_next_one_free() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).await.unwrap();
+        // As full as a disk: SQLite answers SQLITE_FULL beyond this many pages, for this connection.
+        sqlx::query("PRAGMA max_page_count = 60").execute(&store.writer).await.unwrap();
+        let mut tx = store.write().await.unwrap();
+        let mut written = Ok(());
+        for _ in 0..100 {
+            written = tx.keep_fact(Fact::PublicUrl, &"x".repeat(400_000)).await;
+            if written.is_err() {
+                break;
+            }
+        }
+        assert!(written.is_err_and(|error| error.is_unavailable()));
+        drop(tx);
+        let mut tx = store.write().await.unwrap();
+        tx.keep_fact(Fact::PublicUrl, "http://127.0.0.1").await.unwrap();
+        tx.commit().await.unwrap();
+    }
 }

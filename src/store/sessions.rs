@@ -56,4 +56,13 @@ impl WriteTx<'_> {
         sqlx::query!("DELETE FROM sessions WHERE id = ? OR expires_at <= ?", id, now).execute(&mut *self.0).await?;
         Ok(())
     }
+
+    /// Ends every session.
+    ///
+    /// # Errors
+    /// When the database can't be written.
+    pub async fn end_all_sessions(&mut self) -> Result<(), StoreError> {
+        sqlx::query!("DELETE FROM sessions").execute(&mut *self.0).await?;
+        Ok(())
+    }
 }

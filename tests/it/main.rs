@@ -7,6 +7,7 @@ mod calendar_checks;
 mod cli;
 mod convergence;
 mod feed_text;
+mod flow;
 mod mirror;
 mod mirror_chaos;
 mod process;

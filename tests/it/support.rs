@@ -250,6 +250,22 @@ impl TestApp {
         self.google.as_ref().expect("this test has no Google")
     }
 
+    /// Signs in as the admin.
+    pub(crate) async fn sign_in(&self) {
+        let form = self.http.get(self.url("/login")).send().await.unwrap().text().await.unwrap();
+        let token = form.split("name=\"token\" value=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+        let fields = [("token", token), ("password", PASSWORD), ("next", "/status")];
+        let answer = self.http.post(self.url("/login")).form(&fields).send().await.unwrap();
+        assert_eq!(answer.status(), 303, "the sign-in was refused");
+    }
+
+    /// A page for those who are signed in.
+    pub(crate) async fn page(&self, path: &str) -> String {
+        let response = self.http.get(self.url(path)).send().await.unwrap();
+        assert_eq!(response.status(), 200, "{path}");
+        response.text().await.unwrap()
+    }
+
     /// The text of a feed, as a subscriber gets it.
     pub(crate) async fn feed_text(&self, feed: &Feed) -> String {
         let path = format!("/feeds/{}.ics", self.site.links.token(feed));
@@ -289,7 +305,7 @@ pub(crate) fn settings(dir: &TempDir) -> Settings {
         google_api_url: None,
         google_rate: NonZeroU32::MAX,
         google_calendar_rate: NonZeroU32::MAX,
-        drift_check_hours: NonZeroU32::new(6).unwrap(),
+        drift_check_hours: 6,
         time_zone: chrono_tz::UTC,
         log: "warn".to_owned(),
     }

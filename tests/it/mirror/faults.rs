@@ -241,21 +241,42 @@ async fn the_work_of_a_worker_that_died_is_taken_up_when_its_lease_runs_out() {
     assert!(in_step(&after));
 }
 
-#[tokio::test]
-async fn after_a_restart_nothing_waits_for_the_leases_of_the_one_before() {
-    let app = start(OnCancel::Delete).await;
-    app.deliver_all(&[event("1", "scheduled", "m-1", 0, 9)]).await;
-    lease(&app).await;
-    // It died after Google wrote the event and before that was recorded.
+/// A worker leases the row of `m-1`, has Google make the event, and dies before that is recorded. Returns the event's id.
+async fn dies_after_insert(app: &TestApp) -> String {
+    lease(app).await;
     let mirror = app.mirror.as_ref().unwrap();
     let meeting = app.meeting("m-1").await;
     let body = EventBody::new(&Entry::of(&meeting, Detail::Full), meeting.revision);
     let id = event_id(&app.site.installation_id, &MeetingId::new("m-1"), 0);
     mirror.google.current().await.0.insert(TEAM, &id, &meeting.id, &body).await.unwrap();
+    id
+}
+
+#[tokio::test]
+async fn after_a_restart_nothing_waits_for_the_leases_of_the_one_before() {
+    let app = start(OnCancel::Delete).await;
+    app.deliver_all(&[event("1", "scheduled", "m-1", 0, 9)]).await;
+    let id = dies_after_insert(&app).await;
     let app = app.restart().await;
     assert_eq!(app.mirror().await, 1, "at once");
     assert_eq!(event_of(&app, "m-1").id, id);
     assert!(in_step(&row(&app, "m-1").await));
+}
+
+#[tokio::test]
+async fn a_meeting_canceled_after_the_worker_died_leaves_nothing_behind() {
+    for restart in [true, false] {
+        let mut app = start(OnCancel::Delete).await;
+        app.deliver_all(&[event("1", "scheduled", "m-1", 0, 9)]).await;
+        dies_after_insert(&app).await;
+        if restart {
+            app = app.restart().await;
+        }
+        deliver_and_settle(&app, &[event("2", "canceled", "m-1", 1, 9)]).await;
+        assert_eq!(live(&app, TEAM), [], "restarted: {restart}");
+        let row = row(&app, "m-1").await;
+        assert!(in_step(&row) && row.presence == Presence::Absent);
+    }
 }
 
 #[tokio::test]
