@@ -32,6 +32,7 @@ CREATE TABLE mirror (
     content_hash     BLOB,             -- SHA-256 of the body Google last agreed with; null = must be written
     seen_hash        BLOB,             -- SHA-256 of the event as Google then returned it; a listing is compared with it
     held             INTEGER NOT NULL DEFAULT 0 CHECK (held IN (0, 1)), -- 1: no longer selected, but kept until an admin approves
+    asked            INTEGER NOT NULL DEFAULT 1, -- how often work was asked for; tells a worker that it was asked for again meanwhile
     due_at           INTEGER,          -- when to work on it; null = in step
     lease            INTEGER,          -- random token of the worker that holds it; null = free
     leased_until     INTEGER,          -- after this the lease is void
@@ -69,6 +70,7 @@ CREATE TABLE held_changes (
     deletions   INTEGER NOT NULL, -- events that would go
     mirrored    INTEGER NOT NULL, -- events that were there in all
     before      TEXT,             -- JSON of what the calendar showed before it was edited; null for strays
+    event_ids   TEXT,             -- JSON array of the events' ids at Google; null for an edit
     created_at  INTEGER NOT NULL, -- since when it waits
     decided_at  INTEGER,          -- null = waits
     decision    TEXT    CHECK (decision IN ('approved', 'rejected')) -- by an admin

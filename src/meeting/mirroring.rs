@@ -23,7 +23,7 @@ impl Rule<'_> {
     pub fn holds(&self, meeting: &Meeting, was_there: bool, held: bool, now: DateTime<Utc>) -> bool {
         let takes_place = match meeting.status() {
             Status::Confirmed => true,
-            Status::Canceled => was_there && self.marks_canceled,
+            Status::Canceled => was_there && (self.marks_canceled || held),
             Status::Replaced { .. } => false,
         };
         let in_window = match self.window.place(&meeting.details, now) {

@@ -1,9 +1,10 @@
 //! The check worker: on a schedule, or when asked, lists what a calendar holds of ours, compares it with the work rows, and
 //! has differences put right by the mirror. Events of others are never listed, so never touched.
 
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 use tokio_util::sync::CancellationToken;
 
 use super::drift::{Drift, compare};
@@ -13,8 +14,9 @@ use super::mirror::{Mirror, POLL};
 use super::purge;
 use super::record::what_to_do;
 use super::retry::Refusal;
+use crate::meeting::event::MeetingId;
 use crate::meeting::mirroring::needs_approval;
-use crate::store::{Calendar, CalendarCheck, HeldReason, OnDrift, Presence, StoreError};
+use crate::store::{Calendar, CalendarCheck, KnownRow, OnDrift, Presence, StoreError, Why};
 
 /// A check that failed is tried again after this.
 const TRY_AGAIN: TimeDelta = TimeDelta::minutes(15);
@@ -68,7 +70,7 @@ impl Checker {
 
     async fn check(&self, calendar: &Calendar) -> Result<(), StoreError> {
         let started_at = self.mirror.clock.now();
-        let (google, _) = self.mirror.google.current().await;
+        let google = self.mirror.client().await?;
         let checked = self.compare_and_mend(&google, calendar).await?;
         let finished_at = self.mirror.clock.now();
         let (drift, listed, outcome, next_at) = match checked {
@@ -109,23 +111,28 @@ impl Checker {
             Ok(listed) => listed,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        // What got a row meanwhile is no stray.
-        let now_known = self.mirror.store.known_rows(calendar.id).await?;
-        let id = |row: &crate::store::KnownRow| event_id(&self.mirror.installation_id, &row.meeting_id, row.generation);
+        // What got a row meanwhile is no stray, and a row that is worked on may just be getting the next generation's event.
+        let known = self.mirror.store.known_rows(calendar.id).await?;
+        let id = |row: &KnownRow| event_id(&self.mirror.installation_id, &row.meeting_id, row.generation);
         let mut drift = compare(&rows, &listed, id);
-        let known: std::collections::HashSet<String> = now_known.iter().map(id).collect();
+        let being_made = known
+            .iter()
+            .filter(|row| !row.settled)
+            .map(|row| event_id(&self.mirror.installation_id, &row.meeting_id, row.generation.saturating_add(1)));
+        let known: HashSet<String> = known.iter().map(id).chain(being_made).collect();
         drift.strays.retain(|stray| !known.contains(stray));
 
         let mut done = Vec::new();
-        let mended = drift.missing.len() + drift.edited.len() + drift.unwanted.len();
-        if mended > 0 && calendar.wish.on_drift == OnDrift::Report {
-            done.push(format!("{mended} differences left alone"));
-        } else if mended > 0 {
-            self.doubt(calendar, &drift).await?;
-            done.push(format!("{mended} differences to be put right"));
+        let differ = drift.missing.len() + drift.edited.len();
+        if differ > 0 && calendar.wish.on_drift == OnDrift::Report {
+            done.push(format!("{differ} differences left alone"));
+        } else if differ > 0 {
+            self.doubt(calendar, &drift.missing, Presence::Unknown).await?;
+            self.doubt(calendar, &drift.edited, Presence::Present).await?;
+            done.push(format!("{differ} differences to be put right"));
         }
-        if !drift.strays.is_empty() {
-            match self.remove_strays(google, calendar, &drift.strays, listed.len()).await? {
+        if !drift.strays.is_empty() || !drift.unwanted.is_empty() {
+            match self.remove(google, calendar, &drift, &rows, listed.len()).await? {
                 Ok(text) => done.push(text),
                 Err(refusal) => return Ok(Err(refusal)),
             }
@@ -134,65 +141,75 @@ impl Checker {
         Ok(Ok((drift, listed.len(), outcome)))
     }
 
-    /// Has the mirror look at the rows again.
-    async fn doubt(&self, calendar: &Calendar, drift: &Drift) -> Result<(), StoreError> {
-        let now = self.mirror.clock.now();
-        let doubts = [
-            (&drift.missing, Presence::Unknown),
-            (&drift.edited, Presence::Present),
-            (&drift.unwanted, Presence::Unknown),
-        ];
-        for (meetings, presence) in doubts {
-            for step in meetings.chunks(200) {
-                let mut tx = self.mirror.store.write().await?;
-                for meeting_id in step {
-                    tx.doubt_event(calendar.id, meeting_id, presence, now).await?;
-                }
-                tx.commit().await?;
+    /// Has the mirror look at rows again.
+    async fn doubt(&self, calendar: &Calendar, meetings: &[MeetingId], presence: Presence) -> Result<(), StoreError> {
+        for step in meetings.chunks(200) {
+            let mut tx = self.mirror.store.write().await?;
+            for meeting_id in step {
+                tx.doubt_event(calendar.id, meeting_id, presence, self.mirror.clock.now()).await?;
             }
+            tx.commit().await?;
         }
         Ok(())
     }
 
-    /// Deletes events of ours that no row knows, unless they are so many that an admin must approve.
-    async fn remove_strays(
+    /// Removes events of ours that should not be there. Those that are too many at once wait for an admin; what was approved
+    /// goes, and what was rejected stays.
+    async fn remove(
         &self,
         google: &Google,
         calendar: &Calendar,
-        strays: &[String],
+        drift: &Drift,
+        rows: &[KnownRow],
         listed: usize,
     ) -> Result<Result<String, Refusal>, StoreError> {
-        let now: DateTime<Utc> = self.mirror.clock.now();
-        if calendar.wish.on_drift == OnDrift::Report {
-            return Ok(Ok(format!("{} events that belong to no meeting left alone", strays.len())));
+        let unwanted: HashMap<String, &MeetingId> = rows
+            .iter()
+            .filter(|row| drift.unwanted.contains(&row.meeting_id))
+            .map(|row| (event_id(&self.mirror.installation_id, &row.meeting_id, row.generation), &row.meeting_id))
+            .collect();
+        let decided = self.mirror.store.held_strays(calendar.id).await?;
+        let of = |approved: Option<bool>| -> HashSet<&String> {
+            decided.iter().filter(|change| change.approved == approved).flat_map(|change| &change.event_ids).collect()
+        };
+        let (approved, rejected, waiting) = (of(Some(true)), of(Some(false)), of(None));
+        let all = drift.strays.iter().chain(unwanted.keys());
+        let (spared, left): (Vec<&String>, Vec<&String>) =
+            all.partition(|id| rejected.contains(id) && !approved.contains(id));
+        let (mut going, open): (Vec<&String>, Vec<&String>) = left.into_iter().partition(|id| approved.contains(id));
+
+        let mut done = Vec::new();
+        if !spared.is_empty() {
+            done.push(format!("{} events that should not be there left alone, as decided", spared.len()));
         }
-        if needs_approval(strays.len(), listed) {
-            let latest = self.mirror.store.latest_strays(calendar.id).await?;
-            let same =
-                latest.filter(|change| usize::try_from(change.deletions).is_ok_and(|count| count >= strays.len()));
-            match same.and_then(|change| change.approved.map(Some).or(Some(None))) {
-                Some(Some(true)) => {}
-                Some(Some(false)) => {
-                    return Ok(Ok(format!("{} events that belong to no meeting left alone, as decided", strays.len())));
-                }
-                waiting => {
-                    if waiting.is_none() {
-                        let mut tx = self.mirror.store.write().await?;
-                        tx.hold(calendar.id, HeldReason::Strays, strays.len(), listed, None, now).await?;
-                        tx.commit().await?;
-                    }
-                    return Ok(Ok(format!(
-                        "{} events that belong to no meeting wait for approval to be deleted",
-                        strays.len()
-                    )));
-                }
+        if needs_approval(open.len(), listed) || open.iter().any(|id| waiting.contains(id)) {
+            if !open.iter().all(|id| waiting.contains(id)) {
+                let event_ids: Vec<String> =
+                    open.iter().filter(|id| !waiting.contains(*id)).map(|id| (*id).clone()).collect();
+                let mut tx = self.mirror.store.write().await?;
+                let why = Why::Strays { event_ids: &event_ids };
+                tx.hold(calendar.id, event_ids.len(), listed, &why, self.mirror.clock.now()).await?;
+                tx.commit().await?;
             }
+            done.push(format!("{} events that should not be there wait for approval to be deleted", open.len()));
+        } else {
+            going.extend(open);
         }
-        for stray in strays {
-            if let Err(refusal) = purge::delete(google, &calendar.wish.google_id, stray).await {
+        for id in &going {
+            if let Some(meeting_id) = unwanted.get(*id) {
+                self.doubt(calendar, std::slice::from_ref(*meeting_id), Presence::Unknown).await?;
+            } else if let Err(refusal) = purge::delete(google, &calendar.wish.google_id, id).await {
                 return Ok(Err(refusal));
             }
         }
-        Ok(Ok(format!("{} events that belong to no meeting deleted", strays.len())))
+        if !approved.is_empty() {
+            let mut tx = self.mirror.store.write().await?;
+            tx.use_up_approvals(calendar.id).await?;
+            tx.commit().await?;
+        }
+        if !going.is_empty() {
+            done.push(format!("{} events that should not be there deleted", going.len()));
+        }
+        Ok(Ok(done.join("; ")))
     }
 }

@@ -57,7 +57,7 @@ pub enum Answer {
     /// The event was written; Google's sequence of it, and SHA-256 of it as Google returned it.
     Written { sequence: i32, seen_hash: [u8; 32] },
     /// What is there under the id.
-    Found { sequence: i32, deleted: bool, ours: bool },
+    Found { sequence: i32, deleted: bool },
     /// Deleted, or the calendar can be reached.
     Done,
     /// It did not work.
@@ -82,8 +82,8 @@ pub struct Convergence {
     written: Written,
     calls: u32,
     sequence_refused: bool,
-    /// Google said of an insert that its id is taken.
-    id_taken: bool,
+    /// How often Google said that the id of an insert is taken.
+    id_taken: u32,
     /// Google's word when it refused an update: of the calendar, or of bringing back what was deleted by hand.
     update_refused: Option<String>,
 }
@@ -91,7 +91,7 @@ pub struct Convergence {
 impl Convergence {
     /// Begins with what was last written.
     pub fn new(wanted: Wanted, written: Written) -> Self {
-        Self { wanted, written, calls: 0, sequence_refused: false, id_taken: false, update_refused: None }
+        Self { wanted, written, calls: 0, sequence_refused: false, id_taken: 0, update_refused: None }
     }
 
     /// The first step.
@@ -124,7 +124,7 @@ impl Convergence {
             (Call::Delete { .. }, Answer::Refused(Refusal::Missing)) => self.call(Call::Reach { generation }),
             (Call::Insert { .. }, Answer::Refused(Refusal::Duplicate))
             | (Call::Update { .. }, Answer::Refused(Refusal::Gone)) => {
-                self.id_taken = matches!(call, Call::Insert { .. });
+                self.id_taken += u32::from(matches!(call, Call::Insert { .. }));
                 self.call(Call::Look { generation })
             }
             (Call::Update { .. }, Answer::Refused(Refusal::Missing)) => self.call(Call::Insert { generation }),
@@ -145,19 +145,14 @@ impl Convergence {
                     Some(text) => self.fail(generation, Refusal::Forbidden(text)),
                 }
             }
-            (Call::Look { .. }, Answer::Found { sequence, ours: true, .. }) => {
-                self.call(Call::Update { generation, sequence })
-            }
-            // Nothing is there after all.
-            (Call::Look { .. }, Answer::Refused(Refusal::Missing | Refusal::Gone)) if !self.id_taken => {
+            // An event under our id is ours, whatever it looks like: the id is made from this installation's random name.
+            (Call::Look { .. }, Answer::Found { sequence, .. }) => self.call(Call::Update { generation, sequence }),
+            // Nothing is there after all, or one of the two answers was wrong.
+            (Call::Look { .. }, Answer::Refused(Refusal::Missing | Refusal::Gone)) if self.id_taken < 2 => {
                 self.call(Call::Insert { generation })
             }
-            // Under our id stands something that is not ours, or that was there but can't be seen or brought back: the
-            // next generation has an id of its own.
-            (
-                Call::Look { .. },
-                Answer::Found { ours: false, .. } | Answer::Refused(Refusal::Missing | Refusal::Gone),
-            )
+            // What was there can't be seen or brought back: the next generation has an id of its own.
+            (Call::Look { .. }, Answer::Refused(Refusal::Missing | Refusal::Gone))
             | (
                 Call::Revive { .. },
                 Answer::Refused(Refusal::Forbidden(_) | Refusal::Missing | Refusal::Gone | Refusal::BadSequence),
@@ -242,11 +237,7 @@ mod tests {
         let (calls, end) = play(
             WANTED,
             written(Presence::Unknown),
-            vec![
-                Answer::Refused(Refusal::Duplicate),
-                Answer::Found { sequence: 5, deleted: false, ours: true },
-                wrote(5),
-            ],
+            vec![Answer::Refused(Refusal::Duplicate), Answer::Found { sequence: 5, deleted: false }, wrote(5)],
         );
         assert_eq!(calls[2], Call::Update { generation: 0, sequence: 5 });
         assert_eq!(agreed(&end), (Presence::Present, 0, 5));
@@ -254,7 +245,7 @@ mod tests {
 
     #[test]
     fn a_deleted_event_is_revived_or_replaced_by_the_next_generation() {
-        let deleted = Answer::Found { sequence: 2, deleted: true, ours: true };
+        let deleted = Answer::Found { sequence: 2, deleted: true };
         let (_, end) = play(
             WANTED,
             written(Presence::Absent),
@@ -278,7 +269,7 @@ mod tests {
     #[test]
     fn a_refused_update_is_about_the_calendar_unless_the_event_was_deleted_by_hand() {
         let refused = || Answer::Refused(Refusal::Forbidden("no".into()));
-        let found = |deleted| Answer::Found { sequence: 3, deleted, ours: true };
+        let found = |deleted| Answer::Found { sequence: 3, deleted };
         let present = || written(Presence::Present);
         let (calls, end) = play(WANTED, present(), vec![refused(), found(true), wrote(0)]);
         assert_eq!(calls[2], Call::Insert { generation: 1 });
@@ -298,27 +289,17 @@ mod tests {
         assert_eq!((known.presence, known.generation), (Presence::Present, 0));
         let second = vec![refused(Refusal::Duplicate), refused(Refusal::Missing), wrote(0)];
         let (_, end) = play(WANTED, written(Presence::Absent), second);
+        assert_eq!(agreed(&end), (Presence::Present, 0, 0));
+        let (taken, unseen) = (|| refused(Refusal::Duplicate), || refused(Refusal::Missing));
+        let third = vec![taken(), unseen(), taken(), unseen(), wrote(0)];
+        let (_, end) = play(WANTED, written(Presence::Absent), third);
         assert_eq!(agreed(&end), (Presence::Present, 1, 0));
-    }
-
-    #[test]
-    fn a_foreign_event_under_our_id_is_left_alone() {
-        let (calls, _) = play(
-            WANTED,
-            written(Presence::Absent),
-            vec![
-                Answer::Refused(Refusal::Duplicate),
-                Answer::Found { sequence: 0, deleted: false, ours: false },
-                wrote(0),
-            ],
-        );
-        assert_eq!(calls[2], Call::Insert { generation: 1 });
     }
 
     #[test]
     fn a_low_sequence_is_read_anew_once() {
         let again = || Answer::Refused(Refusal::BadSequence);
-        let found = Answer::Found { sequence: 9, deleted: false, ours: true };
+        let found = Answer::Found { sequence: 9, deleted: false };
         let (calls, end) = play(WANTED, written(Presence::Present), vec![again(), found, again()]);
         assert_eq!(calls[2], Call::Update { generation: 0, sequence: 9 });
         assert!(matches!(end, Next::Failed(Refusal::BadSequence, _)));
@@ -351,7 +332,7 @@ mod tests {
         for _ in 0..100 {
             let Next::Call(call) = next else { break };
             let answer = match call {
-                Call::Look { .. } => Answer::Found { sequence: 0, deleted: false, ours: false },
+                Call::Look { .. } => Answer::Refused(Refusal::Missing),
                 _ => Answer::Refused(Refusal::Duplicate),
             };
             next = convergence.next(call, answer);

@@ -25,8 +25,9 @@ use crate::store::{Calendar, Lease, Presence, Store, StoreError};
 const BATCH: std::ops::RangeInclusive<u32> = 8..=256;
 /// Calls under way at a time.
 pub const CONCURRENCY: usize = 4;
-/// A lease outlives the most calls one row can take.
-const LEASE: TimeDelta = TimeDelta::minutes(5);
+/// A lease outlives a batch in which every call takes its full time. There is one worker: a lease that runs out earlier costs
+/// a call, no more.
+const LEASE: TimeDelta = TimeDelta::minutes(15);
 /// How often the table is looked at unasked: a command line may have put something there.
 pub(super) const POLL: Duration = Duration::from_millis(500);
 /// How often calendars are planned anew as their windows roll on.
@@ -112,10 +113,7 @@ impl Mirror {
     /// When the database can't be used.
     pub async fn work_once(&self, stop: &CancellationToken) -> Result<usize, StoreError> {
         let now = self.clock.now();
-        let (google, renewed) = self.google.current().await;
-        if renewed {
-            self.try_again().await?;
-        }
+        let google = self.client().await?;
         if self.store.next_mirror_due().await?.is_none_or(|due| due > now) {
             return Ok(0);
         }
@@ -167,7 +165,18 @@ impl Mirror {
         tx.commit().await
     }
 
-    /// New credentials: what waits for a person or for a later time is tried now.
+    /// The client for the credentials as they are now. With new ones, what waits for a person or for a later time is tried now.
+    ///
+    /// # Errors
+    /// When the database can't be used.
+    pub(super) async fn client(&self) -> Result<Google, StoreError> {
+        let (google, renewed) = self.google.current().await;
+        if renewed {
+            self.try_again().await?;
+        }
+        Ok(google)
+    }
+
     async fn try_again(&self) -> Result<(), StoreError> {
         let mut tx = self.store.write().await?;
         for calendar in tx.calendars().await? {
@@ -198,7 +207,7 @@ impl Mirror {
                 tracing::error!(meeting_id = %lease.meeting_id, %error, cause = ?error, "a meeting could not be read");
                 let refusal = Refusal::Fault(format!("the meeting can't be read ({error})"), None);
                 let written = lease.written.clone();
-                return Worked { lease, outcome: Outcome::Failed { revision: 0, refusal, written } };
+                return Worked { lease, outcome: Outcome::Failed { refusal, written } };
             }
         };
         let was_there = lease.written.presence != Presence::Absent;
@@ -219,7 +228,7 @@ impl Mirror {
                     if refusal.holds_back_calendar() {
                         held_back.hold(calendar.id);
                     }
-                    break Outcome::Failed { revision, refusal, written };
+                    break Outcome::Failed { refusal, written };
                 }
             }
         };
@@ -249,7 +258,7 @@ impl Mirror {
             (Call::Look { generation }, _) => google
                 .look(calendar_id, &id(generation))
                 .await
-                .map(|found| Answer::Found { sequence: found.sequence, deleted: found.deleted, ours: found.ours }),
+                .map(|found| Answer::Found { sequence: found.sequence, deleted: found.deleted }),
             (Call::Delete { generation }, _) => {
                 google.delete(calendar_id, &id(generation)).await.map(|()| Answer::Done)
             }

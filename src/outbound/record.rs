@@ -15,13 +15,13 @@ pub(super) struct Worked {
     pub(super) outcome: Outcome,
 }
 
-/// How work on a row ended. `revision` is the meeting's that was worked on.
+/// How work on a row ended.
 #[derive(Debug)]
 pub(super) enum Outcome {
-    /// Google agrees.
+    /// Google agrees with this revision of the meeting.
     Agreed { revision: u32, written: Written },
     /// It could not be done now.
-    Failed { revision: u32, refusal: Refusal, written: Written },
+    Failed { refusal: Refusal, written: Written },
     /// It was not begun.
     GivenBack,
 }
@@ -54,11 +54,11 @@ impl Record<'_> {
                         tx.calendar_agreed(calendar.id, now).await?;
                     }
                 }
-                (Outcome::Failed { revision, refusal, written }, Some(calendar)) => {
+                (Outcome::Failed { refusal, written }, Some(calendar)) => {
                     let (text, kind, again_at) = self.consequence(tx, lease, calendar, refusal, now).await?;
                     let meeting_id = &lease.meeting_id;
                     tracing::warn!(calendar_id = calendar.id, %meeting_id, problem = text, ?again_at, "a meeting could not be mirrored");
-                    tx.fail_mirror_work(lease, *revision, written, (&text, kind), again_at, now).await?;
+                    tx.fail_mirror_work(lease, written, (&text, kind), again_at, now).await?;
                 }
                 (Outcome::GivenBack, _) | (_, None) => tx.return_mirror_work(lease).await?,
             }

@@ -123,7 +123,7 @@ impl WriteTx<'_> {
     ) -> Result<(), StoreError> {
         let (meeting_id, presence, now) = (meeting_id.as_str(), presence.as_str(), millis(now));
         sqlx::query!(
-            "UPDATE mirror SET presence = ?, content_hash = NULL, due_at = ?
+            "UPDATE mirror SET presence = ?, content_hash = NULL, due_at = ?, asked = asked + 1
              WHERE meeting_id = ? AND calendar_id = ? AND due_at IS NULL AND lease IS NULL",
             presence,
             now,

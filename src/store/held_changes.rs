@@ -10,7 +10,7 @@ use crate::meeting::mirroring::needs_approval;
 pub enum HeldReason {
     /// The calendar was edited and no longer selects them.
     Selection,
-    /// A check found events of ours that no work row knows.
+    /// A check found events of ours that should not be there: no meeting knows them, or their meeting should have none.
     Strays,
 }
 
@@ -45,6 +45,8 @@ pub struct HeldChange {
     pub created_at: DateTime<Utc>,
     /// True = approved, false = rejected, none = waits.
     pub approved: Option<bool>,
+    /// Ids of the events at Google; empty for an edit.
+    pub event_ids: Vec<String>,
     before: Option<String>,
 }
 
@@ -55,6 +57,7 @@ struct HeldRow {
     deletions: i64,
     mirrored: i64,
     before: Option<String>,
+    event_ids: Option<String>,
     created_at: i64,
     decision: Option<String>,
 }
@@ -72,6 +75,10 @@ impl TryFrom<HeldRow> for HeldChange {
             mirrored: row.mirrored,
             created_at: time(row.created_at, TABLE, "created_at")?,
             approved: row.decision.map(|decision| decision == "approved"),
+            event_ids: match &row.event_ids {
+                Some(ids) => serde_json::from_str(ids).map_err(|_| StoreError::row(TABLE, "event_ids", row.id))?,
+                None => Vec::new(),
+            },
             before: row.before,
         })
     }
@@ -85,7 +92,7 @@ impl Store {
     pub async fn held_changes(&self) -> Result<Vec<HeldChange>, StoreError> {
         let rows = sqlx::query_as!(
             HeldRow,
-            "SELECT id, calendar_id, reason, deletions, mirrored, before, created_at, decision
+            "SELECT id, calendar_id, reason, deletions, mirrored, before, event_ids, created_at, decision
              FROM held_changes WHERE decided_at IS NULL ORDER BY id"
         )
         .fetch_all(&self.reader)
@@ -93,20 +100,20 @@ impl Store {
         rows.into_iter().map(HeldChange::try_from).collect()
     }
 
-    /// The latest change of a calendar because of strays, decided or not.
+    /// The changes of a calendar because of strays, decided or not, oldest first.
     ///
     /// # Errors
-    /// When it can't be read.
-    pub async fn latest_strays(&self, calendar_id: i64) -> Result<Option<HeldChange>, StoreError> {
-        let row = sqlx::query_as!(
+    /// When they can't be read.
+    pub async fn held_strays(&self, calendar_id: i64) -> Result<Vec<HeldChange>, StoreError> {
+        let rows = sqlx::query_as!(
             HeldRow,
-            "SELECT id, calendar_id, reason, deletions, mirrored, before, created_at, decision
-             FROM held_changes WHERE calendar_id = ? AND reason = 'strays' ORDER BY id DESC LIMIT 1",
+            "SELECT id, calendar_id, reason, deletions, mirrored, before, event_ids, created_at, decision
+             FROM held_changes WHERE calendar_id = ? AND reason = 'strays' ORDER BY id",
             calendar_id
         )
-        .fetch_optional(&self.reader)
+        .fetch_all(&self.reader)
         .await?;
-        row.map(HeldChange::try_from).transpose()
+        rows.into_iter().map(HeldChange::try_from).collect()
     }
 
     /// The ids of up to `most` meetings whose events wait for approval to be deleted.
@@ -139,8 +146,9 @@ impl Store {
         let mut mirrored = 0;
         for row in self.known_rows(calendar.id).await?.into_iter().filter(KnownRow::may_be_there) {
             mirrored += 1;
+            // Also what an earlier edit lets go and is not gone yet. What its own event canceled is never held.
             if let Some(meeting) = self.meeting(row.meeting_id.as_str()).await?
-                && calendar.wish.rule().holds(&meeting, true, row.held, now)
+                && (meeting.is_confirmed() || calendar.wish.rule().holds(&meeting, true, row.held, now))
                 && !wish.rule().holds(&meeting, true, false, now)
             {
                 going.push(row.meeting_id);
@@ -149,12 +157,13 @@ impl Store {
         let held = needs_approval(going.len(), mirrored);
         let mut tx = self.write().await?;
         // An edit on top of a held one: what an admin would return to is still what was before the first.
-        let open = tx.close_held(calendar.id, "rejected", now).await?;
+        let open = tx.close_held_edits(calendar.id, now).await?;
         tx.release_held(calendar.id).await?;
         if held {
             let before = serde_json::to_string(&calendar.wish).unwrap_or_default();
             let before = open.unwrap_or(before);
-            tx.hold(calendar.id, HeldReason::Selection, going.len(), mirrored, Some(&before), now).await?;
+            let (count, why) = (going.len(), Why::Edit { before: &before });
+            tx.hold(calendar.id, count, mirrored, &why, now).await?;
             for meeting_id in &going {
                 let meeting_id = meeting_id.as_str();
                 sqlx::query!(
@@ -174,29 +183,57 @@ impl Store {
         Ok(self.held_changes().await?.into_iter().find(|change| change.calendar_id == calendar.id))
     }
 
-    /// Carries out an admin's decision over a held change.
+    /// Carries out an admin's decision over a held change. False when it was decided or replaced by another meanwhile.
     ///
     /// # Errors
     /// When the database can't be used.
-    pub async fn decide(&self, change: &HeldChange, approved: bool, now: DateTime<Utc>) -> Result<(), StoreError> {
+    pub async fn decide(&self, change: &HeldChange, approved: bool, now: DateTime<Utc>) -> Result<bool, StoreError> {
         let mut tx = self.write().await?;
-        let decision = if approved { "approved" } else { "rejected" };
-        tx.close_held(change.calendar_id, decision, now).await?;
-        tx.release_held(change.calendar_id).await?;
-        if let (false, Some(before)) = (approved, &change.before) {
-            let before = serde_json::from_str(before).map_err(|_| StoreError::row("held_changes", "before", before))?;
-            tx.save_calendar(change.calendar_id, &before).await?;
+        let (decision, at) = (if approved { "approved" } else { "rejected" }, millis(now));
+        let decided = sqlx::query!(
+            "UPDATE held_changes SET decided_at = ?, decision = ? WHERE id = ? AND decided_at IS NULL",
+            at,
+            decision,
+            change.id
+        )
+        .execute(&mut *tx.0)
+        .await?;
+        if decided.rows_affected() == 0 {
+            return Ok(false);
         }
         match change.reason {
-            HeldReason::Selection => tx.work_again(change.calendar_id, now).await?,
+            HeldReason::Selection => {
+                tx.release_held(change.calendar_id).await?;
+                if let (false, Some(before)) = (approved, &change.before) {
+                    let before =
+                        serde_json::from_str(before).map_err(|_| StoreError::row("held_changes", "before", before))?;
+                    tx.save_calendar(change.calendar_id, &before).await?;
+                }
+                tx.work_again(change.calendar_id, now).await?;
+            }
             HeldReason::Strays => tx.check_calendar_at(change.calendar_id, now).await?,
         }
         tx.commit().await?;
         if let Some(calendar) = self.calendar(&change.calendar_id.to_string()).await? {
             self.plan_calendar(&calendar, now).await?;
         }
-        Ok(())
+        Ok(true)
     }
+}
+
+/// Why a change is held.
+#[derive(Debug)]
+pub enum Why<'a> {
+    /// An edit; JSON of what the calendar showed before.
+    Edit {
+        /// JSON of a [`NewCalendar`].
+        before: &'a str,
+    },
+    /// Events that should not be there.
+    Strays {
+        /// Their ids at Google.
+        event_ids: &'a [String],
+    },
 }
 
 impl WriteTx<'_> {
@@ -207,22 +244,27 @@ impl WriteTx<'_> {
     pub async fn hold(
         &mut self,
         calendar_id: i64,
-        reason: HeldReason,
         deletions: usize,
         mirrored: usize,
-        before: Option<&str>,
+        why: &Why<'_>,
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
+        let (reason, before, event_ids) = match why {
+            Why::Edit { before } => (HeldReason::Selection, Some(*before), None),
+            Why::Strays { event_ids } => (HeldReason::Strays, None, serde_json::to_string(event_ids).ok()),
+        };
         let (reason, now) = (reason.as_str(), millis(now));
         let to_i64 = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         let (deletions, mirrored) = (to_i64(deletions), to_i64(mirrored));
         sqlx::query!(
-            "INSERT INTO held_changes (calendar_id, reason, deletions, mirrored, before, created_at) VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO held_changes (calendar_id, reason, deletions, mirrored, before, event_ids, created_at)
+             VALUES (?, ?, ?, ?, ?, ?, ?)",
             calendar_id,
             reason,
             deletions,
             mirrored,
             before,
+            event_ids,
             now
         )
         .execute(&mut *self.0)
@@ -230,29 +272,39 @@ impl WriteTx<'_> {
         Ok(())
     }
 
-    /// Ends the open held changes of a calendar. Returns what it showed before the earliest of them.
-    async fn close_held(
-        &mut self,
-        calendar_id: i64,
-        decision: &str,
-        now: DateTime<Utc>,
-    ) -> Result<Option<String>, StoreError> {
+    /// Ends the held edits of a calendar because another edit follows. Returns what it showed before the earliest of them.
+    async fn close_held_edits(&mut self, calendar_id: i64, now: DateTime<Utc>) -> Result<Option<String>, StoreError> {
         let now = millis(now);
         let before = sqlx::query_scalar!(
-            "SELECT before FROM held_changes WHERE calendar_id = ? AND decided_at IS NULL AND before IS NOT NULL ORDER BY id LIMIT 1",
+            "SELECT before FROM held_changes WHERE calendar_id = ? AND decided_at IS NULL AND reason = 'selection'
+             ORDER BY id LIMIT 1",
             calendar_id
         )
         .fetch_optional(&mut *self.0)
         .await?;
         sqlx::query!(
-            "UPDATE held_changes SET decided_at = ?, decision = ? WHERE calendar_id = ? AND decided_at IS NULL",
+            "UPDATE held_changes SET decided_at = ?, decision = 'rejected'
+             WHERE calendar_id = ? AND decided_at IS NULL AND reason = 'selection'",
             now,
-            decision,
             calendar_id
         )
         .execute(&mut *self.0)
         .await?;
         Ok(before.flatten())
+    }
+
+    /// Approvals of strays were carried out: they say nothing of events that come to stand there later.
+    ///
+    /// # Errors
+    /// When the database can't be written.
+    pub async fn use_up_approvals(&mut self, calendar_id: i64) -> Result<(), StoreError> {
+        sqlx::query!(
+            "UPDATE held_changes SET event_ids = NULL WHERE calendar_id = ? AND reason = 'strays' AND decision = 'approved'",
+            calendar_id
+        )
+        .execute(&mut *self.0)
+        .await?;
+        Ok(())
     }
 
     async fn release_held(&mut self, calendar_id: i64) -> Result<(), StoreError> {
@@ -265,7 +317,7 @@ impl WriteTx<'_> {
     /// Has every row of a calendar looked at again; those that are in step cost no call.
     async fn work_again(&mut self, calendar_id: i64, now: DateTime<Utc>) -> Result<(), StoreError> {
         let now = millis(now);
-        sqlx::query!("UPDATE mirror SET due_at = ? WHERE calendar_id = ?", now, calendar_id)
+        sqlx::query!("UPDATE mirror SET due_at = ?, asked = asked + 1 WHERE calendar_id = ?", now, calendar_id)
             .execute(&mut *self.0)
             .await?;
         Ok(())

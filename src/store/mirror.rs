@@ -86,6 +86,8 @@ pub struct Lease {
     pub written: Written,
     /// No longer selected, but kept until an admin approves.
     pub held: bool,
+    /// How often work on the row was asked for until the lease.
+    pub asked: i64,
     /// Failures since the last success or change.
     pub attempts: u32,
     /// Tells this lease from any other.
@@ -93,20 +95,22 @@ pub struct Lease {
 }
 
 impl WriteTx<'_> {
-    /// Asks for the meeting's present revision in a calendar. What failed before is forgotten: the event is another now.
+    /// Asks for the meeting's present revision in a calendar. What failed before is forgotten: the event is another
+    /// now. Only a meeting that takes place can be held for approval.
     ///
     /// # Errors
     /// When the database can't be written.
     pub async fn want(&mut self, meeting: &Meeting, calendar_id: i64, now: DateTime<Utc>) -> Result<(), StoreError> {
-        let (id, now) = (meeting.id.as_str(), millis(now));
+        let (id, now, confirmed) = (meeting.id.as_str(), millis(now), meeting.is_confirmed());
         sqlx::query!(
             "INSERT INTO mirror (meeting_id, calendar_id, wanted_revision, due_at) VALUES (?1, ?2, ?3, ?4)
              ON CONFLICT (meeting_id, calendar_id) DO UPDATE SET
-                 wanted_revision = ?3, due_at = ?4, attempts = 0, problem = NULL, problem_kind = NULL, problem_at = NULL",
+                 wanted_revision = ?3, due_at = ?4, asked = asked + 1, held = held AND ?5, attempts = 0, problem = NULL, problem_kind = NULL, problem_at = NULL",
             id,
             calendar_id,
             meeting.revision,
-            now
+            now,
+            confirmed
         )
         .execute(&mut *self.0)
         .await?;
@@ -144,7 +148,7 @@ impl WriteTx<'_> {
         let (until, now) = (millis(now + duration), millis(now));
         let rows = sqlx::query!(
             r#"SELECT mirror.meeting_id, mirror.calendar_id AS "calendar_id!", mirror.presence, mirror.generation, mirror.sequence,
-                      mirror.content_hash, mirror.seen_hash, mirror.held AS "held: bool", mirror.attempts
+                      mirror.content_hash, mirror.seen_hash, mirror.held AS "held: bool", mirror.asked, mirror.attempts
                FROM mirror
                JOIN meetings USING (meeting_id)
                JOIN calendars ON calendars.id = mirror.calendar_id
@@ -186,6 +190,7 @@ impl WriteTx<'_> {
                     seen_hash: row.seen_hash,
                 },
                 held: row.held,
+                asked: row.asked,
                 attempts: count(row.attempts, "mirror", "attempts")?,
                 token,
             });
@@ -193,8 +198,8 @@ impl WriteTx<'_> {
         Ok(leases)
     }
 
-    /// Records that Google agrees, with the revision of each meeting that was worked on. Where a newer one is wanted by now,
-    /// the row stays due. A void lease records nothing. Returns how many rows were recorded.
+    /// Records that Google agrees, with the revision of each meeting that was worked on. Where work was asked for
+    /// again meanwhile, the row stays due. A void lease records nothing. Returns how many rows were recorded.
     ///
     /// # Errors
     /// When the database can't be written.
@@ -217,6 +222,7 @@ impl WriteTx<'_> {
                     written.sequence,
                     hex(&written.content_hash),
                     hex(&written.seen_hash),
+                    lease.asked,
                 ])
             })
             .collect();
@@ -226,7 +232,7 @@ impl WriteTx<'_> {
                  written_revision = done.value ->> 3, presence = done.value ->> 4, generation = done.value ->> 5,
                  sequence = done.value ->> 6, content_hash = unhex(done.value ->> 7), seen_hash = unhex(done.value ->> 8),
                  held = CASE WHEN done.value ->> 4 = 'absent' THEN 0 ELSE held END,
-                 due_at = CASE WHEN wanted_revision > done.value ->> 3 THEN due_at END,
+                 due_at = CASE WHEN asked > done.value ->> 9 THEN due_at END,
                  lease = NULL, leased_until = NULL, attempts = 0, problem = NULL, problem_kind = NULL, problem_at = NULL,
                  written_at = ?2
              FROM json_each(?1) AS done
@@ -241,14 +247,13 @@ impl WriteTx<'_> {
     }
 
     /// Records a failure and when to try again (`None`: not until the meeting changes). What became known on the way is
-    /// kept. If the meeting changed meanwhile, the row stays due at once. A void lease records nothing and returns false.
+    /// kept. If work was asked for again meanwhile, the row stays due at once. A void lease records nothing and returns false.
     ///
     /// # Errors
     /// When the database can't be written.
     pub async fn fail_mirror_work(
         &mut self,
         lease: &Lease,
-        revision: u32,
         written: &Written,
         problem: (&str, ProblemKind),
         again_at: Option<DateTime<Utc>>,
@@ -259,14 +264,14 @@ impl WriteTx<'_> {
         let presence = written.presence.as_str();
         let done = sqlx::query!(
             "UPDATE mirror SET presence = ?1, generation = ?2, sequence = ?3, content_hash = ?4, seen_hash = ?13,
-                    due_at = CASE WHEN wanted_revision > ?5 THEN due_at ELSE ?6 END,
+                    due_at = CASE WHEN asked > ?5 THEN due_at ELSE ?6 END,
                     lease = NULL, leased_until = NULL, attempts = attempts + 1, problem = ?7, problem_kind = ?8, problem_at = ?9
              WHERE meeting_id = ?10 AND calendar_id = ?11 AND lease = ?12",
             presence,
             written.generation,
             written.sequence,
             written.content_hash,
-            revision,
+            lease.asked,
             again,
             text,
             kind,
@@ -319,7 +324,7 @@ impl WriteTx<'_> {
     pub async fn retry_failed(&mut self, calendar_id: i64, now: DateTime<Utc>) -> Result<u64, StoreError> {
         let now = millis(now);
         let done = sqlx::query!(
-            "UPDATE mirror SET due_at = ?, attempts = 0 WHERE calendar_id = ? AND problem IS NOT NULL",
+            "UPDATE mirror SET due_at = ?, asked = asked + 1, attempts = 0 WHERE calendar_id = ? AND problem IS NOT NULL",
             now,
             calendar_id
         )

@@ -33,7 +33,7 @@ pub use calendars::{Calendar, NewCalendar, OnCancel, OnDrift};
 pub use error::StoreError;
 pub use feeds::{Feed, NewFeed, Rendition};
 pub use group_commit::InboxWriter;
-pub use held_changes::{HeldChange, HeldReason};
+pub use held_changes::{HeldChange, HeldReason, Why};
 pub use inbox::{Delivery, DeliveryFilter, DeliveryStatus, Identity, NewDelivery, PendingDelivery, Stored};
 pub use installation::Fact;
 pub use meeting_list::MeetingList;

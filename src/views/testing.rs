@@ -212,7 +212,7 @@ impl Stage {
                     let Lease { written, .. } = lease.clone();
                     let again = (*kind != ProblemKind::Rejected).then(|| now + TimeDelta::minutes(2));
                     let problem = (*text, *kind);
-                    tx.fail_mirror_work(&lease, meeting.revision, &written, problem, again, now).await.unwrap();
+                    tx.fail_mirror_work(&lease, &written, problem, again, now).await.unwrap();
                 }
             }
         }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod architecture;
+mod calendar_approvals;
 mod calendar_checks;
 mod cli;
 mod convergence;

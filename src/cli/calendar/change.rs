@@ -155,7 +155,9 @@ pub(super) async fn decide(
         output::confirm("Delete them?", yes)?;
     }
     let now = context.clock.now();
-    installation.store.decide(&held, approved, now).await?;
+    if !installation.store.decide(&held, approved, now).await? {
+        bail!("it was decided or replaced meanwhile; see: meeting-mirror calendar list");
+    }
     let verb = if approved { "Approved" } else { "Rejected" };
     let mut tx = installation.store.write().await?;
     let summary = format!("{verb} the deletion of {} events from calendar “{}”", held.deletions, calendar.wish.name);

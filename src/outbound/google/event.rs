@@ -44,11 +44,6 @@ impl Listed {
     }
 }
 
-/// The value of one of our marks.
-pub(super) fn mark<'a>(event: &'a Event, name: &str) -> Option<&'a String> {
-    event.extended_properties.as_ref()?.private.as_ref()?.get(name)
-}
-
 /// The event for a body. Never attendees; no reminders.
 pub(super) fn made(installation_id: &str, meeting: &MeetingId, body: &EventBody, sequence: i32) -> Event {
     let time = |seconds| EventDateTime { date_time: DateTime::from_timestamp(seconds, 0), ..EventDateTime::default() };

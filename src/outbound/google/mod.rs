@@ -51,8 +51,6 @@ pub struct Found {
     pub sequence: i32,
     /// It is deleted.
     pub deleted: bool,
-    /// It carries our mark.
-    pub ours: bool,
 }
 
 /// One page of the events that carry our mark.
@@ -137,11 +135,7 @@ impl Google {
         let call = self.hub.events().get(&encode(calendar), id);
         let result = timeout(self.call_within, call.add_scope(SCOPE).delegate(&mut heard).doit()).await;
         let (_, event) = heard.outcome(result)?;
-        Ok(Found {
-            sequence: event.sequence.unwrap_or(0),
-            deleted: event.status.as_deref() == Some("cancelled"),
-            ours: event::mark(&event, event::INSTALLATION) == Some(&self.installation_id),
-        })
+        Ok(Found { sequence: event.sequence.unwrap_or(0), deleted: event.status.as_deref() == Some("cancelled") })
     }
 
     /// Deletes an event.

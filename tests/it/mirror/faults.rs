@@ -233,7 +233,7 @@ async fn the_work_of_a_worker_that_died_is_taken_up_when_its_lease_runs_out() {
     let mut tx = app.store.write().await.unwrap();
     assert_eq!(tx.finish_mirror_work(&[(&dead, 0, &lie)], app.now()).await.unwrap(), 0);
     let failure = ("too late", ProblemKind::Retry);
-    assert!(!tx.fail_mirror_work(&dead, 0, &lie, failure, Some(app.now()), app.now()).await.unwrap());
+    assert!(!tx.fail_mirror_work(&dead, &lie, failure, Some(app.now()), app.now()).await.unwrap());
     tx.return_mirror_work(&dead).await.unwrap();
     tx.commit().await.unwrap();
     let after = row(&app, "m-1").await;
