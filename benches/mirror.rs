@@ -6,7 +6,7 @@
 use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
 use futures_util::{StreamExt as _, stream};
@@ -21,7 +21,7 @@ use meeting_mirror::outbound::google::{GoogleAccess, GoogleSettings};
 use meeting_mirror::outbound::https;
 use meeting_mirror::outbound::limiter::{Limiter, Rates};
 use meeting_mirror::outbound::mirror::{CONCURRENCY, Mirror};
-use meeting_mirror::simulated_google::{Access, SimulatedGoogle, SimulatedGoogleConfig};
+use meeting_mirror::simulated_google::{Access, Fault, SimulatedGoogle, SimulatedGoogleConfig};
 use meeting_mirror::store::{DeliveryStatus, Identity, NewCalendar, NewDelivery, OnCancel, OnDrift, Store};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -37,15 +37,19 @@ fn now() -> Instant {
     Instant::now()
 }
 
-fn google() -> SimulatedGoogle {
+/// A simulated Google that takes `answer` for each answer.
+fn google(answer: Duration) -> SimulatedGoogle {
     let google = SimulatedGoogle::start(SimulatedGoogleConfig::new(Arc::new(|| SystemClock::default().now()))).unwrap();
     google.add_calendar(CALENDAR, "Bench", Access::Writer);
+    if !answer.is_zero() {
+        google.chaos_of(1, 1.0, &[Fault::Slow(answer)]);
+    }
     google
 }
 
 /// Meetings a second that the mirror writes.
-async fn mirror(dir: &Path) -> f64 {
-    let google = google();
+async fn mirror(dir: &Path, answer: Duration) -> f64 {
+    let google = google(answer);
     let credentials = dir.join("key.json");
     google.write_credentials(&credentials).unwrap();
     let data = dir.join("data");
@@ -93,7 +97,7 @@ async fn mirror(dir: &Path) -> f64 {
         credentials,
         subject: None,
         api_url: Some(google.api_url()),
-        call_within: std::time::Duration::from_secs(20),
+        call_within: Duration::from_secs(20),
     };
     let off = Rates { in_total: NonZeroU32::MAX, per_calendar: NonZeroU32::MAX };
     let access = GoogleAccess::new(settings, Limiter::new(off, clock.clone()), "bench".into()).await.unwrap();
@@ -114,8 +118,8 @@ async fn mirror(dir: &Path) -> f64 {
 }
 
 /// Events a second that a bare loop inserts.
-async fn bare() -> f64 {
-    let google = google();
+async fn bare(answer: Duration) -> f64 {
+    let google = google(answer);
     let key: ServiceAccountKey = serde_json::from_str(&google.credentials().unwrap()).unwrap();
     let connector = https::connector().unwrap();
     let client = CustomHyperClientBuilder::from(Client::builder(TokioExecutor::new()).build(connector.clone()));
@@ -159,17 +163,20 @@ fn median(mut figures: Vec<f64>) -> f64 {
 #[expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 fn main() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let (mut mirrored, mut inserted, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
     println!("{MEETINGS} meetings, {CONCURRENCY} calls at a time; events a second");
-    println!("{:>10} {:>10} {:>10}", "mirror", "bare loop", "ratio");
-    for _ in 0..ROUNDS {
-        let dir = tempfile::tempdir().unwrap();
-        let a = runtime.block_on(mirror(dir.path()));
-        let b = runtime.block_on(bare());
-        println!("{a:>10.0} {b:>10.0} {:>10.2}", a / b);
-        mirrored.push(a);
-        inserted.push(b);
-        ratios.push(a / b);
+    for milliseconds in [0, 10] {
+        let answer = Duration::from_millis(milliseconds);
+        println!("\n{milliseconds} ms for an answer\n{:>10} {:>10} {:>10}", "mirror", "bare loop", "ratio");
+        let (mut mirrored, mut inserted, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            let dir = tempfile::tempdir().unwrap();
+            let a = runtime.block_on(mirror(dir.path(), answer));
+            let b = runtime.block_on(bare(answer));
+            println!("{a:>10.0} {b:>10.0} {:>10.2}", a / b);
+            mirrored.push(a);
+            inserted.push(b);
+            ratios.push(a / b);
+        }
+        println!("{:>10.0} {:>10.0} {:>10.2}  median", median(mirrored), median(inserted), median(ratios));
     }
-    println!("{:>10.0} {:>10.0} {:>10.2}  median", median(mirrored), median(inserted), median(ratios));
 }
