@@ -16,7 +16,7 @@ use super::record::what_to_do;
 use super::retry::Refusal;
 use crate::meeting::event::MeetingId;
 use crate::meeting::mirroring::needs_approval;
-use crate::store::{Calendar, CalendarCheck, KnownRow, OnDrift, Presence, StoreError, Why};
+use crate::store::{Calendar, CalendarCheck, KnownRow, NOT_CHECKED, OnDrift, Presence, StoreError, Why};
 
 /// A check that failed is tried again after this.
 const TRY_AGAIN: TimeDelta = TimeDelta::minutes(15);
@@ -76,7 +76,7 @@ impl Checker {
         let (drift, listed, outcome, next_at) = match checked {
             Ok((drift, listed, outcome)) => (drift, listed, outcome, finished_at + self.every),
             Err(refusal) => {
-                let outcome = format!("not checked: {}", what_to_do(&refusal, calendar, google.account()));
+                let outcome = format!("{NOT_CHECKED}{}", what_to_do(&refusal, calendar, google.account()));
                 (Drift::default(), 0, outcome, finished_at + TRY_AGAIN.min(self.every))
             }
         };
@@ -125,11 +125,11 @@ impl Checker {
         let mut done = Vec::new();
         let differ = drift.missing.len() + drift.edited.len();
         if differ > 0 && calendar.wish.on_drift == OnDrift::Report {
-            done.push(format!("{differ} differences left alone"));
+            done.push(format!("{} left alone", differences(differ)));
         } else if differ > 0 {
             self.doubt(calendar, &drift.missing, Presence::Unknown).await?;
             self.doubt(calendar, &drift.edited, Presence::Present).await?;
-            done.push(format!("{differ} differences to be put right"));
+            done.push(format!("{} to be put right", differences(differ)));
         }
         if !drift.strays.is_empty() || !drift.unwanted.is_empty() {
             match self.remove(google, calendar, &drift, &rows, listed.len()).await? {
@@ -180,7 +180,7 @@ impl Checker {
 
         let mut done = Vec::new();
         if !spared.is_empty() {
-            done.push(format!("{} events that should not be there left alone, as decided", spared.len()));
+            done.push(format!("{} left alone, as decided", wrong_events(spared.len())));
         }
         if needs_approval(open.len(), listed) || open.iter().any(|id| waiting.contains(id)) {
             if !open.iter().all(|id| waiting.contains(id)) {
@@ -191,7 +191,7 @@ impl Checker {
                 tx.hold(calendar.id, event_ids.len(), listed, &why, self.mirror.clock.now()).await?;
                 tx.commit().await?;
             }
-            done.push(format!("{} events that should not be there wait for approval to be deleted", open.len()));
+            done.push(format!("{} held until an admin approves their deletion", wrong_events(open.len())));
         } else {
             going.extend(open);
         }
@@ -208,8 +208,17 @@ impl Checker {
             tx.commit().await?;
         }
         if !going.is_empty() {
-            done.push(format!("{} events that should not be there deleted", going.len()));
+            done.push(format!("{} deleted", wrong_events(going.len())));
         }
         Ok(Ok(done.join("; ")))
     }
+}
+
+fn differences(count: usize) -> String {
+    if count == 1 { "1 difference".to_owned() } else { format!("{count} differences") }
+}
+
+fn wrong_events(count: usize) -> String {
+    let events = if count == 1 { "event" } else { "events" };
+    format!("{count} {events} that should not be there")
 }

@@ -5,6 +5,9 @@ use chrono::{DateTime, Utc};
 use super::{Presence, Store, StoreError, WriteTx, count, millis, time};
 use crate::meeting::event::MeetingId;
 
+/// The outcome of a comparison that could not be made begins so; its counts say nothing.
+pub const NOT_CHECKED: &str = "not checked: ";
+
 /// A work row as a comparison needs it.
 #[derive(Debug, Clone)]
 pub struct KnownRow {

@@ -116,14 +116,15 @@ impl Store {
         rows.into_iter().map(HeldChange::try_from).collect()
     }
 
-    /// The ids of up to `most` meetings whose events wait for approval to be deleted.
+    /// The ids of up to `most` meetings whose events are there and wait for approval to be deleted.
     ///
     /// # Errors
     /// When they can't be read.
     pub async fn held_meetings(&self, calendar_id: i64, most: u32) -> Result<Vec<String>, StoreError> {
         Ok(sqlx::query_scalar!(
-            "SELECT meeting_id FROM mirror JOIN meetings USING (meeting_id) WHERE calendar_id = ? AND held = 1
-             ORDER BY starts_at LIMIT ?",
+            "SELECT meeting_id FROM mirror JOIN meetings USING (meeting_id)
+             WHERE calendar_id = ? AND held = 1 AND presence <> 'absent'
+             ORDER BY starts_at, meeting_id LIMIT ?",
             calendar_id,
             most
         )

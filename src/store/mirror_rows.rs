@@ -26,6 +26,8 @@ pub struct MirrorRow {
     pub written_at: Option<DateTime<Utc>>,
     /// Part of the event id.
     pub generation: u32,
+    /// No longer selected, but kept until an admin approves.
+    pub held: bool,
 }
 
 impl Store {
@@ -51,9 +53,9 @@ impl Store {
     /// When it can't be read.
     pub async fn mirror_rows(&self, meeting_id: &str) -> Result<Vec<MirrorRow>, StoreError> {
         let rows = sqlx::query!(
-            "SELECT calendar_id, wanted_revision, written_revision, presence, due_at, attempts, problem, problem_kind,
-                    problem_at, written_at, generation
-             FROM mirror WHERE meeting_id = ? ORDER BY calendar_id",
+            r#"SELECT calendar_id, wanted_revision, written_revision, presence, due_at, attempts, problem, problem_kind,
+                      problem_at, written_at, generation, held AS "held: bool"
+               FROM mirror WHERE meeting_id = ? ORDER BY calendar_id"#,
             meeting_id
         )
         .fetch_all(&self.reader)
@@ -83,6 +85,7 @@ impl Store {
                     problem,
                     written_at: row.written_at.map(|at| time(at, "mirror", "written_at")).transpose()?,
                     generation: count(row.generation, "mirror", "generation")?,
+                    held: row.held,
                 })
             })
             .collect()

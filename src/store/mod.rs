@@ -28,7 +28,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{Acquire, Connection as _, Sqlite, SqlitePool, Transaction};
 
 pub use audit::StoredEntry;
-pub use calendar_checks::{CalendarCheck, KnownRow};
+pub use calendar_checks::{CalendarCheck, KnownRow, NOT_CHECKED};
 pub use calendars::{Calendar, NewCalendar, OnCancel, OnDrift};
 pub use error::StoreError;
 pub use feeds::{Feed, NewFeed, Rendition};

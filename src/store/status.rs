@@ -36,6 +36,9 @@ pub struct MirrorCounts {
     pub in_step: i64,
     /// Waiting for their turn, without a failure.
     pub pending: i64,
+    /// Of those, events that are there and up to date with their meeting: only looked at again, after the calendar was edited or
+    /// a check.
+    pub again: i64,
     /// Failed and to be tried again.
     pub failing: i64,
     /// Refused by Google until they change.
@@ -129,6 +132,8 @@ impl Store {
             r#"SELECT calendar_id AS "calendar_id!: i64",
                       sum(due_at IS NULL AND problem IS NULL AND presence = 'present') AS "in_step!: i64",
                       sum(due_at IS NOT NULL AND problem IS NULL) AS "pending!: i64",
+                      coalesce(sum(due_at IS NOT NULL AND problem IS NULL AND presence = 'present'
+                                   AND written_revision = wanted_revision), 0) AS "again!: i64",
                       sum(due_at IS NOT NULL AND problem IS NOT NULL) AS "failing!: i64",
                       sum(due_at IS NULL AND problem IS NOT NULL) AS "rejected!: i64",
                       min(CASE WHEN due_at <= ? THEN due_at END) AS "oldest: i64",
@@ -151,6 +156,7 @@ impl Store {
                 calendar_id: row.calendar_id,
                 in_step: row.in_step,
                 pending: row.pending,
+                again: row.again,
                 failing: row.failing,
                 rejected: row.rejected,
                 oldest_due_at: row.oldest.map(|at| time(at, "mirror", "due_at")).transpose()?,

@@ -3,8 +3,8 @@
 use super::frame::Mirror;
 use super::mirror_state::sentence;
 use super::time_text::{Moment, Times};
-use super::words::{State, Tone, count, shell};
-use crate::store::{Calendar, MirrorCounts};
+use super::words::{State, Tone, count, grouped, shell};
+use crate::store::{Calendar, HeldChange, MirrorCounts};
 
 /// A calendar and how its mirror fares.
 #[derive(Debug, Clone)]
@@ -17,6 +17,8 @@ pub(super) struct CalendarSummary {
     pub(super) state: State,
     /// Numbers behind the state.
     pub(super) counts: MirrorCounts,
+    /// Events that would be deleted if an admin approved.
+    pub(super) deletions: i64,
     /// Since when the oldest work waits.
     pub(super) waits_since: Option<Moment>,
     /// When Google last agreed with anything.
@@ -29,21 +31,29 @@ pub(super) struct CalendarSummary {
     pub(super) last_problem: Option<String>,
     /// The command that tells whether it works now.
     pub(super) check: String,
-    /// The command that has everything written again.
+    /// The command that has it compared with what was written.
     pub(super) resync: String,
 }
 
 impl CalendarSummary {
-    /// Puts it together; `counts` of all calendars.
-    pub(super) fn new(calendar: &Calendar, counts: &[MirrorCounts], mirror: &Mirror, times: &Times) -> Self {
+    /// Puts it together; `counts` and `held` of all calendars.
+    pub(super) fn new(
+        calendar: &Calendar,
+        counts: &[MirrorCounts],
+        held: &[HeldChange],
+        mirror: &Mirror,
+        times: &Times,
+    ) -> Self {
         let found = counts.iter().find(|counts| counts.calendar_id == calendar.id);
         let counts = found.cloned().unwrap_or_default();
+        let waiting = held.iter().filter(|change| change.calendar_id == calendar.id);
+        let deletions = waiting.map(|change| change.deletions).sum();
         let held_until = calendar.paused_until.filter(|until| *until > times.now());
         let name = shell(&calendar.wish.name);
         Self {
             id: calendar.id,
             name: calendar.wish.name.clone(),
-            state: state(calendar, &counts, held_until.is_some(), mirror.is_on()),
+            state: state(calendar, &counts, deletions, held_until.is_some(), mirror.is_on()),
             waits_since: counts.oldest_due_at.map(|at| times.at(at)),
             last_written: counts.last_written_at.map(|at| times.at(at)),
             problem: calendar
@@ -55,27 +65,38 @@ impl CalendarSummary {
             check: format!("meeting-mirror calendar check {name}"),
             resync: format!("meeting-mirror calendar resync {name}"),
             counts,
+            deletions,
         }
     }
 
     /// Those of all calendars in use.
-    pub(super) fn all(calendars: &[Calendar], counts: &[MirrorCounts], mirror: &Mirror, times: &Times) -> Vec<Self> {
+    pub(super) fn all(
+        calendars: &[Calendar],
+        counts: &[MirrorCounts],
+        held: &[HeldChange],
+        mirror: &Mirror,
+        times: &Times,
+    ) -> Vec<Self> {
         let used = calendars.iter().filter(|calendar| calendar.removed_at.is_none());
-        used.map(|calendar| Self::new(calendar, counts, mirror, times)).collect()
+        used.map(|calendar| Self::new(calendar, counts, held, mirror, times)).collect()
     }
 }
 
-fn state(calendar: &Calendar, counts: &MirrorCounts, held: bool, mirror_is_on: bool) -> State {
+fn state(calendar: &Calendar, counts: &MirrorCounts, deletions: i64, held_back: bool, mirror_is_on: bool) -> State {
     if !mirror_is_on {
         State::new(Tone::Quiet, "Mirror off")
     } else if calendar.problem.is_some() {
         State::new(Tone::Bad, "Needs a person")
     } else if counts.rejected > 0 {
         State::new(Tone::Bad, format!("{} refused", counts.rejected))
+    } else if deletions > 0 {
+        State::new(Tone::Bad, format!("{} to approve", count(deletions, "deletion", "deletions")))
     } else if counts.failing > 0 {
         State::new(Tone::Waiting, format!("{} failing", counts.failing))
-    } else if held {
+    } else if held_back {
         State::new(Tone::Waiting, "Held back")
+    } else if counts.pending > 0 && counts.pending == counts.again {
+        State::new(Tone::Waiting, format!("{} looked at again", grouped(counts.again)))
     } else if counts.pending > 0 {
         State::new(Tone::Waiting, format!("{} on the way", count(counts.pending, "change", "changes")))
     } else if counts.in_step > 0 {

@@ -1,4 +1,4 @@
-//! The Google Calendars that are mirrored into: how each fares, what a person must do, and what was asked for.
+//! The Google Calendars that are mirrored into: how each fares, what a person must do or decide, and what was asked for.
 
 use askama::Template;
 use axum::Router;
@@ -8,9 +8,12 @@ use axum::routing::get;
 use super::calendar_summary::CalendarSummary;
 use super::error::PageError;
 use super::frame::{Frame, Mirror, Section, Visit};
-use super::time_text::Moment;
-use super::words;
-use crate::store::Calendar;
+use super::held_change::HeldBox;
+use super::mirror_state::sentence;
+use super::progress::Progress;
+use super::time_text::{Moment, Times};
+use super::words::{self, count, grouped};
+use crate::store::{Calendar, CalendarCheck, NOT_CHECKED};
 use crate::web::site::Site;
 
 pub(super) fn router() -> Router<Site> {
@@ -28,12 +31,66 @@ struct CalendarsPage {
 /// A calendar in use.
 struct Card {
     summary: CalendarSummary,
+    held: Vec<HeldBox>,
+    progress: Option<Progress>,
+    last_check: Option<LastCheck>,
+    next_check: NextCheck,
     google_id: String,
     selection: String,
     detail: &'static str,
     window: String,
     on_cancel: &'static str,
+    on_drift: &'static str,
     created: Moment,
+}
+
+/// What the latest comparison with Google found.
+struct LastCheck {
+    at: Moment,
+    outcome: String,
+    /// None when it could not be made.
+    counts: Option<String>,
+}
+
+impl LastCheck {
+    fn new(check: &CalendarCheck, times: &Times) -> Self {
+        let found = format!(
+            "{} found; {} missing, {} changed by hand, {} unwanted",
+            count(check.listed.into(), "event", "events"),
+            grouped(check.missing.into()),
+            grouped(check.edited.into()),
+            grouped(check.unwanted.into())
+        );
+        let mut outcome = sentence(&check.outcome);
+        if let Some(first) = outcome.get_mut(..1) {
+            first.make_ascii_uppercase();
+        }
+        Self {
+            at: times.at(check.finished_at),
+            outcome,
+            counts: (!check.outcome.starts_with(NOT_CHECKED)).then_some(found),
+        }
+    }
+}
+
+/// When Google is next asked what is there.
+enum NextCheck {
+    /// Not while the mirror is off.
+    Never,
+    /// In a moment.
+    Due,
+    At(Moment),
+}
+
+impl NextCheck {
+    fn of(calendar: &Calendar, mirror: &Mirror, times: &Times) -> Self {
+        let at = calendar.paused_until.map_or(calendar.next_check_at, |until| until.max(calendar.next_check_at));
+        match mirror {
+            Mirror::Off => Self::Never,
+            _ if at <= times.now() => Self::Due,
+            _ => Self::At(times.at(at)),
+        }
+    }
 }
 
 /// A calendar that is no longer mirrored into.
@@ -49,17 +106,34 @@ async fn show(visit: Visit) -> Result<Response, PageError> {
     let (store, times) = (&visit.site.store, visit.times);
     let mirror = Mirror::of(&visit.site);
     let counts = store.mirror_counts(times.now()).await?;
+    let held = store.held_changes().await?;
+    let frame = visit.frame(Section::Calendars);
     let (used, removed): (Vec<Calendar>, Vec<Calendar>) =
         store.all_calendars().await?.into_iter().partition(|calendar| calendar.removed_at.is_none());
-    let calendars = used.into_iter().map(|calendar| Card {
-        summary: CalendarSummary::new(&calendar, &counts, &mirror, &times),
-        selection: words::selection(&calendar.wish.selection),
-        detail: words::detail(calendar.wish.detail),
-        window: words::window(calendar.wish.window),
-        on_cancel: words::on_cancel(calendar.wish.on_cancel),
-        created: times.at(calendar.created_at),
-        google_id: calendar.wish.google_id,
-    });
+    let mut calendars = Vec::new();
+    for calendar in used {
+        let summary = CalendarSummary::new(&calendar, &counts, &held, &mirror, &times);
+        let mut boxes = Vec::new();
+        for change in held.iter().filter(|change| change.calendar_id == calendar.id) {
+            boxes.push(HeldBox::new(change, &frame.token, store, &times).await?);
+        }
+        let rate = visit.site.google.as_ref().map(|google| google.calls_per_second);
+        let last_check = store.latest_check(calendar.id).await?;
+        calendars.push(Card {
+            held: boxes,
+            progress: Progress::of(&summary.counts, rate.filter(|_| summary.held_until.is_none())),
+            last_check: last_check.map(|check| LastCheck::new(&check, &times)),
+            next_check: NextCheck::of(&calendar, &mirror, &times),
+            selection: words::selection(&calendar.wish.selection),
+            detail: words::detail(calendar.wish.detail),
+            window: words::window(calendar.wish.window),
+            on_cancel: words::on_cancel(calendar.wish.on_cancel),
+            on_drift: words::on_drift(calendar.wish.on_drift),
+            created: times.at(calendar.created_at),
+            google_id: calendar.wish.google_id,
+            summary,
+        });
+    }
     let removed = removed.into_iter().map(|calendar| Removed {
         id: calendar.id,
         left: counts.iter().find(|counts| counts.calendar_id == calendar.id).map_or(0, |counts| counts.in_step),
@@ -67,11 +141,7 @@ async fn show(visit: Visit) -> Result<Response, PageError> {
         google_id: calendar.wish.google_id,
         since: calendar.removed_at.map(|at| times.at(at)),
     });
-    let page = CalendarsPage {
-        frame: visit.frame(Section::Calendars),
-        calendars: calendars.collect(),
-        removed: removed.collect(),
-    };
+    let page = CalendarsPage { frame, calendars, removed: removed.collect() };
     Ok(visit.show(page))
 }
 
@@ -79,8 +149,22 @@ async fn show(visit: Visit) -> Result<Response, PageError> {
 mod tests {
     use super::super::testing::Stage;
     use crate::meeting::selection::Selection;
-    use crate::store::ProblemKind;
-    use chrono::TimeDelta;
+    use crate::store::{CalendarCheck, ProblemKind};
+    use chrono::{DateTime, TimeDelta, Utc};
+
+    fn check(at: DateTime<Utc>, outcome: &str) -> CalendarCheck {
+        let outcome = outcome.to_owned();
+        CalendarCheck {
+            calendar_id: 1,
+            started_at: at,
+            finished_at: at,
+            listed: 0,
+            missing: 0,
+            edited: 0,
+            unwanted: 0,
+            outcome,
+        }
+    }
 
     #[tokio::test]
     async fn without_calendars_it_says_how_to_add_one() {
@@ -109,7 +193,65 @@ mod tests {
             "meetings of owner priya@example.com",
             "from 30 days back to 365 days ahead",
             "a canceled meeting is deleted",
+            "<dt>Last compared</dt><dd>not yet</dd>",
+            "Next comparison",
+            "Fri 20 Nov 2026, 13:15 CET in 15 minutes",
+            "<dt>Changed by hand</dt><dd>put right at the next comparison</dd>",
         ]);
+        answer.assert_hides(&["<progress", "wait to be deleted"]);
+    }
+
+    #[tokio::test]
+    async fn a_backlog_shows_how_far_it_is_and_how_long_it_takes() {
+        let mut stage = Stage::new().await;
+        stage.google();
+        let calendar = stage.calendar("Sales team", Selection::default()).await;
+        stage.meeting("m-1", 24).await;
+        stage.mirror(&[]).await;
+        for number in 2..=3 {
+            stage.meeting(&format!("m-{number}"), 24).await;
+        }
+        let answer = stage.admin().await.get("/calendars").await;
+        answer.assert_shows(&[
+            "1 of 3 meetings are mirrored; less than a minute left.",
+            "<label for=\"progress-1\">",
+            "<progress id=\"progress-1\" value=\"1\" max=\"3\">",
+        ]);
+        let mut tx = stage.site.store.write().await.unwrap();
+        tx.pause_calendar(calendar.id, stage.now() + TimeDelta::hours(1), None, stage.now()).await.unwrap();
+        tx.commit().await.unwrap();
+        let answer = stage.admin().await.get("/calendars").await;
+        answer.assert_shows(&[
+            "1 of 3 meetings are mirrored.",
+            "Next comparison</dt><dd><time datetime=\"2026-11-20T13:00:00Z\">",
+        ]);
+    }
+
+    #[tokio::test]
+    async fn a_comparison_says_what_it_found_or_why_it_was_not_made() {
+        let mut stage = Stage::new().await;
+        stage.calendar("Sales team", Selection::default()).await;
+        let mut tx = stage.site.store.write().await.unwrap();
+        let found = CalendarCheck { listed: 1200, edited: 2, ..check(stage.now(), "2 differences to be put right") };
+        tx.record_check(&found, stage.now()).await.unwrap();
+        tx.commit().await.unwrap();
+        stage.clock.advance(TimeDelta::minutes(20));
+        let answer = stage.admin().await.get("/calendars").await;
+        answer.assert_shows(&[
+            "Last compared</dt><dd><time datetime=\"2026-11-20T12:00:00Z\">",
+            "20 minutes ago",
+            "2 differences to be put right. 1,200 events found; 0 missing, 2 changed by hand, 0 unwanted.",
+        ]);
+        answer.assert_hides(&["Next comparison"]);
+        stage.google();
+        stage.admin().await.get("/calendars").await.assert_shows(&["<dt>Next comparison</dt><dd>in a moment</dd>"]);
+        let mut tx = stage.site.store.write().await.unwrap();
+        let failed = check(stage.now(), "not checked: Google says <no>");
+        tx.record_check(&failed, stage.now() + TimeDelta::minutes(15)).await.unwrap();
+        tx.commit().await.unwrap();
+        let answer = stage.admin().await.get("/calendars").await;
+        answer.assert_shows(&["Not checked: Google says &#60;no&#62;.", "in 15 minutes"]);
+        answer.assert_hides(&["0 events found", "<no>"]);
     }
 
     #[tokio::test]

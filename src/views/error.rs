@@ -25,6 +25,9 @@ pub enum PageError {
     /// The feed was ended.
     #[error("This calendar is no longer offered.")]
     FeedRevoked,
+    /// What was to be approved was decided before, or something newer took its place.
+    #[error("This deletion no longer waits for a decision.")]
+    NothingWaits,
     /// A form came without the token that belongs to its cookie.
     #[error("This form was no longer valid.")]
     StaleForm,
@@ -81,6 +84,7 @@ impl PageError {
         match self {
             Self::NoPage | Self::NoDelivery | Self::NoFeed => StatusCode::NOT_FOUND,
             Self::FeedRotated | Self::FeedRevoked => StatusCode::GONE,
+            Self::NothingWaits => StatusCode::CONFLICT,
             Self::StaleForm => StatusCode::FORBIDDEN,
             Self::BadForm => StatusCode::BAD_REQUEST,
             Self::BadMethod => StatusCode::METHOD_NOT_ALLOWED,
@@ -108,6 +112,10 @@ impl PageError {
                 "Its owner has ended it. Remove the subscription from your calendar program; if you still need the meetings, \
                  ask whoever gave you the link."
             }
+            Self::NothingWaits => {
+                "Nothing was approved or rejected just now: somebody has decided already, or a newer change of the calendar took \
+                 its place. Look at the calendars as they are now."
+            }
             Self::StaleForm => {
                 "Nothing was changed. The page was open too long, or your browser did not send its cookie. Go back, reload the \
                  page and try again; cookies from this site must be allowed."
@@ -132,6 +140,7 @@ impl PageError {
         match self {
             Self::NoPage | Self::BadMethod | Self::Unavailable | Self::Internal => ("/status", "To the status page"),
             Self::NoDelivery => ("/inbox", "To the inbox"),
+            Self::NothingWaits => ("/calendars", "To the calendars"),
             Self::TooManySignIns | Self::NoPassword => ("/login", "To the sign-in page"),
             // People who follow a feed's link have no business on the admin pages.
             Self::NoFeed | Self::FeedRotated | Self::FeedRevoked | Self::StaleForm | Self::BadForm => ("", ""),
@@ -199,6 +208,7 @@ mod tests {
             NoFeed,
             FeedRotated,
             FeedRevoked,
+            NothingWaits,
             StaleForm,
             BadForm,
             BadMethod,

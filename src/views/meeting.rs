@@ -71,6 +71,8 @@ struct Place {
     kind: &'static str,
     name: String,
     placement: Placement,
+    /// Where an admin decides whether its event is deleted.
+    decide: Option<String>,
 }
 
 /// One event of the history.
@@ -142,12 +144,13 @@ async fn places(visit: &Visit, meeting: &Meeting) -> Result<Vec<Place>, PageErro
         if calendar.removed_at.is_none() || row.is_some() {
             let placement = in_calendar(meeting, &calendar, row, mirror_is_on, times);
             let kind = if calendar.removed_at.is_none() { CALENDAR } else { REMOVED };
-            places.push(Place { kind, name: calendar.wish.name, placement });
+            let decide = placement.to_approve.then(|| format!("/calendars#calendar-{}", calendar.id));
+            places.push(Place { kind, name: calendar.wish.name, placement, decide });
         }
     }
     for feed in store.feeds().await?.into_iter().filter(|feed| feed.revoked_at.is_none()) {
         let placement = in_feed(meeting, &feed, times);
-        places.push(Place { kind: FEED, name: feed.wish.name, placement });
+        places.push(Place { kind: FEED, name: feed.wish.name, placement, decide: None });
     }
     Ok(places)
 }
@@ -164,10 +167,10 @@ fn answer(meeting: &Meeting, places: &[Place], waiting: usize) -> String {
     let kinds: Vec<String> = [(CALENDAR, "calendar", "calendars"), (FEED, "feed", "feeds")]
         .into_iter()
         .filter_map(|(kind, one, many)| {
-            let tones = || places.iter().filter(|place| place.kind == kind).map(|place| place.placement.state.tone);
-            let all = i64::try_from(tones().count()).ok().filter(|all| *all > 0)?;
-            let good = tones().filter(|tone| *tone == Tone::Good).count();
-            Some(format!("{good} of {}", count(all, one, many)))
+            let placements = || places.iter().filter(|place| place.kind == kind).map(|place| &place.placement);
+            let all = i64::try_from(placements().count()).ok().filter(|all| *all > 0)?;
+            let there = placements().filter(|placement| placement.state.tone == Tone::Good || placement.to_approve);
+            Some(format!("{} of {}", there.count(), count(all, one, many)))
         })
         .collect();
     if meeting.is_confirmed() && !kinds.is_empty() {

@@ -17,10 +17,12 @@ pub(super) struct Placement {
     pub(super) state: State,
     /// In a sentence or two.
     pub(super) note: String,
+    /// Its event would be deleted if an admin approved.
+    pub(super) to_approve: bool,
 }
 
 fn placement(tone: Tone, word: impl Into<String>, note: impl Into<String>) -> Placement {
-    Placement { state: State::new(tone, word), note: note.into() }
+    Placement { state: State::new(tone, word), note: note.into(), to_approve: false }
 }
 
 /// Why a meeting does not belong somewhere: a word and a sentence. None = it belongs.
@@ -80,6 +82,12 @@ pub(super) fn in_calendar(
             None => placement(Tone::Waiting, "Planned", "It is selected and will be written within a few minutes."),
         };
     };
+    // A canceled meeting goes by its own event; that waits for nobody.
+    if row.held && row.presence != Presence::Absent && row.problem.is_none() && meeting.is_confirmed() {
+        let note = "This calendar was edited and no longer selects it. Its event is still there: so many would be deleted \
+                    that an admin must approve.";
+        return Placement { to_approve: true, ..placement(Tone::Bad, "Deletion to approve", note) };
+    }
     match (row.due_at, &row.problem) {
         (None, None) => settled(meeting, calendar, row, absence, times),
         (None, Some((text, _, at))) => placement(

@@ -13,6 +13,7 @@ pub mod feed_text;
 mod feed_token;
 mod feeds;
 mod frame;
+mod held_change;
 mod inbox;
 mod json_text;
 mod login;
@@ -21,6 +22,7 @@ mod meetings;
 mod metrics;
 mod mirror_state;
 mod operations;
+mod progress;
 mod reach;
 mod status;
 mod subscribe;
@@ -53,6 +55,7 @@ pub fn router(site: Site) -> Router {
         .merge(inbox::router())
         .merge(delivery::router())
         .merge(calendars::router())
+        .merge(held_change::router())
         .merge(feeds::router())
         .merge(audit::router())
         .merge(login::router())

@@ -99,7 +99,8 @@ async fn show(visit: Visit) -> Result<Response, PageError> {
     let inbox = store.inbox_counts().await?;
     let calendars = store.calendars().await?;
     let counts = store.mirror_counts(times.now()).await?;
-    let summaries = CalendarSummary::all(&calendars, &counts, &mirror, &times);
+    let held = store.held_changes().await?;
+    let summaries = CalendarSummary::all(&calendars, &counts, &held, &mirror, &times);
     let evidence = Evidence { inbox: &inbox, calendars: &summaries, mirror: &mirror, public_url, times: &times };
     let mut found = findings(&evidence).into_iter();
     let verdict = found.next().ok_or(PageError::Internal)?;

@@ -133,6 +133,14 @@ fn calendar_findings(calendar: &CalendarSummary) -> Vec<Finding> {
         let advice = "Refused meetings are not tried again until they change.".to_owned();
         found.push(Finding { advice, link, ..Finding::new(Tone::Bad, sentence) });
     }
+    if calendar.deletions > 0 {
+        let number = calendar.deletions;
+        let deletions = count(number, "deletion", "deletions");
+        let sentence = format!("{deletions} in “{name}” {} for your approval.", verb(number, "waits", "wait"));
+        let advice = "Nothing is deleted before you decide.".to_owned();
+        let link = ("/calendars", "See which events, and decide");
+        found.push(Finding { advice, link, ..Finding::new(Tone::Bad, sentence) });
+    }
     if counts.failing > 0 && calendar.problem.is_none() {
         let number = counts.failing;
         let sentence = format!("{} {} for Google in “{name}”{why}", meetings(number), verb(number, "waits", "wait"));
@@ -143,8 +151,8 @@ fn calendar_findings(calendar: &CalendarSummary) -> Vec<Finding> {
         let number = counts.pending;
         let held = calendar.held_until.as_ref();
         let until = held.map_or_else(String::new, |until| format!(", held back until {}", until.text()));
-        let sentence =
-            format!("{} {} on the way to Google in “{name}”{until}.", meetings(number), verb(number, "is", "are"));
+        let on_the_way = if counts.again == number { "being looked at again" } else { "on the way to Google" };
+        let sentence = format!("{} {} {on_the_way} in “{name}”{until}.", meetings(number), verb(number, "is", "are"));
         found.push(Finding { link, ..Finding::new(Tone::Waiting, sentence) });
     }
     found
@@ -173,7 +181,8 @@ mod tests {
         let (store, times) = (&stage.site.store, Times::of(&stage.site));
         let mirror = Mirror::of(&stage.site);
         let counts = store.mirror_counts(times.now()).await.unwrap();
-        let calendars = CalendarSummary::all(&store.all_calendars().await.unwrap(), &counts, &mirror, &times);
+        let held = store.held_changes().await.unwrap();
+        let calendars = CalendarSummary::all(&store.all_calendars().await.unwrap(), &counts, &held, &mirror, &times);
         let inbox = store.inbox_counts().await.unwrap();
         let evidence = Evidence {
             inbox: &inbox,

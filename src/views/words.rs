@@ -6,7 +6,7 @@ use askama::Template;
 use askama::filters::HtmlSafe;
 
 use crate::meeting::selection::{Detail, Selection, Window};
-use crate::store::OnCancel;
+use crate::store::{OnCancel, OnDrift};
 
 /// How a state feels; a page shows it by shape and colour beside the word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,9 +53,22 @@ impl State {
     }
 }
 
-/// "1 meeting", "2 meetings".
+/// "1 meeting", "2,000 meetings".
 pub(super) fn count(number: i64, one: &str, many: &str) -> String {
-    format!("{number} {}", if number == 1 { one } else { many })
+    format!("{} {}", grouped(number), if number == 1 { one } else { many })
+}
+
+/// "2,000": the digits in groups of three.
+pub(super) fn grouped(number: i64) -> String {
+    let digits = number.unsigned_abs().to_string();
+    let mut text = if number < 0 { "-".to_owned() } else { String::new() };
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 /// "wait" for many, "waits" for one.
@@ -88,6 +101,14 @@ pub(super) fn on_cancel(choice: OnCancel) -> &'static str {
     match choice {
         OnCancel::Delete => "a canceled meeting is deleted",
         OnCancel::Mark => "a canceled meeting stays, marked “Canceled” and free",
+    }
+}
+
+/// What becomes of events that somebody changed at Google by hand.
+pub(super) fn on_drift(choice: OnDrift) -> &'static str {
+    match choice {
+        OnDrift::Repair => "put right at the next comparison",
+        OnDrift::Report => "only reported, and left as they are",
     }
 }
 
@@ -146,6 +167,8 @@ mod tests {
         let some = Selection { owners: vec!["a@example.com".into()], ..Selection::default() };
         assert_eq!(selection(&some), "meetings of owner a@example.com");
         assert_eq!(count(1, "meeting", "meetings"), "1 meeting");
+        let shown = [0, 999, 1_000, 812_345, -1_234_567].map(grouped);
+        assert_eq!(shown, ["0", "999", "1,000", "812,345", "-1,234,567"]);
     }
 
     #[test]

@@ -75,7 +75,7 @@ async fn with_report_differences_are_told_and_left_alone() {
     app.check_calendars().await;
     assert_eq!(google.event(TEAM, &id).unwrap().summary.as_deref(), Some("Mine now"));
     let check = app.store.latest_check(calendar.id).await.unwrap().unwrap();
-    assert_eq!((check.edited, check.outcome.as_str()), (1, "1 differences left alone"));
+    assert_eq!((check.edited, check.outcome.as_str()), (1, "1 difference left alone"));
 }
 
 #[tokio::test]

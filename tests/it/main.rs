@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod architecture;
+mod browser;
+mod browser_support;
 mod calendar_approvals;
 mod calendar_checks;
 mod cli;

@@ -1,0 +1,257 @@
+//! A real Chromium for tests, driven through chromedriver by plain WebDriver calls (W3C WebDriver, and chromedriver's own
+//! `goog/cdp` and `se/log`). Nothing sleeps: whoever looks for something waits for it, up to WebDriver's implicit timeout.
+
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// `required` makes a missing browser a failure.
+const REQUIRED: &str = "MEETING_MIRROR_BROWSER_TESTS";
+/// What is looked for must appear within this, in milliseconds.
+const WITHIN: u32 = 15_000;
+/// The Enter key in texts that are typed.
+const ENTER: &str = "\u{e007}";
+/// A page that [`Browser::mark`] did not mark.
+const UNMARKED: &str = "//html[not(@data-left)]";
+/// The name of an element's id in WebDriver answers.
+const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
+
+/// chromedriver; ends with the test.
+struct Driver {
+    process: Child,
+    port: u16,
+    /// Path of the session, once there is one.
+    session: Option<String>,
+    /// Kept open: chromedriver ends when it can't write.
+    _said: BufReader<ChildStdout>,
+}
+
+impl Driver {
+    /// None when chromedriver is not installed.
+    fn start() -> Option<Self> {
+        let spawned = Command::new("chromedriver")
+            .arg("--port=0")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn();
+        let mut process = match spawned {
+            Ok(process) => process,
+            Err(error) if error.kind() == ErrorKind::NotFound => return None,
+            Err(error) => panic!("chromedriver can't be started: {error}"),
+        };
+        let mut said = BufReader::new(process.stdout.take().unwrap());
+        let mut line = String::new();
+        let port = loop {
+            line.clear();
+            assert_ne!(said.read_line(&mut line).unwrap(), 0, "chromedriver ended before it said its port");
+            if let Some((_, port)) = line.split_once("successfully on port ") {
+                break port.trim().trim_end_matches('.').parse().unwrap();
+            }
+        };
+        Some(Self { process, port, session: None, _said: said })
+    }
+
+    /// Ends the session, and with it the browser.
+    fn end_session(&self, session: &str) -> std::io::Result<()> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
+        stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+        write!(stream, "DELETE {session} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nConnection: close\r\n\r\n", self.port)?;
+        // The answer begins when the browser has ended; chromedriver then keeps the connection open.
+        stream.read_exact(&mut [0])
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        // Also after a failed test; a panic in here would hide why it failed.
+        if let Some(session) = &self.session {
+            let _ = self.end_session(session);
+        }
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// A browser with one window.
+pub(crate) struct Browser {
+    driver: Driver,
+    http: reqwest::Client,
+    _profile: TempDir,
+}
+
+impl Browser {
+    /// Starts one. None, and a line that says so, when none is installed and none is required.
+    pub(crate) async fn start() -> Option<Self> {
+        let installed = std::env::var_os("PATH")
+            .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join("chromium").exists()));
+        let Some(mut driver) = Driver::start().filter(|_| installed) else {
+            let missing = "chromium and chromedriver (Debian: apt install chromium chromium-driver)";
+            let required = std::env::var(REQUIRED).is_ok_and(|value| value == "required");
+            assert!(!required, "{REQUIRED}=required, but there is no {missing}");
+            // Past the test runner, which shows what a test prints only when it fails.
+            let thread = std::thread::current();
+            let test = thread.name().unwrap_or("a browser test");
+            let mut terminal = std::io::stderr();
+            writeln!(terminal, "SKIPPED {test}: there is no {missing}").unwrap();
+            return None;
+        };
+        let profile = tempfile::tempdir().unwrap();
+        let args = [
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--disable-dev-shm-usage",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--hide-scrollbars",
+            &format!("--user-data-dir={}", profile.path().display()),
+        ];
+        let capabilities = json!({"capabilities": {"alwaysMatch": {
+            "goog:chromeOptions": {"args": args},
+            "goog:loggingPrefs": {"browser": "ALL"},
+            "timeouts": {"implicit": WITHIN, "pageLoad": 30_000, "script": WITHIN},
+        }}});
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let url = format!("http://127.0.0.1:{}/session", driver.port);
+        let answer: Value = http.post(url).json(&capabilities).send().await.unwrap().json().await.unwrap();
+        let id = answer["value"]["sessionId"].as_str().unwrap_or_else(|| panic!("no session: {answer}"));
+        driver.session = Some(format!("/session/{id}"));
+        Some(Self { driver, http, _profile: profile })
+    }
+
+    /// A WebDriver call below the session. Returns its value.
+    #[track_caller]
+    fn call(&self, method: Method, path: &str, body: Option<Value>) -> impl Future<Output = Value> {
+        let (port, session) = (self.driver.port, self.driver.session.as_deref().unwrap());
+        let url = format!("http://127.0.0.1:{port}{session}{path}");
+        let mut request = self.http.request(method, &url);
+        if let Some(body) = &body {
+            request = request.json(body);
+        }
+        let asked = format!("{path} {}", body.unwrap_or_default());
+        async move {
+            let response = request.send().await.unwrap();
+            let good = response.status().is_success();
+            let mut answer: Value = response.json().await.unwrap();
+            assert!(good, "{asked}: {}: {}", answer["value"]["error"], answer["value"]["message"]);
+            answer["value"].take()
+        }
+    }
+
+    async fn post(&self, path: &str, body: Value) -> Value {
+        self.call(Method::POST, path, Some(body)).await
+    }
+
+    async fn get(&self, path: &str) -> Value {
+        self.call(Method::GET, path, None).await
+    }
+
+    /// Opens a page and waits until it is loaded.
+    pub(crate) async fn open(&self, url: &str) {
+        self.post("/url", json!({"url": url})).await;
+    }
+
+    /// Loads the page anew.
+    pub(crate) async fn reload(&self) {
+        self.post("/refresh", json!({})).await;
+    }
+
+    /// Waits for an element. Returns its path in WebDriver calls.
+    async fn find(&self, xpath: &str) -> String {
+        let found = self.post("/element", json!({"using": "xpath", "value": xpath})).await;
+        format!("/element/{}", found[ELEMENT].as_str().unwrap())
+    }
+
+    /// Waits until the page shows a text; white space counts as one space.
+    pub(crate) async fn see(&self, text: &str) {
+        self.find(&format!("//body[contains(normalize-space(.), \"{text}\")]")).await;
+    }
+
+    /// Waits for an element and clicks it.
+    pub(crate) async fn click(&self, xpath: &str) {
+        let element = self.find(xpath).await;
+        self.post(&format!("{element}/click"), json!({})).await;
+    }
+
+    /// Waits for a link, a button or the head of a fold of that text and clicks it.
+    pub(crate) async fn press(&self, text: &str) {
+        self.click(&format!("//*[self::a or self::button or self::summary][normalize-space(.) = \"{text}\"]")).await;
+    }
+
+    /// Presses what leads to another page, and waits for that: what is looked for next is not found on the old one.
+    pub(crate) async fn follow(&self, text: &str) {
+        self.mark().await;
+        self.press(text).await;
+        self.find(UNMARKED).await;
+    }
+
+    /// Types into a field and presses Enter, and waits for the page that comes.
+    pub(crate) async fn enter(&self, xpath: &str, text: &str) {
+        self.mark().await;
+        self.type_into(xpath, &format!("{text}{ENTER}")).await;
+        self.find(UNMARKED).await;
+    }
+
+    /// Marks this page, to tell it from the next.
+    async fn mark(&self) {
+        self.script("document.documentElement.dataset.left = ''").await;
+    }
+
+    /// Types into a field. `\u{e009}` is Control until the end of the text.
+    pub(crate) async fn type_into(&self, xpath: &str, text: &str) {
+        let element = self.find(xpath).await;
+        self.post(&format!("{element}/value"), json!({"text": text})).await;
+    }
+
+    /// Whether an element can be seen.
+    pub(crate) async fn is_shown(&self, xpath: &str) -> bool {
+        let element = self.find(xpath).await;
+        self.get(&format!("{element}/displayed")).await.as_bool().unwrap()
+    }
+
+    /// What a script returns.
+    pub(crate) async fn script(&self, script: &str) -> Value {
+        self.post("/execute/sync", json!({"script": script, "args": []})).await
+    }
+
+    /// A command of Chromium's DevTools protocol.
+    pub(crate) async fn devtools(&self, command: &str, params: Value) -> Value {
+        self.post("/goog/cdp/execute", json!({"cmd": command, "params": params})).await
+    }
+
+    /// Makes the window that wide, as on a phone or on a desk.
+    pub(crate) async fn resize(&self, width: u32, height: u32, phone: bool) {
+        let metrics = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": phone});
+        self.devtools("Emulation.setDeviceMetricsOverride", metrics).await;
+    }
+
+    /// Has the person prefer light or dark.
+    pub(crate) async fn prefer(&self, scheme: &str) {
+        let features = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
+        self.devtools("Emulation.setEmulatedMedia", features).await;
+    }
+
+    /// What the console said since it was last asked: errors, refused requests and violations of the content policy.
+    pub(crate) async fn console(&self) -> Vec<String> {
+        let entries = self.post("/se/log", json!({"type": "browser"})).await;
+        entries.as_array().unwrap().iter().map(|entry| entry["message"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// Keeps a picture of the window as a PNG.
+    pub(crate) async fn photograph(&self, file: &Path) {
+        let picture = self.get("/screenshot").await;
+        let bytes = data_encoding::BASE64.decode(picture.as_str().unwrap().as_bytes()).unwrap();
+        File::create(file).and_then(|mut file| file.write_all(&bytes)).unwrap();
+    }
+}
