@@ -55,6 +55,11 @@ impl Limiter {
         }
     }
 
+    /// The clock it goes by.
+    pub fn clock(&self) -> &SharedClock {
+        &self.clock
+    }
+
     /// The rates, for people.
     pub fn rates(&self) -> Rates {
         self.rates

@@ -4,9 +4,12 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::retry::{self, PERSON_PAUSE, Refusal};
+use super::retry::{self, PERSON_PAUSE, Refusal, Setup};
 use crate::clock::{Randomness, SharedClock};
 use crate::store::{Calendar, Lease, ProblemKind, StoreError, WriteTx, Written};
+
+/// What the service asks for; told to people.
+const SCOPE: &str = "https://www.googleapis.com/auth/calendar.events";
 
 /// A row that was worked on.
 #[derive(Debug)]
@@ -100,7 +103,7 @@ impl Record<'_> {
                 }
                 (text, ProblemKind::Retry, Some(until))
             }
-            Refusal::Missing | Refusal::Forbidden(_) | Refusal::Credentials(_) => {
+            Refusal::Missing | Refusal::Forbidden(_) | Refusal::Credentials(_) | Refusal::NotSetUp(..) => {
                 let until = later(PERSON_PAUSE);
                 tx.pause_calendar(calendar.id, until, Some(&text), now).await?;
                 (text, ProblemKind::Person, Some(until))
@@ -127,6 +130,7 @@ pub fn what_to_do(refusal: &Refusal, calendar: &Calendar, account: &str) -> Stri
             "Google refuses the credentials of {account} ({text}). Check in the Google Cloud console that the account and its key \
              exist and that the Google Calendar API is enabled; then point --google-credentials to a valid key."
         ),
+        Refusal::NotSetUp(setup, text) => set_up(*setup, text, account),
         Refusal::Throttled(text, _)
         | Refusal::QuotaUsedUp(text, _)
         | Refusal::Fault(text, _)
@@ -134,5 +138,26 @@ pub fn what_to_do(refusal: &Refusal, calendar: &Calendar, account: &str) -> Stri
         Refusal::Duplicate | Refusal::Gone | Refusal::BadSequence => {
             format!("Google's answers contradict each other ({refusal:?})")
         }
+    }
+}
+
+fn set_up(setup: Setup, text: &str, account: &str) -> String {
+    match setup {
+        Setup::ApiNotEnabled => format!(
+            "The Google Calendar API is not enabled in the Google Cloud project of {account} ({text}). In the Google Cloud console \
+             select that project, open APIs & Services → Library → Google Calendar API, and choose Enable; it takes some minutes."
+        ),
+        Setup::ScopeMissing => format!(
+            "What was granted to {account} does not cover changing events ({text}). With a saved sign-in, sign in again with: \
+             meeting-mirror google login, and tick the box for viewing and editing events. A service account needs the scope {SCOPE}."
+        ),
+        Setup::NotDelegated => format!(
+            "Google Workspace does not let the service account act for {account} ({text}). In the Workspace admin console open \
+             Security → API controls → Domain-wide delegation, and add the service account's client id (client_id in the key \
+             file) with the scope {SCOPE}. Without --google-subject the service account acts for itself."
+        ),
+        Setup::SignInOver => format!(
+            "Google no longer takes the saved sign-in of {account} ({text}). Sign in again with: meeting-mirror google login"
+        ),
     }
 }

@@ -32,17 +32,35 @@ pub enum Refusal {
     Fault(String, Option<Duration>),
     /// The credentials are refused: a person must act.
     Credentials(String),
+    /// Something other than the calendar's sharing is not set up with Google: a person must act.
+    NotSetUp(Setup, String),
     /// Google refuses this event as it is.
     Rejected(String),
+}
+
+/// What a person must set up with Google.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Setup {
+    /// The Google Calendar API is not enabled in the project.
+    ApiNotEnabled,
+    /// What was granted does not cover events.
+    ScopeMissing,
+    /// The service account may not act for the user.
+    NotDelegated,
+    /// The person's sign-in was withdrawn or has run out.
+    SignInOver,
 }
 
 impl Refusal {
     /// Whether it is about the calendar, or all of them, so that other calls into it now would fare no better.
     pub(super) fn holds_back_calendar(&self) -> bool {
         match self {
-            Self::Throttled(..) | Self::QuotaUsedUp(..) | Self::Missing | Self::Forbidden(_) | Self::Credentials(_) => {
-                true
-            }
+            Self::Throttled(..)
+            | Self::QuotaUsedUp(..)
+            | Self::Missing
+            | Self::Forbidden(_)
+            | Self::Credentials(_)
+            | Self::NotSetUp(..) => true,
             Self::Duplicate | Self::Gone | Self::BadSequence | Self::Fault(..) | Self::Rejected(_) => false,
         }
     }
@@ -61,12 +79,15 @@ pub fn refusal(status: u16, reason: &str, message: &str, retry_after: Option<Dur
         (401, _) => Refusal::Credentials(text()),
         (403 | 429, "quotaExceeded" | "dailyLimitExceeded") => Refusal::QuotaUsedUp(text(), retry_after),
         (403, "rateLimitExceeded" | "userRateLimitExceeded") | (429, _) => Refusal::Throttled(text(), retry_after),
+        (403, "accessNotConfigured") => Refusal::NotSetUp(Setup::ApiNotEnabled, text()),
+        (403, "insufficientPermissions") => Refusal::NotSetUp(Setup::ScopeMissing, text()),
         (403, _) => Refusal::Forbidden(text()),
         (404, _) => Refusal::Missing,
         (409, _) => Refusal::Duplicate,
         (410, _) => Refusal::Gone,
-        (408 | 412 | 500.., _) => Refusal::Fault(text(), retry_after),
-        _ => Refusal::Rejected(text()),
+        (400 | 413 | 422, _) => Refusal::Rejected(text()),
+        // Also what no Google answers, but a proxy or a sign-in page of the network may.
+        _ => Refusal::Fault(text(), retry_after),
     }
 }
 
@@ -104,6 +125,14 @@ mod tests {
         assert!(matches!(of(503, ""), Refusal::Fault(..)));
         assert!(matches!(of(400, "invalid"), Refusal::Rejected(_)));
         assert_eq!(refusal(400, "invalid", "Invalid sequence value. The …", None), Refusal::BadSequence);
+        for status in [413, 422] {
+            assert!(matches!(of(status, ""), Refusal::Rejected(_)), "{status}");
+        }
+        for status in [302, 304, 402, 405, 407, 408, 412, 418, 421, 425, 451, 501] {
+            assert!(matches!(of(status, ""), Refusal::Fault(..)), "{status}");
+        }
+        assert!(matches!(of(403, "accessNotConfigured"), Refusal::NotSetUp(Setup::ApiNotEnabled, _)));
+        assert!(matches!(of(403, "insufficientPermissions"), Refusal::NotSetUp(Setup::ScopeMissing, _)));
         assert_eq!(of(401, "authError"), Refusal::Credentials("Google answered 401 authError".into()));
     }
 

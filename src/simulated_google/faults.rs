@@ -105,6 +105,8 @@ pub enum TokenFault {
     Unavailable503Html,
     /// 400 `invalid_grant`: the key was deleted or the grant withdrawn.
     InvalidGrant,
+    /// 400 `unauthorized_client`: the service account may not act for the user.
+    UnauthorizedClient,
     /// Answered properly, after this delay (of tokio's time).
     Slow(Duration),
 }

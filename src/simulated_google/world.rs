@@ -142,6 +142,11 @@ impl World {
             Some(TokenFault::InvalidGrant) => {
                 Some(Answer::from(TokenRefusal("invalid_grant", "Invalid grant: account not found")))
             }
+            Some(TokenFault::UnauthorizedClient) => Some(Answer::from(TokenRefusal(
+                "unauthorized_client",
+                "Client is unauthorized to retrieve access tokens using this method, or client not authorized for any \
+                 of the scopes requested.",
+            ))),
             Some(TokenFault::Unavailable503Html) => Some(Answer::html(503)),
             Some(TokenFault::Unavailable503Json) => Some(Answer::json(
                 503,

@@ -82,6 +82,22 @@ impl Store {
             .collect()
     }
 
+    /// How many work rows of a calendar somebody is working on.
+    ///
+    /// # Errors
+    /// When they can't be read.
+    pub async fn leased_rows(&self, calendar_id: i64, now: DateTime<Utc>) -> Result<i64, StoreError> {
+        let now = millis(now);
+        let leased = sqlx::query_scalar!(
+            "SELECT count(*) FROM mirror WHERE calendar_id = ? AND lease IS NOT NULL AND leased_until > ?",
+            calendar_id,
+            now
+        )
+        .fetch_one(&self.reader)
+        .await?;
+        Ok(leased)
+    }
+
     /// The latest comparison of a calendar.
     ///
     /// # Errors

@@ -60,7 +60,8 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// See whether credentials, sharing and writing are fine, by writing and deleting a marked event
+    /// See whether credentials, sharing and writing are fine, by writing and deleting a marked event; then try again what
+    /// failed
     Check {
         /// Its id or name [default: all]
         calendar: Option<String>,
@@ -103,7 +104,15 @@ fn google_id(text: &str) -> Result<String, String> {
             "copy it from the calendar's settings in Google Calendar; it looks like an e-mail address".to_owned()
         );
     }
-    Ok(text.to_owned())
+    let id = text.to_lowercase();
+    if id == "primary" {
+        return Err(
+            "primary means another calendar for each account; use the calendar's real id: for a person's main calendar, \
+             their e-mail address"
+                .to_owned(),
+        );
+    }
+    Ok(id)
 }
 
 fn on_drift(word: &str) -> Result<OnDrift, String> {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Context, find, find_live, google, output};
 use crate::app::Installation;
-use crate::outbound::purge;
+use crate::outbound::purge::{self, Need};
 use crate::outbound::record::what_to_do;
 use crate::store::{Calendar, CalendarCheck, HeldChange, MirrorCounts};
 
@@ -49,7 +49,10 @@ pub(super) async fn list(context: &Context, installation: &Installation, json: b
                 "calendarId": calendar.wish.google_id,
                 "selection": calendar.wish.selection,
                 "detail": calendar.wish.detail.as_str(),
+                "pastDays": calendar.wish.window.past_days,
+                "futureDays": calendar.wish.window.future_days,
                 "onCancel": calendar.wish.on_cancel.as_str(),
+                "onDrift": calendar.wish.on_drift.as_str(),
                 "removed": calendar.removed_at.is_some(),
                 "problem": calendar.problem,
                 "inStep": counts.in_step,
@@ -106,49 +109,69 @@ pub(super) async fn check(
     let mut fine = true;
     for calendar in calendars {
         let result = purge::probe(&google, &calendar.wish.google_id, &context.clock, &context.randomness).await;
-        match result {
-            Ok(()) => {
-                let mut tx = installation.store.write().await?;
-                tx.resume_calendar(calendar.id).await?;
-                tx.commit().await?;
-                output::line(format_args!("{}: fine, an event was written and deleted", calendar.wish.name));
-                if let Some(progress) = progress(context, installation, &calendar).await? {
-                    output::line(progress);
+        let lack = result.err();
+        fine &= lack.is_none();
+        output::line(&calendar.wish.name);
+        for (need, word, well) in NEEDS {
+            let state = match &lack {
+                Some(lack) if lack.need == need => {
+                    format!("PROBLEM: {}", what_to_do(&lack.refusal, &calendar, google.account()))
                 }
-            }
-            Err(refusal) => {
-                fine = false;
-                output::line(format_args!(
-                    "{}: {}",
-                    calendar.wish.name,
-                    what_to_do(&refusal, &calendar, google.account())
-                ));
-            }
+                Some(lack) if need >= lack.step => "not tried".to_owned(),
+                _ => format!("ok, {well}"),
+            };
+            output::line(format_args!("  {word:<12} {state}"));
         }
+        let mut again = 0;
+        if lack.is_none() && calendar.removed_at.is_none() {
+            let mut tx = installation.store.write().await?;
+            tx.resume_calendar(calendar.id).await?;
+            again = tx.retry_failed(calendar.id, context.clock.now()).await?;
+            tx.commit().await?;
+        }
+        let lack = lack.filter(|lack| lack.need == Need::Rate);
+        let state = match lack {
+            Some(lack) => format!(
+                "PROBLEM: {}. Google takes no more calls for now: wait and check again; if it stays, lower --google-rate or \
+                 --google-calendar-rate.",
+                what_to_do(&lack.refusal, &calendar, google.account())
+            ),
+            None => format!("ok, {}", backlog(context, installation, &calendar, again).await?),
+        };
+        output::line(format_args!("  {:<12} {state}", "backlog"));
     }
     Ok(if fine { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// How far the mirror has come, when work waits.
-async fn progress(
+/// What is told of each need but the rate, which is told with the backlog.
+const NEEDS: [(Need, &str, &str); 3] = [
+    (Need::Credentials, "credentials", "Google gives access tokens"),
+    (Need::Sharing, "sharing", "the calendar can be read"),
+    (Need::Writing, "writing", "an event was written and deleted"),
+];
+
+/// How far the mirror has come.
+async fn backlog(
     context: &Context,
     installation: &Installation,
     calendar: &Calendar,
-) -> anyhow::Result<Option<String>> {
+    again: u64,
+) -> anyhow::Result<String> {
     let counts = installation.store.mirror_counts(context.clock.now()).await?;
-    let Some(counts) = counts.into_iter().find(|counts| counts.calendar_id == calendar.id) else { return Ok(None) };
+    let counts = counts.into_iter().find(|counts| counts.calendar_id == calendar.id).unwrap_or_default();
     let waiting = counts.pending + counts.failing;
     if waiting == 0 {
-        return Ok(None);
+        return Ok(format!("nothing waits, {} in step", counts.in_step));
     }
     let settings = &context.settings;
     let rate = i64::from(settings.google_calendar_rate.min(settings.google_rate).get());
-    Ok(Some(format!(
-        "  {} of {} meetings are mirrored; the rest takes about {} minutes at {rate} calls a second",
+    let again = if again > 0 { format!("; {again} that failed are tried again now") } else { String::new() };
+    Ok(format!(
+        "{} of {} meetings are mirrored; the rest takes about {} minutes at {rate} calls a second{again}",
         counts.in_step,
         counts.in_step + waiting,
         waiting / rate / 60 + 1
-    )))
+    ))
 }
 
 pub(super) async fn resync(context: &Context, installation: &Installation, calendar: &str) -> anyhow::Result<()> {

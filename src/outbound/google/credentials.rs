@@ -1,22 +1,19 @@
 //! Credentials files: a service-account key, or the sign-in of a person that `google login` saved.
 
-use std::future::Future;
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use google_calendar3::hyper_util::client::legacy::Client;
 use google_calendar3::hyper_util::rt::TokioExecutor;
 use serde::{Deserialize, Serialize};
-use yup_oauth2::authenticator::{Authenticator, InstalledFlowAuthenticator, ServiceAccountAuthenticator};
-use yup_oauth2::authenticator_delegate::InstalledFlowDelegate;
-use yup_oauth2::storage::{TokenInfo, TokenStorage, TokenStorageError};
-use yup_oauth2::{
-    ApplicationSecret, CustomHyperClientBuilder, HyperClientBuilder as _, InstalledFlowReturnMethod, ServiceAccountKey,
-};
+use yup_oauth2::authenticator::ServiceAccountAuthenticator;
+use yup_oauth2::{ApplicationSecret, CustomHyperClientBuilder, HyperClientBuilder as _, ServiceAccountKey};
 
 use super::super::https::{self, Connector};
+use super::sign_in::SignIn;
+use super::tokens::Source;
+use crate::clock::SharedClock;
 
 /// How Google is reached.
 #[derive(Debug, Clone)]
@@ -104,77 +101,31 @@ fn no_key(path: &Path, why: impl std::fmt::Display) -> CredentialsError {
     CredentialsError::NoKey { path: path.display().to_string(), why: why.to_string() }
 }
 
-/// An authenticator for the credentials file, and the account it stands for.
-pub(super) async fn authenticator(
+/// Where the tokens for the credentials file come from, and the account it stands for.
+pub(super) async fn source(
     settings: &GoogleSettings,
-) -> Result<(Authenticator<Connector>, String), CredentialsError> {
-    let client = client(settings.call_within)?;
-    let (built, account) = match read(&settings.credentials).await? {
+    clock: &SharedClock,
+) -> Result<(Source, String), CredentialsError> {
+    match read(&settings.credentials).await? {
         Held::SignIn(saved) => {
-            let storage = Saved { refresh_token: saved.refresh_token, fresh: tokio::sync::Mutex::default() };
-            // When a refresh fails, yup-oauth2 would start an interactive sign-in and wait for ever: it is refused here.
-            let builder =
-                InstalledFlowAuthenticator::with_client(saved.client, InstalledFlowReturnMethod::Interactive, client)
-                    .flow_delegate(Box::new(NobodyThere))
-                    .with_storage(Box::new(storage));
-            (builder.build().await, saved.account)
+            let account = saved.account.clone();
+            let connector = https::connector().map_err(CredentialsError::Tls)?;
+            Ok((Source::SignIn(Arc::new(SignIn::new(*saved, connector, clock.clone()))), account))
         }
         Held::Key(key) => {
             let account = settings.subject.clone().unwrap_or_else(|| key.client_email.clone());
-            let mut builder = ServiceAccountAuthenticator::with_client(*key, client);
+            let mut builder = ServiceAccountAuthenticator::with_client(*key, client(settings.call_within)?);
             if let Some(subject) = &settings.subject {
                 builder = builder.subject(subject);
             }
-            (builder.build().await, account)
+            let built = builder.build().await.map_err(|error| no_key(&settings.credentials, error))?;
+            Ok((Source::Key(built), account))
         }
-    };
-    Ok((built.map_err(|error| no_key(&settings.credentials, error))?, account))
+    }
 }
 
 /// The client of the token endpoint.
 pub(super) fn client(within: Duration) -> Result<CustomHyperClientBuilder<Connector>, CredentialsError> {
     let connector = https::connector().map_err(CredentialsError::Tls)?;
     Ok(CustomHyperClientBuilder::from(Client::builder(TokioExecutor::new()).build(connector)).with_timeout(within))
-}
-
-/// Nobody is there to sign in while the server runs.
-struct NobodyThere;
-
-impl InstalledFlowDelegate for NobodyThere {
-    fn present_user_url<'a>(
-        &'a self,
-        _: &'a str,
-        _: bool,
-    ) -> Pin<Box<dyn Future<Output = Result<String, String>> + Send + 'a>> {
-        Box::pin(async {
-            Err("the saved sign-in could not be renewed; if this stays, sign in again with: meeting-mirror google login".to_owned())
-        })
-    }
-}
-
-/// Tokens of a saved sign-in: begins with the refresh token, keeps what is fetched in memory.
-struct Saved {
-    refresh_token: String,
-    fresh: tokio::sync::Mutex<Option<TokenInfo>>,
-}
-
-#[async_trait]
-impl TokenStorage for Saved {
-    async fn set(&self, _: &[&str], token: TokenInfo) -> Result<(), TokenStorageError> {
-        *self.fresh.lock().await = Some(token);
-        Ok(())
-    }
-
-    async fn get(&self, _: &[&str]) -> Option<TokenInfo> {
-        let fresh = self.fresh.lock().await.clone();
-        fresh.or_else(|| {
-            // No access token yet; asked to refresh, yup-oauth2 uses the refresh token.
-            Some(TokenInfo {
-                access_token: None,
-                refresh_token: Some(self.refresh_token.clone()),
-                expires_at: None,
-                id_token: None,
-            })
-        })
-    }
 }

@@ -6,7 +6,7 @@ use google_calendar3::common::{self, Delegate, Retry};
 use tokio::time::error::Elapsed;
 
 use super::super::retry::{Refusal, refusal, retry_after};
-use super::tokens::Tokens;
+use super::tokens::{NoToken, Tokens};
 
 /// What google-calendar3 tells of a failed answer on the way; its error has lost status and headers by then.
 pub(super) struct Heard<'a> {
@@ -54,7 +54,10 @@ impl<'a> Heard<'a> {
             common::Error::BadRequest(_) | common::Error::Failure(_) => {
                 refusal(self.status, &self.reason, &self.message, self.retry_after)
             }
-            common::Error::MissingToken(error) => no_token(&*error),
+            common::Error::MissingToken(error) => match error.downcast::<NoToken>() {
+                Ok(no_token) => no_token.0,
+                Err(error) => Refusal::Fault(format!("no access token: {}", root(&*error)), None),
+            },
             common::Error::HttpError(error) => {
                 Refusal::Fault(format!("Google can't be reached: {}", root(&error)), None)
             }
@@ -64,17 +67,8 @@ impl<'a> Heard<'a> {
     }
 }
 
-/// What it means that no token could be had: only the token endpoint's own word calls for a person.
-fn no_token(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Refusal {
-    let text = format!("no access token: {}", root(error));
-    match error.downcast_ref::<yup_oauth2::Error>() {
-        Some(yup_oauth2::Error::AuthError(_) | yup_oauth2::Error::UserError(_)) => Refusal::Credentials(text),
-        _ => Refusal::Fault(text, None),
-    }
-}
-
 /// The innermost cause: outer ones only say that there was an error.
-fn root(error: &dyn std::error::Error) -> String {
+pub(super) fn root(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(inner) = cause.source() {
         cause = inner;

@@ -105,8 +105,8 @@ impl InstalledFlowDelegate for Shown {
         url: &'a str,
         _: bool,
     ) -> Pin<Box<dyn Future<Output = Result<String, String>> + Send + 'a>> {
-        // Without these Google gives no refresh token to somebody who agreed before.
-        (self.0)(&format!("{url}&access_type=offline&prompt=consent"));
+        // Without this Google gives no refresh token to somebody who agreed before.
+        (self.0)(&format!("{url}&prompt=consent"));
         Box::pin(async { Ok(String::new()) })
     }
 }

@@ -6,6 +6,7 @@ mod credentials;
 mod event;
 mod heard;
 mod login;
+mod sign_in;
 mod tokens;
 
 use std::time::Duration;
@@ -72,8 +73,8 @@ impl Google {
         limiter: Limiter,
         installation_id: &str,
     ) -> Result<Self, CredentialsError> {
-        let (authenticator, account) = credentials::authenticator(settings).await?;
-        let tokens = Tokens::new(authenticator);
+        let (source, account) = credentials::source(settings, limiter.clock()).await?;
+        let tokens = Tokens::new(source);
         let connector = https::connector().map_err(CredentialsError::Tls)?;
         let mut hub = CalendarHub::new(Client::builder(TokioExecutor::new()).build(connector), tokens.clone());
         hub.user_agent(concat!("meeting-mirror/", env!("CARGO_PKG_VERSION")).to_owned());
@@ -87,6 +88,14 @@ impl Google {
     /// The account to share calendars with.
     pub fn account(&self) -> &str {
         &self.account
+    }
+
+    /// Whether an access token can be had.
+    ///
+    /// # Errors
+    /// A [`Refusal`].
+    pub async fn authenticate(&self) -> Result<(), Refusal> {
+        self.tokens.token(&[SCOPE.as_ref()]).await.map(drop)
     }
 
     /// Makes an event.

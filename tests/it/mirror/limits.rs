@@ -2,7 +2,9 @@
 //! work is still done when the fault ends.
 
 use chrono::TimeDelta;
+use meeting_mirror::clock::{Randomness, SharedClock};
 use meeting_mirror::outbound::mirror::CONCURRENCY;
+use meeting_mirror::outbound::purge::Patience;
 use meeting_mirror::simulated_google::{Access, Fault, Matcher, TokenFault};
 use meeting_mirror::store::OnCancel;
 
@@ -107,4 +109,41 @@ async fn while_nothing_changes_nothing_is_sent_for_days() {
     for _ in 0..48 {
         assert_eq!(an_hour(&app).await, 0);
     }
+}
+
+#[tokio::test]
+async fn a_purge_waits_for_what_passes_and_gives_up_on_what_does_not() {
+    let app = with_meetings(3).await;
+    app.settle().await;
+    let google = app.google();
+    let (client, _) = app.mirror.as_ref().unwrap().google.current().await;
+    let (clock, randomness): (SharedClock, _) = (app.clock.clone(), Randomness::seeded(1));
+    let patience = Patience { google: &client, calendar: TEAM, clock: &clock, randomness: &randomness };
+
+    let passing = [Fault::RateLimited429 { retry_after: Some(20) }, Fault::Unavailable503Html, Fault::ResetBefore];
+    for fault in passing {
+        google.fail(Matcher::any(), fault, 5);
+        assert_eq!(patience.list().await.unwrap().len(), 3, "{fault:?}");
+    }
+    let listed = patience.list().await.unwrap();
+    for (fault, event) in passing.into_iter().zip(&listed) {
+        google.fail(Matcher::any(), fault, 5);
+        let began = app.now();
+        patience.delete(&event.event_id).await.unwrap();
+        assert!(app.now() - began >= TimeDelta::seconds(31), "{fault:?}");
+    }
+    assert!(app.mirrored(TEAM).is_empty());
+
+    let lasting = [
+        (Fault::Unavailable503Html, 6),
+        (Fault::RateLimited429 { retry_after: Some(600) }, 1),
+        (Fault::Forbidden { reason: "quotaExceeded" }, 1),
+        (Fault::NotFound404, 1),
+    ];
+    for (fault, times) in lasting {
+        google.fail(Matcher::any(), fault, times);
+        patience.list().await.unwrap_err();
+        assert_eq!(google.faults_left(), 0, "{fault:?} was tried {times} times");
+    }
+    assert!(patience.list().await.unwrap().is_empty());
 }

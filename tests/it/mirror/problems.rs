@@ -89,6 +89,34 @@ async fn a_refused_key_is_a_case_for_a_person() {
 }
 
 #[tokio::test]
+async fn what_is_not_set_up_with_google_is_told_exactly() {
+    let forbidden = |reason| Fault::Forbidden { reason };
+    let scope = "https://www.googleapis.com/auth/calendar.events";
+    let cases: [(Option<Fault>, &[&str]); 3] = [
+        (Some(forbidden("accessNotConfigured")), &["Google Cloud console", "Google Calendar API", "Enable"]),
+        (Some(forbidden("insufficientPermissions")), &["does not cover", "meeting-mirror google login", scope]),
+        (None, &["Security → API controls → Domain-wide delegation", "client id", scope]),
+    ];
+    for (fault, words) in cases {
+        let app = start(OnCancel::Delete).await;
+        match fault {
+            Some(fault) => app.google().fail(Matcher::any(), fault, 1),
+            None => app.google().fail_token(TokenFault::UnauthorizedClient, 1),
+        }
+        app.deliver_all(&meetings(1)).await;
+        app.mirror().await;
+        let problem = calendar_problem(&app, TEAM).await;
+        for word in words {
+            assert!(problem.contains(word), "{word} in {problem}");
+        }
+        assert!(!problem.contains("Share with"), "sharing is not what is wrong: {problem}");
+        assert_eq!(row(&app, "m-0").await.problem.unwrap().1, ProblemKind::Person);
+        app.settle().await;
+        assert_eq!((live(&app, TEAM).len(), calendar(&app, TEAM).await.problem), (1, None));
+    }
+}
+
+#[tokio::test]
 async fn a_token_refused_again_is_renewed_once_and_then_told_to_a_person() {
     let app = start(OnCancel::Delete).await;
     app.google().fail(Matcher::any(), Fault::Unauthorized401, 2);
