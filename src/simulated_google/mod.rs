@@ -1,7 +1,7 @@
 //! A simulated Google Calendar: an HTTP server on a free port of this machine that keeps Google's rules, fails on
 //! script and shows what it holds. It is for `meeting-mirror demo` and for tests.
 //! It must not use anything else of this crate, must never be reachable from outside, and proves nothing about Google
-//! beyond what `shared/facts/google-calendar.md` records.
+//! beyond the rules that were known when it was written.
 
 mod answer;
 mod calendar;
