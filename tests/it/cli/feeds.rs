@@ -132,10 +132,11 @@ fn names_that_are_taken_or_can_not_be_told_apart_are_refused() {
 
 #[test]
 fn an_empty_list_says_how_to_add_one() {
-    let ran = Machine::new().run(&["feed", "list"]);
+    let machine = Machine::started();
+    let ran = machine.run(&["feed", "list"]);
     assert_eq!((ran.code, ran.stdout.as_str()), (0, ""));
     assert!(ran.stderr.contains("meeting-mirror feed add --name"), "{ran:?}");
-    assert_eq!(Machine::new().json(&["feed", "list", "--json"]), json!([]));
+    assert_eq!(machine.json(&["feed", "list", "--json"]), json!([]));
 }
 
 #[tokio::test]
@@ -184,7 +185,7 @@ async fn export_writes_what_the_server_serves_and_lint_finds_nothing_wrong_in_it
 
 #[test]
 fn lint_fails_on_a_text_that_calendar_programs_would_refuse() {
-    let machine = Machine::new();
+    let machine = Machine::started();
     let file = machine.file("broken.ics", "BEGIN:VCALENDAR\nBEGIN:VEVENT\nEND:VEVENT\nEND:VCALENDAR\n");
     let ran = machine.run(&["feed", "lint", &file]);
     assert_eq!(ran.code, 1, "{ran:?}");
@@ -192,4 +193,19 @@ fn lint_fails_on_a_text_that_calendar_programs_would_refuse() {
     assert!(findings > 2 && ran.stderr.ends_with(&format!("broken.ics: {findings} findings\n")), "{ran:#?}");
     machine.run(&["feed", "lint", "nowhere"]).refused(1, &["neither a feed nor a file that can be read"]);
     machine.run(&["feed", "lint", "https://example.com/a.ics"]).refused(1, &["only addresses on this machine"]);
+}
+
+#[tokio::test]
+async fn a_meeting_that_can_not_be_read_does_not_take_its_feed_away() {
+    let machine = Machine::new();
+    let server = machine.serve(&[]);
+    let http = browser();
+    server.post(&http, event("e-1", "scheduled", "m-1", 5).to_string()).await.unwrap();
+    machine.until(&["meeting", "list", "--json"], |list| list.as_array().unwrap().len() == 1);
+    let link = machine.ok(&["feed", "add", "--name", "Sales"]);
+    let (status, before) = get(&http, link.trim()).await;
+    assert!(status == 200 && before.contains("Demo m-1"), "{before}");
+    super::sql(&machine, "UPDATE meetings SET details = '{}'").await;
+    assert_eq!(get(&http, link.trim()).await, (200, before), "the last good bytes");
+    server.stop();
 }
