@@ -38,8 +38,8 @@ fn add_prints_the_link_alone_and_show_prints_it_again() {
 #[test]
 fn links_stand_below_the_public_address() {
     let machine = Machine::new();
-    let printed = machine.ok(&["feed", "add", "--name", "A", "--public-url", "https://mirror.example.com/calendars/"]);
-    assert!(link(&printed).starts_with("https://mirror.example.com/calendars/feeds/"), "{printed}");
+    let printed = machine.ok(&["feed", "add", "--name", "A", "--public-url", "https://mirror.example.com/"]);
+    assert!(link(&printed).starts_with("https://mirror.example.com/feeds/"), "{printed}");
 }
 
 #[test]
