@@ -185,12 +185,14 @@ async fn export_writes_what_the_server_serves_and_lint_finds_nothing_wrong_in_it
 
 #[test]
 fn lint_fails_on_a_text_that_calendar_programs_would_refuse() {
-    let machine = Machine::started();
+    let machine = Machine::new();
     let file = machine.file("broken.ics", "BEGIN:VCALENDAR\nBEGIN:VEVENT\nEND:VEVENT\nEND:VCALENDAR\n");
     let ran = machine.run(&["feed", "lint", &file]);
     assert_eq!(ran.code, 1, "{ran:?}");
     let findings = ran.stdout.lines().count();
     assert!(findings > 2 && ran.stderr.ends_with(&format!("broken.ics: {findings} findings\n")), "{ran:#?}");
+    machine.run(&["feed", "lint", "nowhere"]).refused(1, &["there is no installation in "]);
+    machine.ok(&["feed", "add", "--name", "Sales"]);
     machine.run(&["feed", "lint", "nowhere"]).refused(1, &["neither a feed nor a file that can be read"]);
     machine.run(&["feed", "lint", "https://example.com/a.ics"]).refused(1, &["only addresses on this machine"]);
 }

@@ -22,9 +22,10 @@ fn unnamed(machine: &Machine, arguments: &[&str]) -> Command {
 #[test]
 fn no_command_makes_an_installation_where_there_is_none() {
     let machine = Machine::new();
-    let commands: [&[&str]; 8] = [
+    let commands: [&[&str]; 9] = [
         &["feed", "list"],
         &["feed", "rotate", "Sales", "--yes"],
+        &["feed", "lint", "Sales"],
         &["calendar", "list"],
         &["inbox", "list"],
         &["meeting", "list"],
