@@ -25,4 +25,7 @@ CREATE TABLE inbox (
 CREATE INDEX inbox_pending ON inbox (id) WHERE status = 'pending';
 CREATE INDEX inbox_status ON inbox (status, id);
 CREATE INDEX inbox_received ON inbox (received_at);
+-- Counted without reading bodies; the last test is found at once.
+CREATE INDEX inbox_counts ON inbox (status, deliveries, received_at, last_received_at);
+CREATE INDEX inbox_tests ON inbox (id) WHERE event_type = 'developer.webhook.test';
 CREATE INDEX inbox_meeting ON inbox (meeting_id, id) WHERE meeting_id IS NOT NULL;

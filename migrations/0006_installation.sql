@@ -5,7 +5,7 @@ CREATE TABLE installation (
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE sessions (
-    id         TEXT    PRIMARY KEY, -- session id from the cookie
+    id         TEXT    PRIMARY KEY, -- SHA-256 (hex) of the session id in the cookie
     data       TEXT    NOT NULL, -- JSON kept by the session layer
     expires_at INTEGER NOT NULL -- after this it is worth nothing
 ) STRICT, WITHOUT ROWID;

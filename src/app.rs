@@ -1,8 +1,8 @@
 //! The only place where the stages meet: opens the installation, builds clients, merges routers, starts workers.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,12 +23,12 @@ use crate::outbound::check::Checker;
 use crate::outbound::google::{self, CredentialsError, GoogleAccess, GoogleSettings};
 use crate::outbound::limiter::{Limiter, Rates};
 use crate::outbound::mirror::Mirror;
-use crate::store::{Fact, InboxWriter, Store, StoreError};
+use crate::store::{DATABASE_FILE, Fact, InboxWriter, Store, StoreError};
 use crate::views;
 use crate::web::links::Links;
-use crate::web::secret_key::{SECRET_KEY_FILE, SecretKey, SecretKeyError};
+use crate::web::secret_key::{SecretKey, SecretKeyError};
 use crate::web::site::{GoogleSide, SignInLimits, Site};
-use crate::web::{csrf, layers, password};
+use crate::web::{csrf, data_dir, layers, password};
 
 /// A call to Google that takes longer counts as lost.
 const GOOGLE_CALL_WITHIN: Duration = Duration::from_secs(20);
@@ -54,6 +54,15 @@ pub enum StartError {
         "another meeting-mirror server is running on the data directory {0}. Stop it first, or give this one its own --data-dir."
     )]
     InUse(PathBuf),
+    /// Nothing was ever made there.
+    #[error("there is no installation in {0}: set --data-dir (or MEETING_MIRROR_DATA_DIR), or start the server once")]
+    NoInstallation(PathBuf),
+    /// The tables must be brought up to date, but a server is at work on them.
+    #[error(
+        "the database in {0} is from before this version of meeting-mirror, and a server is running on it. Restart the server \
+         with this version first: it brings the database up to date."
+    )]
+    Behind(PathBuf),
     /// The database.
     #[error("{path} can't be opened")]
     Store {
@@ -89,16 +98,56 @@ pub struct Installation {
 }
 
 impl Installation {
-    /// Opens the data directory, and makes what is missing in a new one.
+    /// Opens the data directory for a command, also beside a running server. Where there is no installation, one is made only
+    /// if `may_create` is set: in a directory that was mistyped, none should appear.
     ///
     /// # Errors
     /// When it can't be used; the text says what to do.
-    pub async fn open(settings: &Settings, clock: SharedClock, randomness: Randomness) -> Result<Self, StartError> {
+    pub async fn open(
+        settings: &Settings,
+        clock: SharedClock,
+        randomness: Randomness,
+        may_create: bool,
+    ) -> Result<Self, StartError> {
         let dir = &settings.data_dir;
-        std::fs::create_dir_all(dir).map_err(|source| StartError::DataDir { path: dir.clone(), source })?;
-        let path = dir.join(crate::store::DATABASE_FILE);
+        let path = dir.join(DATABASE_FILE);
+        let unusable = |source| StartError::DataDir { path: dir.clone(), source };
+        if may_create {
+            data_dir::make(dir).map_err(unusable)?;
+        } else if !path.try_exists().map_err(unusable)? {
+            return Err(StartError::NoInstallation(dir.clone()));
+        }
         let failed = |source| StartError::Store { path: path.clone(), source };
+        if let Some(store) = Store::open_current(dir).await.map_err(failed)? {
+            return Self::of(store, dir, clock, randomness).await;
+        }
+        let lock = lock(dir).map_err(|error| match error {
+            StartError::InUse(dir) => StartError::Behind(dir),
+            other => other,
+        })?;
         let store = Store::open(dir).await.map_err(failed)?;
+        let installation = Self::of(store, dir, clock, randomness).await;
+        drop(lock);
+        installation
+    }
+
+    /// Opens the data directory for a server, and makes what is missing. The lock comes first: no server may change the tables
+    /// under another one.
+    async fn open_for_server(
+        settings: &Settings,
+        clock: SharedClock,
+        randomness: Randomness,
+    ) -> Result<(Self, File), StartError> {
+        let dir = &settings.data_dir;
+        data_dir::make(dir).map_err(|source| StartError::DataDir { path: dir.clone(), source })?;
+        let lock = lock(dir)?;
+        let failed = |source| StartError::Store { path: dir.join(DATABASE_FILE), source };
+        let store = Store::open(dir).await.map_err(failed)?;
+        Ok((Self::of(store, dir, clock, randomness).await?, lock))
+    }
+
+    async fn of(store: Store, dir: &Path, clock: SharedClock, randomness: Randomness) -> Result<Self, StartError> {
+        let failed = |source| StartError::Store { path: store.path().to_owned(), source };
         let known = store.fact(Fact::Id).await.map_err(failed)?;
         let secret = SecretKey::load(dir, known.is_none(), &randomness)?;
         let id = match known {
@@ -211,8 +260,7 @@ impl App {
         if let Some(file) = &settings.google_credentials {
             google::check_credentials(file).await?;
         }
-        let installation = Installation::open(settings, clock.clone(), randomness.clone()).await?;
-        let lock = lock(settings)?;
+        let (installation, lock) = Installation::open_for_server(settings, clock.clone(), randomness.clone()).await?;
         let Installation { store, secret, id, .. } = &installation;
         let path = store.path().to_owned();
         let failed = |source| StartError::Store { path: path.clone(), source };
@@ -294,17 +342,12 @@ impl App {
     }
 }
 
-/// Locks the data directory for this server.
-fn lock(settings: &Settings) -> Result<File, StartError> {
-    let dir = &settings.data_dir;
-    // The key file is never replaced, so a lock on it holds for the directory.
-    let file =
-        File::open(dir.join(SECRET_KEY_FILE)).map_err(|source| StartError::DataDir { path: dir.clone(), source })?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(std::fs::TryLockError::WouldBlock) => Err(StartError::InUse(dir.clone())),
-        Err(std::fs::TryLockError::Error(source)) => Err(StartError::DataDir { path: dir.clone(), source }),
-    }
+/// Locks the data directory.
+fn lock(dir: &Path) -> Result<File, StartError> {
+    data_dir::lock(dir).map_err(|error| match error {
+        TryLockError::WouldBlock => StartError::InUse(dir.to_owned()),
+        TryLockError::Error(source) => StartError::DataDir { path: dir.to_owned(), source },
+    })
 }
 
 /// Keeps the hash of the password that is set; makes a password when none is set and none was made before.

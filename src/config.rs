@@ -211,6 +211,16 @@ fn listen_address(text: &str) -> Result<SocketAddr, String> {
 fn public_url(text: &str) -> Result<Url, String> {
     let url =
         Url::parse(text).map_err(|error| format!("{error}; give it in full, such as https://mirror.example.com"))?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("a user name or password has no place in it: every link that is shown would carry it".into());
+    }
+    if !matches!(url.path(), "" | "/") {
+        return Err(
+            "a path has no place in it: the service answers at the root of its host only, so give it a host name of \
+                    its own, such as https://mirror.example.com"
+                .into(),
+        );
+    }
     let fits =
         matches!(url.scheme(), "http" | "https") && url.has_host() && url.query().is_none() && url.fragment().is_none();
     // A feed link is about 60 characters longer, and calendar programs take 256 (facts: ICS subscribers 12).

@@ -2,12 +2,11 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use meeting_mirror::cli::{self, Cli};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::read();
     cli::run(cli).await.unwrap_or_else(|error| {
         use std::io::Write as _;
         // Nothing is left to be done when even standard error is closed.

@@ -86,11 +86,13 @@ pub(super) async fn run(context: Context) -> anyhow::Result<ExitCode> {
         tell(&context, &site, &google, &feeds, &admin).await
     };
     let told = tokio::select! {
+        // First: a story whose server is stopping fails, and that is no fault.
+        biased;
+        () = stop.cancelled() => Ok(()),
         told = story => {
             if told.is_err() { stop.cancel(); }
             told
         }
-        () = stop.cancelled() => Ok(()),
     };
     // Also when the story broke off: the directory can be removed once nobody works in it any more.
     let ending = lifecycle.ended().await;

@@ -14,7 +14,7 @@ use url::Url;
 
 use super::selection::{SelectionArgs, name};
 use super::{Context, output};
-use crate::app::Installation;
+use crate::app::{Installation, StartError};
 use crate::outbound::https;
 use crate::store::{Feed, NewFeed};
 use crate::views;
@@ -75,6 +75,9 @@ pub(super) enum Command {
 }
 
 pub(super) async fn run(context: &Context, command: Command) -> anyhow::Result<ExitCode> {
+    if let Command::Lint { target } = &command {
+        return lint(context, target).await;
+    }
     let installation = context.open().await?;
     let links = installation.links(&context.settings).await?;
     match command {
@@ -84,7 +87,7 @@ pub(super) async fn run(context: &Context, command: Command) -> anyhow::Result<E
         Command::Rotate { feed, yes } => rotate(context, &installation, &links, &feed, yes).await?,
         Command::Revoke { feed, yes } => revoke(context, &installation, &feed, yes).await?,
         Command::Export { feed, file } => export(&installation, &feed, file).await?,
-        Command::Lint { target } => return lint(&installation, &target).await,
+        Command::Lint { .. } => {}
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -230,15 +233,27 @@ async fn export(installation: &Installation, feed: &str, file: Option<PathBuf>) 
     Ok(())
 }
 
-async fn lint(installation: &Installation, target: &str) -> anyhow::Result<ExitCode> {
+/// The text of a feed or a file. A file can be read without an installation, too.
+async fn feed_or_file(context: &Context, target: &str) -> anyhow::Result<Vec<u8>> {
+    let installation = match context.open().await {
+        Err(error) if matches!(error.downcast_ref(), Some(StartError::NoInstallation(_))) => {
+            return tokio::fs::read(target).await.map_err(|_| error);
+        }
+        opened => opened?,
+    };
+    match installation.store.feed(target).await? {
+        Some(feed) => text_of(&installation, &feed).await,
+        None => tokio::fs::read(target)
+            .await
+            .with_context(|| format!("{target} is neither a feed nor a file that can be read")),
+    }
+}
+
+async fn lint(context: &Context, target: &str) -> anyhow::Result<ExitCode> {
     let text = if target.starts_with("http://") || target.starts_with("https://") {
         fetch(target).await?
-    } else if let Some(feed) = installation.store.feed(target).await? {
-        text_of(installation, &feed).await?
     } else {
-        tokio::fs::read(target)
-            .await
-            .with_context(|| format!("{target} is neither a feed nor a file that can be read"))?
+        feed_or_file(context, target).await?
     };
     let findings = views::feed_lint::lint(&text);
     for finding in &findings {

@@ -29,8 +29,8 @@ pub(super) enum Command {
     },
     /// Show one meeting: what stands, its history, where it is mirrored
     Show {
-        /// Its id
-        id: String,
+        /// Its id or title
+        meeting: String,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -61,7 +61,7 @@ pub(super) async fn run(context: &Context, command: Command) -> anyhow::Result<(
             output::table(&["begins", "status", "title", "owner", "id"], rows.collect(), empty);
             Ok(())
         }
-        Command::Show { id, json } => show(context, &store, &id, json).await,
+        Command::Show { meeting, json } => show(context, &store, find(context, &store, &meeting).await?, json).await,
     }
 }
 
@@ -87,10 +87,30 @@ fn as_json(meeting: &Meeting) -> Value {
     })
 }
 
-async fn show(context: &Context, store: &Store, id: &str, json: bool) -> anyhow::Result<()> {
-    let Some(meeting) = store.meeting(id).await? else {
-        bail!("there is no meeting {id}; see: meeting-mirror meeting list --past");
-    };
+/// The meeting of that id, or the only one of that title.
+async fn find(context: &Context, store: &Store, id_or_title: &str) -> anyhow::Result<Meeting> {
+    if let Some(meeting) = store.meeting(id_or_title).await? {
+        return Ok(meeting);
+    }
+    // A title that was made of the invitee's name is not stored as a whole.
+    let text = id_or_title.strip_prefix("Meeting with ").unwrap_or(id_or_title).to_owned();
+    let mut found = store.meetings(&MeetingFilter { text: Some(text), from: None, until: None }, u32::MAX).await?;
+    found.retain(|meeting| full_title(meeting) == id_or_title);
+    match found.len() {
+        0 => bail!("there is no meeting {id_or_title}; see: meeting-mirror meeting list --past"),
+        1 => Ok(found.remove(0)),
+        several => {
+            let lines: String = found.iter().fold(String::new(), |lines, meeting| {
+                let begins = output::time(meeting.details.starts_at, context.settings.time_zone);
+                format!("{lines}\n  {begins}  {}  {}", meeting.status().as_str(), meeting.id)
+            });
+            bail!("{several} meetings are called “{id_or_title}”; name one by its id:{lines}")
+        }
+    }
+}
+
+async fn show(context: &Context, store: &Store, meeting: Meeting, json: bool) -> anyhow::Result<()> {
+    let id = meeting.id.as_str();
     let history = store.history(id).await?;
     let mirrored = store.mirror_rows(id).await?;
     let calendars = store.all_calendars().await?;

@@ -19,7 +19,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use clap::{Parser, Subcommand};
+use clap::parser::ValueSource;
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::app::Installation;
 use crate::clock::{Randomness, SharedClock, SystemClock};
@@ -34,6 +35,19 @@ pub struct Cli {
     command: Command,
     #[command(flatten)]
     settings: Settings,
+    /// Whether the data directory was named, as a flag or in the environment.
+    #[arg(skip)]
+    data_dir_named: bool,
+}
+
+impl Cli {
+    /// Reads the arguments and the environment. Ends the program when they make no sense.
+    pub fn read() -> Self {
+        let matches = Self::command().get_matches();
+        let mut cli = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+        cli.data_dir_named = matches.value_source("data_dir").is_some_and(|source| source != ValueSource::DefaultValue);
+        cli
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -73,11 +87,14 @@ struct Context {
     settings: Settings,
     clock: SharedClock,
     randomness: Randomness,
+    /// Whether this command may make an installation where there is none.
+    may_create: bool,
 }
 
 impl Context {
     async fn open(&self) -> anyhow::Result<Installation> {
-        Ok(Installation::open(&self.settings, self.clock.clone(), self.randomness.clone()).await?)
+        let (clock, randomness) = (self.clock.clone(), self.randomness.clone());
+        Ok(Installation::open(&self.settings, clock, randomness, self.may_create).await?)
     }
 }
 
@@ -100,7 +117,13 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let filter = if serving || settings.log != "info" { settings.log.as_str() } else { "warn" };
     telemetry::start(filter).map_err(anyhow::Error::msg)?;
     let randomness = Randomness::from_system().context("the operating system gives no random bytes")?;
-    let context = Context { settings, clock: Arc::new(SystemClock::default()), randomness };
+    // For scripts that set up before the first start, in a directory that they name.
+    let sets_up = matches!(
+        cli.command,
+        Command::Feed(feed::Command::Add { .. }) | Command::Calendar(calendar::Command::Add { .. })
+    );
+    let may_create = sets_up && cli.data_dir_named;
+    let context = Context { settings, clock: Arc::new(SystemClock::default()), randomness, may_create };
     match cli.command {
         Command::Serve => return serve::run(&context).await,
         Command::Demo => return demo::run(context).await,

@@ -50,7 +50,7 @@ impl Inbox {
     /// Works until `stop`. A batch that was begun is finished.
     pub async fn run(self, stop: CancellationToken) {
         loop {
-            let pause = match self.drain().await {
+            let pause = match self.drain_until(&stop).await {
                 Ok(_) => POLL,
                 Err(error) => {
                     tracing::error!(%error, cause = ?error, "the inbox could not be worked on; trying again");
@@ -70,9 +70,14 @@ impl Inbox {
     /// # Errors
     /// When the database can't be used; what was not applied still waits.
     pub async fn drain(&self) -> Result<usize, StoreError> {
+        self.drain_until(&CancellationToken::new()).await
+    }
+
+    /// The same, but no batch is begun after `stop`.
+    async fn drain_until(&self, stop: &CancellationToken) -> Result<usize, StoreError> {
         let mut total = 0;
         // Asked of a reading connection: an idle look must not take the writer.
-        while self.store.has_pending_deliveries().await? {
+        while !stop.is_cancelled() && self.store.has_pending_deliveries().await? {
             total += self.apply_batch().await?;
             self.mirror_due.notify_one();
         }
@@ -274,6 +279,15 @@ mod tests {
         let statuses: Vec<_> = found.iter().map(|delivery| delivery.status).collect();
         assert_eq!(statuses, [DeliveryStatus::Applied, DeliveryStatus::Quarantined, DeliveryStatus::Applied]);
         assert!(found[1].reason.as_deref().unwrap().contains("please report this"));
+    }
+
+    #[tokio::test]
+    async fn no_batch_is_begun_after_the_stop() {
+        let (_dir, inbox) = inbox_with(&["no json"], payload::parse).await;
+        let stop = CancellationToken::new();
+        stop.cancel();
+        inbox.clone().run(stop).await;
+        assert!(inbox.store.has_pending_deliveries().await.unwrap());
     }
 
     #[tokio::test]

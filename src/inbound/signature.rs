@@ -66,54 +66,73 @@ impl Verifier {
         Self { keys, pinned_header: pinned_header.map(str::to_ascii_lowercase) }
     }
 
-    /// Compares in constant time.
+    /// Compares in constant time. Each key goes over the body once, however many candidates there are.
     ///
     /// # Errors
     /// When nothing in the headers signs exactly these bytes with an active key.
     pub fn verify(&self, headers: &HeaderMap, body: &[u8]) -> Result<Matched, Refused> {
-        let mut candidates = 0;
-        for (name, value) in headers {
-            let name = name.as_str();
-            let may_carry = match &self.pinned_header {
-                Some(pinned) => name == pinned,
-                None => NAME_HINTS.iter().any(|hint| name.contains(hint)),
-            };
-            let Ok(value) = value.to_str() else { continue };
-            if !may_carry {
-                continue;
-            }
-            for candidate in value.split_ascii_whitespace().filter(|c| c.len() <= LONGEST_CANDIDATE) {
-                candidates += 1;
-                if candidates > MOST_CANDIDATES {
-                    return Err(Refused::Mismatch);
-                }
-                if let Some((scheme, key_number)) = self.matches(headers, candidate, body) {
-                    return Ok(Matched { header: name.to_owned(), scheme, key_number });
+        let candidates: Vec<(&str, &str)> = headers
+            .iter()
+            .filter(|(name, _)| self.may_carry(name.as_str()))
+            .filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))
+            .flat_map(|(name, value)| value.split_ascii_whitespace().map(move |candidate| (name, candidate)))
+            .filter(|(_, candidate)| candidate.len() <= LONGEST_CANDIDATE)
+            .take(MOST_CANDIDATES)
+            .collect();
+        if candidates.is_empty() {
+            return Err(Refused::Missing);
+        }
+        let values: Vec<(&str, Vec<u8>)> = candidates
+            .into_iter()
+            .flat_map(|(name, candidate)| decodings(candidate).map(move |value| (name, value)))
+            .collect();
+        let standard = standard_webhooks_prefix(headers);
+        let standard = standard.as_ref().map(String::as_bytes);
+        for (index, key) in self.keys.iter().enumerate() {
+            for secret in key.secrets() {
+                if let Some((header, scheme)) = matches(secret, &values, standard, body) {
+                    return Ok(Matched { header: header.to_owned(), scheme, key_number: index + 1 });
                 }
             }
         }
-        Err(if candidates == 0 { Refused::Missing } else { Refused::Mismatch })
+        Err(Refused::Mismatch)
     }
 
-    fn matches(&self, headers: &HeaderMap, candidate: &str, body: &[u8]) -> Option<(&'static str, usize)> {
-        let standard = standard_webhooks_prefix(headers);
-        for value in decodings(candidate) {
-            for (index, key) in self.keys.iter().enumerate() {
-                for secret in key.secrets() {
-                    let scheme = match value.len() {
-                        32 if hmac256(secret, &[body], &value) => "HMAC-SHA256",
-                        64 if hmac512(secret, body, &value) => "HMAC-SHA512",
-                        32 if standard.as_ref().is_some_and(|p| hmac256(secret, &[p.as_bytes(), body], &value)) => {
-                            "Standard Webhooks"
-                        }
-                        _ => continue,
-                    };
-                    return Some((scheme, index + 1));
-                }
-            }
+    fn may_carry(&self, header: &str) -> bool {
+        match &self.pinned_header {
+            Some(pinned) => header == pinned,
+            None => NAME_HINTS.iter().any(|hint| header.contains(hint)),
         }
-        None
     }
+}
+
+/// The header whose value is made with this secret, and how.
+fn matches<'h>(
+    secret: &[u8],
+    values: &[(&'h str, Vec<u8>)],
+    standard: Option<&[u8]>,
+    body: &[u8],
+) -> Option<(&'h str, &'static str)> {
+    hit::<Hmac<Sha256>>(secret, values, 32, &[body])
+        .map(|header| (header, "HMAC-SHA256"))
+        .or_else(|| hit::<Hmac<Sha512>>(secret, values, 64, &[body]).map(|header| (header, "HMAC-SHA512")))
+        .or_else(|| {
+            let header = hit::<Hmac<Sha256>>(secret, values, 32, &[standard?, body])?;
+            Some((header, "Standard Webhooks"))
+        })
+}
+
+/// The header that carries the MAC of these parts. It is made once, and only when a value has its length.
+fn hit<'h, M: Mac + KeyInit + Clone>(
+    secret: &[u8],
+    values: &[(&'h str, Vec<u8>)],
+    length: usize,
+    parts: &[&[u8]],
+) -> Option<&'h str> {
+    let mut fitting = values.iter().filter(|(_, value)| value.len() == length).peekable();
+    fitting.peek()?;
+    let mac = keyed::<M>(secret, parts);
+    fitting.find(|(_, value)| mac.clone().verify_slice(value).is_ok()).map(|(header, _)| *header)
 }
 
 impl fmt::Debug for Verifier {
@@ -164,14 +183,6 @@ fn decodings(candidate: &str) -> impl Iterator<Item = Vec<u8>> {
         .into_iter()
         .filter_map(move |encoding| encoding.decode(bare.as_bytes()).ok())
         .filter(|bytes| matches!(bytes.len(), 32 | 64))
-}
-
-fn hmac256(secret: &[u8], parts: &[&[u8]], expected: &[u8]) -> bool {
-    keyed::<Hmac<Sha256>>(secret, parts).verify_slice(expected).is_ok()
-}
-
-fn hmac512(secret: &[u8], body: &[u8], expected: &[u8]) -> bool {
-    keyed::<Hmac<Sha512>>(secret, &[body]).verify_slice(expected).is_ok()
 }
 
 #[expect(clippy::expect_used, reason = "HMAC takes a key of any length (RFC 2104 section 3)")]

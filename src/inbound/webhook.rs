@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::{DefaultBodyLimit, FromRequest as _, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
@@ -28,6 +27,9 @@ pub const PATH: &str = "/webhooks/cirrus-insight";
 
 /// Longest body taken, in bytes.
 const LONGEST_BODY: usize = 1024 * 1024;
+
+/// A body that takes longer to arrive is given up: nobody may hold a connection for ever.
+const ARRIVES_WITHIN: Duration = Duration::from_secs(30);
 
 /// A delivery that is not on disk after this is answered with 503: the sender tries again (facts: aim far below 5 s).
 const STORE_WITHIN: Duration = Duration::from_secs(4);
@@ -68,17 +70,22 @@ struct Receipt {
     event_id: String,
 }
 
-async fn receive(State(webhook): State<Webhook>, headers: HeaderMap, body: Result<Bytes, BytesRejection>) -> Response {
-    let body = match body {
+/// The whole body.
+async fn whole_body(request: Request, within: Duration) -> Result<Bytes, Problem> {
+    match tokio::time::timeout(within, Bytes::from_request(request, &())).await {
+        Ok(Ok(body)) => Ok(body),
+        Ok(Err(rejection)) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+            Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "A delivery may have 1 MiB at most."))
+        }
+        Ok(Err(_)) => Err(Problem::new(StatusCode::BAD_REQUEST, "incomplete", "The body did not arrive whole.")),
+        Err(_) => Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "too_slow", "The body did not arrive in time.")),
+    }
+}
+
+async fn receive(State(webhook): State<Webhook>, headers: HeaderMap, request: Request) -> Response {
+    let body = match whole_body(request, ARRIVES_WITHIN).await {
         Ok(body) => body,
-        Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-            return Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "A delivery may have 1 MiB at most.")
-                .into_response();
-        }
-        Err(_) => {
-            return Problem::new(StatusCode::BAD_REQUEST, "incomplete", "The body did not arrive whole.")
-                .into_response();
-        }
+        Err(problem) => return problem.into_response(),
     };
     let signature = match webhook.verifier.as_ref().map(|verifier| verifier.verify(&headers, &body)) {
         None => "unsigned".to_owned(),
@@ -194,4 +201,19 @@ fn masked(headers: &HeaderMap) -> String {
         })
         .collect();
     serde_json::to_string(&shown).unwrap_or_else(|_| "[]".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::body::Body;
+    use futures_util::stream;
+
+    #[tokio::test]
+    async fn a_body_that_never_ends_is_given_up() {
+        let body = Body::from_stream(stream::pending::<Result<Bytes, std::convert::Infallible>>());
+        let answer = whole_body(Request::new(body), Duration::from_millis(1)).await.unwrap_err().into_response();
+        assert_eq!(answer.status(), StatusCode::REQUEST_TIMEOUT);
+        assert_eq!(answer.headers()[header::CONTENT_TYPE], "application/problem+json");
+    }
 }

@@ -1,7 +1,9 @@
 //! Group commit for arriving deliveries: those that arrive while one commit is under way share the next one. So many
 //! deliveries cost one flush to disk, and each is on disk before it is answered.
 
-use tokio::sync::{mpsc, oneshot};
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::{NewDelivery, Store, StoreError, Stored};
 
@@ -9,21 +11,27 @@ use super::{NewDelivery, Store, StoreError, Stored};
 const BATCH: usize = 256;
 /// More deliveries than this waiting for the disk are refused (503) rather than piled up in memory.
 const QUEUE: usize = 1024;
+/// So are those that would make the waiting ones larger than this in all, in KiB.
+const QUEUE_KIB: usize = 64 * 1024;
 
 struct Job {
     delivery: NewDelivery,
     answer: oneshot::Sender<Result<Stored, StoreError>>,
+    _room: OwnedSemaphorePermit,
 }
 
 /// Hands deliveries to the task that commits them.
 #[derive(Debug, Clone)]
-pub struct InboxWriter(mpsc::Sender<Job>);
+pub struct InboxWriter {
+    sender: mpsc::Sender<Job>,
+    room: Arc<Semaphore>,
+}
 
 impl InboxWriter {
     /// A writer, and the work of its task, which ends when every clone of the writer is gone and nothing waits.
     pub fn new(store: Store) -> (Self, impl Future<Output = ()> + Send) {
         let (sender, receiver) = mpsc::channel(QUEUE);
-        (Self(sender), run(store, receiver))
+        (Self { sender, room: Arc::new(Semaphore::new(QUEUE_KIB)) }, run(store, receiver))
     }
 
     /// Stores a delivery; when this returns, it is on disk.
@@ -33,7 +41,13 @@ impl InboxWriter {
     pub async fn store(&self, delivery: NewDelivery) -> Result<Stored, StoreError> {
         let (answer, answered) = oneshot::channel();
         let gone = || StoreError::Unavailable(sqlx::Error::PoolClosed);
-        self.0.try_send(Job { delivery, answer }).map_err(|_| gone())?;
+        let refused = |cause: &dyn std::fmt::Display| {
+            tracing::error!(%cause, "a delivery was refused: too many wait to be stored");
+            gone()
+        };
+        let kib = u32::try_from((delivery.body.len() + delivery.headers.len()) / 1024 + 1).unwrap_or(u32::MAX);
+        let room = self.room.clone().try_acquire_many_owned(kib).map_err(|cause| refused(&cause))?;
+        self.sender.try_send(Job { delivery, answer, _room: room }).map_err(|cause| refused(&cause))?;
         answered.await.unwrap_or_else(|_| Err(gone()))
     }
 }
@@ -56,6 +70,10 @@ async fn commit(store: &Store, jobs: &mut Vec<Job>) {
         Err(error) if !error.is_unavailable() && jobs.len() > 1 => {
             for job in jobs.drain(..) {
                 let stored = try_commit(store, std::slice::from_ref(&job)).await.map(|stored| stored[0]);
+                if let Err(error) = &stored {
+                    let event_id = job.delivery.identity.event_id.as_str();
+                    tracing::error!(%error, cause = ?error, event_id, "a delivery could not be stored");
+                }
                 let _ = job.answer.send(stored);
             }
         }
@@ -76,4 +94,39 @@ async fn try_commit(store: &Store, jobs: &[Job]) -> Result<Vec<Stored>, StoreErr
     }
     tx.commit().await?;
     Ok(stored)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{DeliveryStatus, Identity};
+    use chrono::DateTime;
+    use futures_util::FutureExt as _;
+
+    #[tokio::test]
+    async fn large_deliveries_that_wait_are_bounded_by_their_bytes() {
+        let dir = tempfile::tempdir().unwrap();
+        let (writer, task) = InboxWriter::new(Store::open(dir.path()).await.unwrap());
+        let mut waiting = Vec::new();
+        for number in 0..80 {
+            let delivery = NewDelivery {
+                identity: Identity { event_id: number.to_string(), ..Identity::default() },
+                body: vec![b' '; 1024 * 1024],
+                headers: "[]".into(),
+                signature: "unsigned".into(),
+                received_at: DateTime::from_timestamp(1_790_000_000, 0).unwrap(),
+                status: DeliveryStatus::Quarantined,
+                reason: None,
+            };
+            let writer = writer.clone();
+            let mut answer = async move { writer.store(delivery).await }.boxed();
+            match (&mut answer).now_or_never() {
+                Some(answer) => assert!(answer.is_err_and(|error| error.is_unavailable())),
+                None => waiting.push(answer),
+            }
+        }
+        assert_eq!(waiting.len(), 63);
+        drop((waiting, task));
+        assert_eq!(writer.room.available_permits(), QUEUE_KIB, "the room is given back");
+    }
 }

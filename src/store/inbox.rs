@@ -342,7 +342,7 @@ impl Store {
         rows.into_iter().map(Delivery::try_from).collect()
     }
 
-    /// One delivery, by its row id or its event id.
+    /// One delivery, by its row id or its event id. Where a text is both, the row id wins.
     ///
     /// # Errors
     /// When the database can't be read.
@@ -352,7 +352,7 @@ impl Store {
             r#"SELECT id AS "id!", event_id, event_type, meeting_id, signature, received_at, last_received_at, deliveries,
                       status, reason, replays
                FROM inbox WHERE event_id = ?1 OR id = CAST(?1 AS INTEGER) AND CAST(CAST(?1 AS INTEGER) AS TEXT) = ?1
-               ORDER BY event_id = ?1 DESC LIMIT 1"#,
+               ORDER BY CAST(id AS TEXT) = ?1 DESC LIMIT 1"#,
             id_or_event_id
         )
         .fetch_optional(&self.reader)

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::AssertSqlSafe;
 
-use super::meetings::MeetingRow;
+use super::meetings::{HOLDS_TEXT, MeetingRow, pattern};
 use super::{Store, StoreError, millis};
 use crate::meeting::state::Meeting;
 
@@ -40,19 +40,14 @@ impl Store {
             Some(_) => return Ok(Vec::new()),
         }
         if list.text.is_some() {
-            // Values only: the names of the fields stand in every meeting.
-            sql.push_str(
-                " AND (meeting_id = ? OR EXISTS (SELECT 1 FROM json_tree(details) \
-                 WHERE json_tree.type = 'text' AND json_tree.atom LIKE ? ESCAPE '\\'))",
-            );
+            sql.push_str(HOLDS_TEXT);
         }
         sql.push_str(
             " ORDER BY ends_at < ?, CASE WHEN ends_at < ? THEN -starts_at ELSE starts_at END, meeting_id LIMIT ? OFFSET ?",
         );
         let mut query = sqlx::query_as::<_, MeetingRow>(AssertSqlSafe(sql));
         if let Some(text) = list.text {
-            let pattern = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
-            query = query.bind(text).bind(format!("%{pattern}%"));
+            query = query.bind(text).bind(pattern(text));
         }
         let now = millis(list.now);
         let rows = query.bind(now).bind(now).bind(list.most).bind(list.skip).fetch_all(&self.reader).await?;
@@ -67,6 +62,7 @@ mod tests {
     use crate::meeting::event::{
         Details, EventId, EventKey, Invitee, Kind, MeetingEvent, MeetingId, OrganizationId, Owner,
     };
+    use crate::store::MeetingFilter;
     use chrono::TimeDelta;
 
     fn now() -> DateTime<Utc> {
@@ -128,5 +124,8 @@ mod tests {
         assert_eq!(ids(Some("0%"), None, 0, 9).await, ["longer ago"]);
         assert_eq!(ids(Some("\"hi\""), None, 0, 9).await, ["soon"]);
         assert_eq!(ids(Some("soon"), Some("confirmed"), 0, 9).await, ["soon"]);
+        let filter = MeetingFilter { text: Some("title".to_owned()), ..MeetingFilter::default() };
+        let found = store.meetings(&filter, 9).await.unwrap();
+        assert!(found.len() == 1 && found[0].id.as_str() == "past", "nor in the other list: {found:?}");
     }
 }

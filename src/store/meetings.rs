@@ -83,10 +83,20 @@ pub struct HistoryEntry {
     pub applied_at: DateTime<Utc>,
 }
 
+/// The condition that a meeting holds a text: takes the text, then its [`pattern`]. Ids count whole, and of the details only
+/// values: the names of the fields stand in every meeting.
+pub(super) const HOLDS_TEXT: &str = " AND (meeting_id = ? OR EXISTS (SELECT 1 FROM json_tree(details) \
+     WHERE json_tree.type = 'text' AND json_tree.atom LIKE ? ESCAPE '\\'))";
+
+/// The LIKE pattern of what holds the text.
+pub(super) fn pattern(text: &str) -> String {
+    format!("%{}%", text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"))
+}
+
 /// Which meetings to list.
 #[derive(Debug, Clone, Default)]
 pub struct MeetingFilter {
-    /// Only those whose texts hold this.
+    /// Only those one of whose values holds this, without regard to the case of ASCII letters; ids count whole.
     pub text: Option<String>,
     /// Only those that end after this.
     pub from: Option<DateTime<Utc>>,
@@ -217,7 +227,8 @@ impl WriteTx<'_> {
         rows.into_iter().map(Meeting::try_from).collect()
     }
 
-    /// Adds an event to the history of `meeting`. The same event again adds nothing.
+    /// Adds an event to the history of `meeting`. The same event again adds nothing, but corrects what it said: a newer version
+    /// may read it differently. What it did then stays.
     ///
     /// # Errors
     /// When the database can't be written.
@@ -240,7 +251,10 @@ impl WriteTx<'_> {
             "INSERT INTO meeting_history (meeting_id, origin_id, inbox_id, event_id, happened_at_ns, kind, claims, organization_id,
                                           starts_at, ends_at, title, effect, revision, applied_at)
              VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-             ON CONFLICT (meeting_id, event_id, origin_id) DO NOTHING",
+             ON CONFLICT (meeting_id, event_id, origin_id) DO UPDATE SET
+                 happened_at_ns = excluded.happened_at_ns, kind = excluded.kind, claims = excluded.claims,
+                 organization_id = excluded.organization_id, starts_at = excluded.starts_at, ends_at = excluded.ends_at,
+                 title = excluded.title",
             id,
             origin,
             inbox_id,
@@ -291,7 +305,7 @@ impl Store {
         for (present, condition) in [
             (filter.from.is_some(), " AND ends_at >= ?"),
             (filter.until.is_some(), " AND starts_at <= ?"),
-            (filter.text.is_some(), " AND (meeting_id = ? OR details LIKE ? ESCAPE '\\')"),
+            (filter.text.is_some(), HOLDS_TEXT),
         ] {
             if present {
                 sql.push_str(condition);
@@ -303,8 +317,7 @@ impl Store {
             query = query.bind(millis(bound));
         }
         if let Some(text) = &filter.text {
-            let pattern = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
-            query = query.bind(text.as_str()).bind(format!("%{pattern}%"));
+            query = query.bind(text.as_str()).bind(pattern(text));
         }
         let rows = query.bind(most).fetch_all(&self.reader).await?;
         rows.into_iter().map(Meeting::try_from).collect()

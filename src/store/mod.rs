@@ -20,6 +20,9 @@ mod mirror_rows;
 mod sessions;
 mod status;
 
+use std::fs::{File, Permissions};
+use std::io;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -61,7 +64,45 @@ impl Store {
     /// # Errors
     /// When the file can't be opened or written, is no database, or was made by a newer version.
     pub async fn open(data_dir: &Path) -> Result<Self, StoreError> {
+        let (path, writer, options) = Self::connect(data_dir).await?;
+        MIGRATIONS.run(&writer).await?;
+        Self::with_readers(path, writer, options).await
+    }
+
+    /// Opens the database if its tables are up to date; none when they are not, or there are none yet.
+    ///
+    /// # Errors
+    /// When the file can't be opened or written, is no database, or was made by a newer version.
+    pub async fn open_current(data_dir: &Path) -> Result<Option<Self>, StoreError> {
+        if !data_dir.join(DATABASE_FILE).exists() {
+            return Ok(None);
+        }
+        let (path, writer, options) = Self::connect(data_dir).await?;
+        let applied: Vec<i64> =
+            match sqlx::query_scalar("SELECT version FROM _sqlx_migrations WHERE success").fetch_all(&writer).await {
+                // A database without tables.
+                Err(sqlx::Error::Database(error)) if error.message().starts_with("no such table") => Vec::new(),
+                found => found?,
+            };
+        if MIGRATIONS.iter().any(|migration| !applied.contains(&migration.version)) {
+            writer.close().await;
+            return Ok(None);
+        }
+        // Changes nothing, but tells when a newer version was here.
+        MIGRATIONS.run(&writer).await?;
+        Self::with_readers(path, writer, options).await.map(Some)
+    }
+
+    /// The writing connection, and how to make others.
+    async fn connect(data_dir: &Path) -> Result<(PathBuf, SqlitePool, SqliteConnectOptions), StoreError> {
         let path = data_dir.join(DATABASE_FILE);
+        if !path.exists() {
+            // SQLite gives the files that it makes beside a database the same mode.
+            match for_owner_only(&path) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(sqlx::Error::Io(error).into()),
+                _ => {}
+            }
+        }
         let options = SqliteConnectOptions::new()
             .filename(&path)
             .create_if_missing(true)
@@ -69,20 +110,20 @@ impl Store {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(Duration::from_secs(3));
-        let pool = |most| {
-            SqlitePoolOptions::new()
-                .max_connections(most)
-                .acquire_timeout(Duration::from_secs(5))
-                .idle_timeout(None)
-                .max_lifetime(None)
-        };
         // A full disk makes SQLite end the transaction by itself, which sqlx does not see: such a connection is given up, or
         // nothing could be written until a restart.
         let writer = pool(1)
             .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
             .connect_with(options.clone())
             .await?;
-        MIGRATIONS.run(&writer).await?;
+        Ok((path, writer, options))
+    }
+
+    async fn with_readers(
+        path: PathBuf,
+        writer: SqlitePool,
+        options: SqliteConnectOptions,
+    ) -> Result<Self, StoreError> {
         let reader = pool(4).connect_with(options.pragma("query_only", "ON")).await?;
         Ok(Self { reader, writer, path })
     }
@@ -106,8 +147,13 @@ impl Store {
     /// When the file exists or can't be written, or the copy is not sound.
     pub async fn backup(&self, to: &Path) -> Result<(), StoreError> {
         let target = to.to_string_lossy().into_owned();
+        // SQLite takes an empty file for none.
+        for_owner_only(to).map_err(sqlx::Error::Io)?;
         // A reader would do, but `query_only` forbids VACUUM INTO.
-        sqlx::query("VACUUM INTO ?").bind(target).execute(&self.writer).await?;
+        if let Err(error) = sqlx::query("VACUUM INTO ?").bind(target).execute(&self.writer).await {
+            let _ = std::fs::remove_file(to);
+            return Err(error.into());
+        }
         let copy = SqliteConnectOptions::new().filename(to).read_only(true);
         let pool = SqlitePoolOptions::new().max_connections(1).connect_with(copy).await?;
         let verdict: String = sqlx::query_scalar("PRAGMA integrity_check").fetch_one(&pool).await?;
@@ -129,6 +175,20 @@ impl Store {
         self.reader.close().await;
         self.writer.close().await;
     }
+}
+
+fn pool(most: u32) -> SqlitePoolOptions {
+    SqlitePoolOptions::new()
+        .max_connections(most)
+        .acquire_timeout(Duration::from_secs(5))
+        .idle_timeout(None)
+        .max_lifetime(None)
+}
+
+/// Makes an empty file that only its owner may read, whatever the umask.
+fn for_owner_only(path: &Path) -> io::Result<()> {
+    let file = File::options().write(true).create_new(true).mode(0o600).open(path)?;
+    file.set_permissions(Permissions::from_mode(0o600))
 }
 
 /// A transaction that may write. Dropped without [`WriteTx::commit`], it changes nothing.

@@ -110,7 +110,9 @@ async fn replay(
     let Form(form) = form.map_err(|_| PageError::BadForm)?;
     visit.check(&form.token)?;
     let store = &visit.site.store;
-    let delivery = store.delivery(&id.to_string()).await?.ok_or(PageError::NoDelivery)?;
+    let found = store.delivery(&id.to_string()).await?;
+    // Never by an event id that looks like a number.
+    let delivery = found.filter(|delivery| delivery.id == id).ok_or(PageError::NoDelivery)?;
     let mut tx = store.write().await?;
     // One that waits already is as good as replayed.
     if tx.replay_delivery(delivery.id).await? {
@@ -188,5 +190,18 @@ mod tests {
         assert_eq!(replays, ["Delivery 1 (event sha256:1) is worked on again"]);
         assert_eq!(admin.post("/inbox/99/replay", &[("token", &token)]).await.status, StatusCode::NOT_FOUND);
         assert_eq!(admin.get("/inbox/1/replay").await.header("location"), "/inbox/1");
+    }
+
+    #[tokio::test]
+    async fn an_event_id_that_is_a_number_is_not_taken_for_a_row() {
+        let stage = Stage::new().await;
+        stage.quarantined("2", "the first row", b"{}").await;
+        stage.quarantined("9", "the second row", b"{}").await;
+        let find = async |id| stage.site.store.delivery(id).await.unwrap().unwrap().id;
+        assert_eq!((find("2").await, find("9").await), (2, 2));
+        let mut admin = stage.admin().await;
+        let token = admin.get("/inbox/1").await.form_token();
+        assert_eq!(admin.post("/inbox/9/replay", &[("token", &token)]).await.status, StatusCode::NOT_FOUND);
+        assert_eq!(admin.post("/inbox/2/replay", &[("token", &token)]).await.header("location"), "/inbox/2");
     }
 }

@@ -1,14 +1,18 @@
 //! The feed itself: `GET` and `HEAD` of `/feeds/<token>.ics`. An error never empties a feed: when it can't be rendered, the
 //! last good bytes are served, and 503 only if there are none (facts: ICS subscribers 14).
 
+use std::panic::AssertUnwindSafe;
+
 use axum::Router;
 use axum::body::Body;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use chrono::{DateTime, Utc};
 use data_encoding::HEXLOWER;
+use futures_util::FutureExt as _;
 use sha2::{Digest, Sha256};
 
 use super::feed_text;
@@ -23,7 +27,28 @@ pub const CANCELED_DAYS: u32 = 7;
 
 /// The feed's route.
 pub fn router() -> Router<Site> {
-    Router::new().route("/feeds/{file}", get(serve))
+    let not_allowed = || async {
+        let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "A feed can only be read.");
+        ([(header::ALLOW, "GET, HEAD")], problem)
+    };
+    Router::new().route("/feeds/{file}", get(serve).fallback(not_allowed))
+}
+
+/// Why a feed can't be rendered.
+#[derive(Debug, thiserror::Error)]
+enum Fault {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("rendering it panicked")]
+    Panicked,
+}
+
+/// Turns a panic into a fault.
+async fn unpanicked<T>(work: impl Future<Output = Result<T, StoreError>>) -> Result<T, Fault> {
+    match AssertUnwindSafe(work).catch_unwind().await {
+        Ok(done) => Ok(done?),
+        Err(_) => Err(Fault::Panicked),
+    }
 }
 
 /// Renders a feed as it is now. Nothing is kept.
@@ -46,8 +71,8 @@ pub async fn render(
 }
 
 /// Renders a feed and keeps it, so that Last-Modified only rises and the last good bytes survive a fault.
-async fn refresh(site: &Site, feed: &Feed) -> Result<Rendition, StoreError> {
-    let mut fresh = render(&site.store, &site.installation_id, feed, site.clock.now()).await?;
+async fn refresh(site: &Site, feed: &Feed) -> Result<Rendition, Fault> {
+    let mut fresh = unpanicked(render(&site.store, &site.installation_id, feed, site.clock.now())).await?;
     if let Some(kept) = site.store.rendition(feed.id).await?
         && kept.digest == fresh.digest
     {
@@ -59,9 +84,10 @@ async fn refresh(site: &Site, feed: &Feed) -> Result<Rendition, StoreError> {
     Ok(fresh)
 }
 
-async fn serve(State(site): State<Site>, Path(file): Path<String>, headers: HeaderMap) -> Response {
+async fn serve(State(site): State<Site>, file: Result<Path<String>, PathRejection>, headers: HeaderMap) -> Response {
     let unknown =
         || Problem::new(StatusCode::NOT_FOUND, "no_such_feed", "There is no feed under this link.").into_response();
+    let Ok(Path(file)) = file else { return unknown() };
     let Some(token) = file.strip_suffix(".ics") else { return unknown() };
     let feed = match feed_by_token(&site, token).await {
         Ok(feed) => feed,
@@ -70,7 +96,7 @@ async fn serve(State(site): State<Site>, Path(file): Path<String>, headers: Head
             let text = "This link was ended. Ask whoever gave it to you for a new one.";
             return Problem::new(StatusCode::GONE, "link_ended", text).into_response();
         }
-        Err(FeedTokenError::Store(error)) => return unavailable(&error),
+        Err(FeedTokenError::Store(error)) => return unavailable(&error.into()),
     };
     let rendition = match refresh(&site, &feed).await {
         Ok(rendition) => rendition,
@@ -85,7 +111,7 @@ async fn serve(State(site): State<Site>, Path(file): Path<String>, headers: Head
     answer(&headers, rendition)
 }
 
-fn unavailable(error: &StoreError) -> Response {
+fn unavailable(error: &Fault) -> Response {
     tracing::error!(%error, cause = ?error, "a feed could not be served");
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "The feed can't be served now. Please come again.")
         .retry_after(60)
@@ -136,6 +162,7 @@ fn http_date(value: &HeaderValue) -> Option<DateTime<Utc>> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::Stage;
     use super::*;
 
     fn status(request: &[(header::HeaderName, &str)]) -> u16 {
@@ -148,6 +175,25 @@ mod tests {
         let headers: HeaderMap =
             request.iter().map(|(name, value)| (name.clone(), HeaderValue::from_str(value).unwrap())).collect();
         answer(&headers, rendition).status().as_u16()
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_a_fault_like_any_other() {
+        let fine = unpanicked(async { Ok(1) }).await;
+        assert!(matches!(fine, Ok(1)), "{fine:?}");
+        let panics = unpanicked::<()>(async { panic!("made to fail") }).await;
+        assert!(matches!(panics, Err(Fault::Panicked)), "{panics:?}");
+    }
+
+    #[tokio::test]
+    async fn what_is_no_feed_and_what_can_not_be_done_to_one_are_told_to_programs() {
+        let stage = Stage::new().await;
+        let mut visitor = stage.visitor();
+        let answer = visitor.get("/feeds/%FF.ics").await;
+        assert_eq!((answer.status.as_u16(), answer.header("content-type")), (404, "application/problem+json"));
+        let answer = visitor.post("/feeds/x.ics", &[]).await;
+        assert_eq!((answer.status.as_u16(), answer.header("content-type")), (405, "application/problem+json"));
+        assert_eq!(answer.header("allow"), "GET, HEAD");
     }
 
     #[test]

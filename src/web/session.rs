@@ -5,6 +5,8 @@ use axum::extract::{FromRequestParts, OriginalUri};
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Redirect, Response};
 use chrono::{DateTime, Utc};
+use data_encoding::HEXLOWER;
+use sha2::{Digest as _, Sha256};
 use tower_sessions::cookie::SameSite;
 use tower_sessions::cookie::time::{Duration, OffsetDateTime};
 use tower_sessions::session::{Id, Record};
@@ -74,6 +76,11 @@ pub struct DatabaseSessions {
     clock: SharedClock,
 }
 
+/// What stands for a session in the database. Whoever reads a copy of it can't sign in with this.
+fn key(id: &Id) -> String {
+    HEXLOWER.encode(&Sha256::digest(id.to_string()))
+}
+
 fn backend(error: impl std::fmt::Display) -> Error {
     Error::Backend(error.to_string())
 }
@@ -88,7 +95,7 @@ impl SessionStore for DatabaseSessions {
         loop {
             let data = serde_json::to_string(&record.data).map_err(|error| Error::Encode(error.to_string()))?;
             let mut tx = self.store.write().await.map_err(backend)?;
-            let added = tx.add_session(&record.id.to_string(), &data, expiry(record)).await.map_err(backend)?;
+            let added = tx.add_session(&key(&record.id), &data, expiry(record)).await.map_err(backend)?;
             tx.commit().await.map_err(backend)?;
             if added {
                 return Ok(());
@@ -100,12 +107,12 @@ impl SessionStore for DatabaseSessions {
     async fn save(&self, record: &Record) -> SessionResult<()> {
         let data = serde_json::to_string(&record.data).map_err(|error| Error::Encode(error.to_string()))?;
         let mut tx = self.store.write().await.map_err(backend)?;
-        tx.save_session(&record.id.to_string(), &data, expiry(record)).await.map_err(backend)?;
+        tx.save_session(&key(&record.id), &data, expiry(record)).await.map_err(backend)?;
         tx.commit().await.map_err(backend)
     }
 
     async fn load(&self, id: &Id) -> SessionResult<Option<Record>> {
-        let Some(data) = self.store.session(&id.to_string(), self.clock.now()).await.map_err(backend)? else {
+        let Some(data) = self.store.session(&key(id), self.clock.now()).await.map_err(backend)? else {
             return Ok(None);
         };
         let data = serde_json::from_str(&data).map_err(|error| Error::Decode(error.to_string()))?;
@@ -115,7 +122,32 @@ impl SessionStore for DatabaseSessions {
 
     async fn delete(&self, id: &Id) -> SessionResult<()> {
         let mut tx = self.store.write().await.map_err(backend)?;
-        tx.end_session(&id.to_string(), self.clock.now()).await.map_err(backend)?;
+        tx.end_session(&key(id), self.clock.now()).await.map_err(backend)?;
         tx.commit().await.map_err(backend)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{Clock as _, ManualClock};
+    use std::collections::HashMap;
+    use std::sync::Arc;
+
+    #[tokio::test]
+    async fn the_database_does_not_hold_what_the_cookie_holds() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).await.unwrap();
+        let clock = Arc::new(ManualClock::new(DateTime::from_timestamp(1_790_000_000, 0).unwrap()));
+        let sessions = DatabaseSessions { store: store.clone(), clock: clock.clone() };
+        let expiry_date = OffsetDateTime::from_unix_timestamp(1_790_003_600).unwrap();
+        let mut record = Record { id: Id::default(), data: HashMap::new(), expiry_date };
+        sessions.create(&mut record).await.unwrap();
+        let id = record.id;
+        assert_eq!(store.session(&id.to_string(), clock.now()).await.unwrap(), None);
+        assert_eq!(key(&id).len(), 64);
+        assert_eq!(sessions.load(&id).await.unwrap().unwrap().id, id);
+        sessions.delete(&id).await.unwrap();
+        assert!(sessions.load(&id).await.unwrap().is_none());
     }
 }

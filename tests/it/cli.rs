@@ -7,6 +7,7 @@ mod database;
 mod deliveries;
 mod feeds;
 mod help;
+mod installation;
 mod settings;
 mod upkeep;
 

@@ -32,6 +32,13 @@ impl Machine {
         Self(tempfile::tempdir().unwrap())
     }
 
+    /// One where a server was started once.
+    pub(crate) fn started() -> Self {
+        let machine = Self::new();
+        machine.serve(&[]).stop();
+        machine
+    }
+
     /// A path in the directory.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
@@ -65,10 +72,11 @@ impl Machine {
     }
 
     /// Every file and folder here with a digest of its content, to see whether anything was changed. What SQLite leaves
-    /// beside a database that was only read does not count.
+    /// beside a database that was only read does not count, and neither does the file that servers lock.
     pub(crate) fn contents(&self) -> BTreeMap<String, String> {
-        let counts =
-            |(name, bytes): &(String, Vec<u8>)| !(name.ends_with("-shm") || name.ends_with("-wal") && bytes.is_empty());
+        let counts = |(name, bytes): &(String, Vec<u8>)| {
+            !(name.ends_with("-shm") || bytes.is_empty() && (name.ends_with("-wal") || name.ends_with("server.lock")))
+        };
         let digest = |(name, bytes): (String, Vec<u8>)| (name, HEXLOWER.encode(&Sha256::digest(&bytes)));
         self.files().into_iter().filter(counts).map(digest).collect()
     }

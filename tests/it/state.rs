@@ -2,7 +2,9 @@
 //! texts in every form, and that one bad delivery stays alone.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use meeting_mirror::meeting::apply::Effect;
 use meeting_mirror::meeting::entry::Entry;
+use meeting_mirror::meeting::event::MeetingEvent;
 use meeting_mirror::meeting::selection::Detail;
 use meeting_mirror::meeting::state::Meeting;
 use meeting_mirror::store::{DeliveryFilter, DeliveryStatus, Identity, MeetingFilter, NewDelivery};
@@ -294,6 +296,37 @@ async fn replaying_what_was_applied_changes_nothing() {
     assert_eq!(app.effects("m-1").await, history);
     assert_eq!(app.store.audit_newest(None, 10).await.unwrap().len(), 1);
     assert_eq!(app.store.inbox_counts().await.unwrap().of(DeliveryStatus::Pending), 0);
+}
+
+#[tokio::test]
+async fn what_a_newer_version_reads_differently_is_corrected_in_the_history() {
+    let app = TestApp::start().await;
+    app.deliver_all(&[event("1", "scheduled", "m-1", 0, 9)]).await;
+    let mut meeting = app.meeting("m-1").await;
+    let before = app.store.history("m-1").await.unwrap().remove(0);
+    let mut details = meeting.details.clone();
+    details.title = Some("As it was meant".to_owned());
+    details.starts_at -= TimeDelta::hours(1);
+    let event = MeetingEvent {
+        key: meeting.latest.clone(),
+        meeting_id: meeting.id.clone(),
+        details,
+        existing_email_meeting_id: None,
+    };
+    meeting.revision += 1;
+    let mut tx = app.store.write().await.unwrap();
+    let later = app.now() + TimeDelta::hours(1);
+    tx.add_history(&meeting, &event, before.inbox_id, Effect::Superseded, later).await.unwrap();
+    tx.commit().await.unwrap();
+    let history = app.store.history("m-1").await.unwrap();
+    let after = &history[0];
+    assert_eq!((history.len(), after.title.as_deref()), (1, Some("As it was meant")));
+    assert_eq!(after.starts_at, before.starts_at - TimeDelta::hours(1));
+    assert_eq!(
+        (&after.effect, after.revision, after.applied_at),
+        (&before.effect, before.revision, before.applied_at),
+        "what it did then stays"
+    );
 }
 
 #[tokio::test]

@@ -121,7 +121,7 @@ fn an_export_holds_every_entry_oldest_first_and_no_formula() {
 
 #[test]
 fn an_empty_log_is_intact_and_exports_its_heading() {
-    let machine = Machine::new();
+    let machine = Machine::started();
     let (code, told) = verdict(&machine);
     assert!(code == 0 && told.starts_with("intact: 0 entries"), "{told}");
     assert_eq!(machine.ok(&["audit", "export"]).lines().count(), 1);

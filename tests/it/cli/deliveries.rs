@@ -228,5 +228,14 @@ fn meetings_are_listed_searched_and_shown_with_their_history() {
     machine
         .run(&["meeting", "show", "m-9"])
         .refused(1, &["there is no meeting m-9; see: meeting-mirror meeting list --past"]);
+
+    assert_eq!(machine.json(&["meeting", "show", "Demo m-1", "--json"]), shown);
+    machine.run(&["meeting", "show", "Demo"]).refused(1, &["there is no meeting Demo; see:"]);
+    let mut twin = event("e-twin", "scheduled", "m-twin", 7);
+    twin["data"]["meetingInfo"]["meetingName"] = json!("Demo m-1");
+    send(&machine, &server, &[&machine.file("twin.json", twin.to_string())]);
+    settle(&machine);
+    let told = machine.run(&["meeting", "show", "Demo m-1"]).refused(1, &["2 meetings are called “Demo m-1”"]);
+    assert!(told.contains("confirmed  m-1\n") && told.contains("confirmed  m-twin\n"), "{told}");
     server.stop();
 }

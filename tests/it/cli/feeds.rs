@@ -38,8 +38,8 @@ fn add_prints_the_link_alone_and_show_prints_it_again() {
 #[test]
 fn links_stand_below_the_public_address() {
     let machine = Machine::new();
-    let printed = machine.ok(&["feed", "add", "--name", "A", "--public-url", "https://mirror.example.com/calendars/"]);
-    assert!(link(&printed).starts_with("https://mirror.example.com/calendars/feeds/"), "{printed}");
+    let printed = machine.ok(&["feed", "add", "--name", "A", "--public-url", "https://mirror.example.com/"]);
+    assert!(link(&printed).starts_with("https://mirror.example.com/feeds/"), "{printed}");
 }
 
 #[test]
@@ -132,10 +132,11 @@ fn names_that_are_taken_or_can_not_be_told_apart_are_refused() {
 
 #[test]
 fn an_empty_list_says_how_to_add_one() {
-    let ran = Machine::new().run(&["feed", "list"]);
+    let machine = Machine::started();
+    let ran = machine.run(&["feed", "list"]);
     assert_eq!((ran.code, ran.stdout.as_str()), (0, ""));
     assert!(ran.stderr.contains("meeting-mirror feed add --name"), "{ran:?}");
-    assert_eq!(Machine::new().json(&["feed", "list", "--json"]), json!([]));
+    assert_eq!(machine.json(&["feed", "list", "--json"]), json!([]));
 }
 
 #[tokio::test]
@@ -190,6 +191,23 @@ fn lint_fails_on_a_text_that_calendar_programs_would_refuse() {
     assert_eq!(ran.code, 1, "{ran:?}");
     let findings = ran.stdout.lines().count();
     assert!(findings > 2 && ran.stderr.ends_with(&format!("broken.ics: {findings} findings\n")), "{ran:#?}");
+    machine.run(&["feed", "lint", "nowhere"]).refused(1, &["there is no installation in "]);
+    machine.ok(&["feed", "add", "--name", "Sales"]);
     machine.run(&["feed", "lint", "nowhere"]).refused(1, &["neither a feed nor a file that can be read"]);
     machine.run(&["feed", "lint", "https://example.com/a.ics"]).refused(1, &["only addresses on this machine"]);
+}
+
+#[tokio::test]
+async fn a_meeting_that_can_not_be_read_does_not_take_its_feed_away() {
+    let machine = Machine::new();
+    let server = machine.serve(&[]);
+    let http = browser();
+    server.post(&http, event("e-1", "scheduled", "m-1", 5).to_string()).await.unwrap();
+    machine.until(&["meeting", "list", "--json"], |list| list.as_array().unwrap().len() == 1);
+    let link = machine.ok(&["feed", "add", "--name", "Sales"]);
+    let (status, before) = get(&http, link.trim()).await;
+    assert!(status == 200 && before.contains("Demo m-1"), "{before}");
+    super::sql(&machine, "UPDATE meetings SET details = '{}'").await;
+    assert_eq!(get(&http, link.trim()).await, (200, before), "the last good bytes");
+    server.stop();
 }

@@ -19,12 +19,15 @@ fn refusal(machine: &Machine, arguments: &[&str]) -> String {
 fn settings_that_make_no_sense() {
     let machine = Machine::new();
     let long = format!("https://{}.example.com", "m".repeat(160));
-    let wrong: [&[&str]; 16] = [
+    let wrong: [&[&str]; 19] = [
         &["--listen", "nonsense"],
         &["--listen", "localhost:8080"],
         &["--public-url", "mirror.example.com"],
         &["--public-url", "ftp://mirror.example.com"],
         &["--public-url", "https://mirror.example.com/?a=b"],
+        &["--public-url", "https://mirror.example.com/mirror"],
+        &["--public-url", "https://ada:secret@mirror.example.com"],
+        &["--public-url", "https://ada@mirror.example.com"],
         &["--public-url", &long],
         &["--time-zone", "Mars/Olympus"],
         &["--signature-header", "X Signature"],

@@ -55,7 +55,7 @@ fn a_backup_never_writes_over_a_file() {
 
 #[test]
 fn check_is_content_with_good_settings() {
-    let machine = Machine::new();
+    let machine = Machine::started();
     let google = format!("{}/fixtures/google/service-account-key.json", env!("CARGO_MANIFEST_DIR"));
     let settings =
         ["--signing-keys", "one, two", "--public-url", "https://mirror.example.com", "--google-credentials", &google];
@@ -66,6 +66,7 @@ fn check_is_content_with_good_settings() {
 #[test]
 fn check_fails_on_each_problem_and_tells_of_all() {
     let machine = Machine::new();
+    machine.ok(&["feed", "add", "--name", "Sales"]);
     let google = machine.file("google.json", "{}");
     let ran = machine.run(&["check", "--admin-password", "short", "--google-credentials", &google]);
     assert_eq!(ran.code, 1, "{ran:?}");
@@ -129,7 +130,7 @@ fn an_answer_that_can_not_be_written_is_an_error() {
 
 #[test]
 fn empty_lists_are_valid_json_and_say_in_words_what_to_do() {
-    let machine = Machine::new();
+    let machine = Machine::started();
     for list in ["feed", "calendar", "inbox", "meeting", "audit"] {
         assert_eq!(machine.json(&[list, "list", "--json"]), json!([]), "{list}");
         let ran = machine.run(&[list, "list"]);

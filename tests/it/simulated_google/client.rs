@@ -1,5 +1,5 @@
-//! The client libraries that the service uses, google-calendar3 and yup-oauth2, against the simulation: the facts in
-//! the crates that were tried with them hold here, too.
+//! The client libraries that the service uses, google-calendar3 and yup-oauth2, against the simulation: what
+//! was found out about them before holds here, too.
 
 use google_calendar3::CalendarHub;
 use google_calendar3::api::{Event, EventDateTime, Scope};
