@@ -15,7 +15,7 @@ use crate::support::{PASSWORD, TEAM, TestApp, event, fixture};
 
 const CONTROL: &str = "\u{e009}";
 /// A folder: the pictures of the README are written there.
-const SCREENSHOTS: &str = "MEETING_MIRROR_SCREENSHOTS";
+const SCREENSHOTS: &str = "BROWSER_SCREENSHOTS";
 
 fn of(owners: &[&str]) -> Selection {
     Selection { owners: owners.iter().map(|&owner| owner.to_owned()).collect(), ..Selection::default() }

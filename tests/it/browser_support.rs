@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// `required` makes a missing browser a failure.
-const REQUIRED: &str = "MEETING_MIRROR_BROWSER_TESTS";
+const REQUIRED: &str = "BROWSER_TESTS";
 /// What is looked for must appear within this, in milliseconds.
 const WITHIN: u32 = 15_000;
 /// The Enter key in texts that are typed.
