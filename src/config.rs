@@ -58,7 +58,7 @@ pub struct Settings {
     #[arg(long, global = true, env = "MEETING_MIRROR_DATA_DIR", value_name = "DIR", default_value = "./data")]
     pub data_dir: PathBuf,
 
-    /// Address under which people reach the service: base of every link shown [default: `http://<listen>`]
+    /// Address under which people reach the service: base of every link shown [default: http on the --listen address]
     #[arg(long, global = true, env = "MEETING_MIRROR_PUBLIC_URL", value_name = "URL", value_parser = public_url)]
     pub public_url: Option<Url>,
 
