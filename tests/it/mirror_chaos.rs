@@ -1,6 +1,8 @@
 //! Whatever Google answers while meetings change, once it answers properly again the calendar holds exactly the wanted
 //! events: none twice, none left behind, nobody else's touched, and within a bounded number of calls.
 
+use std::time::Duration;
+
 use chrono::TimeDelta;
 use meeting_mirror::meeting::selection::Detail;
 use meeting_mirror::simulated_google::Fault;
@@ -11,7 +13,8 @@ use tokio_util::sync::CancellationToken;
 use crate::support::{TEAM, TestApp, event, noon};
 
 /// Everything the mirror may be told, true or not.
-const FAULTS: [Fault; 17] = [
+const FAULTS: [Fault; 18] = [
+    Fault::Slow(Duration::from_millis(2)),
     Fault::RateLimited429 { retry_after: None },
     Fault::RateLimited429 { retry_after: Some(3) },
     Fault::Forbidden { reason: "rateLimitExceeded" },

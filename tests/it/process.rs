@@ -3,6 +3,7 @@
 
 mod crash;
 mod demo;
+mod mirroring;
 mod start;
 mod stop;
 
