@@ -219,7 +219,6 @@ pub struct App {
     /// The admin password, when it was made just now: to be shown once.
     pub new_password: Option<Secret>,
     writer: WriterTask,
-    /// Held while the server lives, so that no second one works on the same data.
     lock: File,
 }
 
@@ -232,6 +231,8 @@ pub struct Workers {
     pub mirror: Option<Mirror>,
     /// Compares what is at Google with what was written.
     pub checker: Option<Checker>,
+    /// To be held until the last of them has ended, so that no second server works on the same data.
+    pub lock: File,
 }
 
 struct WriterTask(std::pin::Pin<Box<dyn Future<Output = ()> + Send>>);
@@ -313,10 +314,12 @@ impl App {
         Ok(Self { site, router, inbox, mirror, checker, new_password, writer: WriterTask(Box::pin(writer_task)), lock })
     }
 
-    /// Starts serving and working. The service runs until `lifecycle` stops.
-    pub fn start(self, listener: TcpListener, lifecycle: &Lifecycle) {
+    /// Starts serving and working. The service runs until `lifecycle` stops. Returns the lock on the data directory: to be held
+    /// until the service has ended.
+    #[must_use]
+    pub fn start(self, listener: TcpListener, lifecycle: &Lifecycle) -> File {
         let stop = lifecycle.stop();
-        let Workers { inbox, mirror, checker } = self.start_serving(listener, lifecycle);
+        let Workers { inbox, mirror, checker, lock } = self.start_serving(listener, lifecycle);
         lifecycle.spawn("inbox", inbox.run(stop.clone()));
         if let Some(mirror) = mirror {
             lifecycle.spawn("mirror", mirror.run(stop.clone()));
@@ -324,6 +327,7 @@ impl App {
         if let Some(checker) = checker {
             lifecycle.spawn("calendar checks", checker.run(stop));
         }
+        lock
     }
 
     /// Starts serving only, and returns the workers for the caller to drive.
@@ -332,13 +336,12 @@ impl App {
         let Self { router, inbox, mirror, checker, writer, lock, .. } = self;
         lifecycle.spawn("deliveries writer", writer.0);
         lifecycle.spawn("http", async move {
-            let _held = lock;
             let service = router.into_make_service_with_connect_info::<SocketAddr>();
             if let Err(error) = axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await {
                 tracing::error!(%error, "the server failed");
             }
         });
-        Workers { inbox, mirror, checker }
+        Workers { inbox, mirror, checker, lock }
     }
 }
 

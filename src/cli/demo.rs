@@ -76,7 +76,7 @@ pub(super) async fn run(context: Context) -> anyhow::Result<ExitCode> {
     let site = app.site.clone();
     let lifecycle = Lifecycle::default();
     lifecycle.stop_at_signals()?;
-    app.start(listener, &lifecycle);
+    let _lock = app.start(listener, &lifecycle);
 
     let stop = lifecycle.stop();
     let story = async {

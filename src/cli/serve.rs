@@ -33,7 +33,7 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<ExitCode> {
     let mirror = app.site.google.as_ref().map_or("off", |google| google.account.as_str());
     tracing::info!(address = %bound, public_url = app.site.links.public_url(), mirror, "meeting-mirror is listening");
     let store = app.site.store.clone();
-    app.start(listener, &lifecycle);
+    let _lock = app.start(listener, &lifecycle);
     let ending = lifecycle.ended().await;
     store.close().await;
     tracing::info!("stopped");

@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Store, StoreError, WriteTx, count, millis, time};
+use super::{Store, StoreError, WriteTx, millis, shown, time};
 use crate::meeting::mirroring::Rule;
 use crate::meeting::selection::{Detail, Selection, Window};
 
@@ -130,19 +130,16 @@ impl TryFrom<CalendarRow> for Calendar {
 
     fn try_from(row: CalendarRow) -> Result<Self, StoreError> {
         const TABLE: &str = "calendars";
+        let (selection, detail, window) = shown(TABLE, &row.selection, &row.detail, row.past_days, row.future_days)?;
         let optional = |value: Option<i64>, column| value.map(|value| time(value, TABLE, column)).transpose();
         Ok(Self {
             id: row.id,
             wish: NewCalendar {
                 name: row.name,
                 google_id: row.google_id,
-                selection: serde_json::from_str(&row.selection)
-                    .map_err(|_| StoreError::row(TABLE, "selection", &row.selection))?,
-                detail: Detail::from_word(&row.detail).ok_or_else(|| StoreError::row(TABLE, "detail", &row.detail))?,
-                window: Window {
-                    past_days: count(row.past_days, TABLE, "past_days")?,
-                    future_days: count(row.future_days, TABLE, "future_days")?,
-                },
+                selection,
+                detail,
+                window,
                 on_cancel: OnCancel::from_word(&row.on_cancel)
                     .ok_or_else(|| StoreError::row(TABLE, "on_cancel", &row.on_cancel))?,
                 on_drift: OnDrift::from_word(&row.on_drift)

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{Store, StoreError, WriteTx, count, millis, time};
+use super::{Store, StoreError, WriteTx, count, millis, shown, time};
 use crate::meeting::selection::{Detail, Selection, Window};
 
 /// A feed to be made.
@@ -66,19 +66,10 @@ impl TryFrom<FeedRow> for Feed {
 
     fn try_from(row: FeedRow) -> Result<Self, StoreError> {
         const TABLE: &str = "feeds";
+        let (selection, detail, window) = shown(TABLE, &row.selection, &row.detail, row.past_days, row.future_days)?;
         Ok(Self {
             id: row.id,
-            wish: NewFeed {
-                public_id: row.public_id,
-                name: row.name,
-                selection: serde_json::from_str(&row.selection)
-                    .map_err(|_| StoreError::row(TABLE, "selection", &row.selection))?,
-                detail: Detail::from_word(&row.detail).ok_or_else(|| StoreError::row(TABLE, "detail", &row.detail))?,
-                window: Window {
-                    past_days: count(row.past_days, TABLE, "past_days")?,
-                    future_days: count(row.future_days, TABLE, "future_days")?,
-                },
-            },
+            wish: NewFeed { public_id: row.public_id, name: row.name, selection, detail, window },
             generation: count(row.generation, TABLE, "generation")?,
             created_at: time(row.created_at, TABLE, "created_at")?,
             revoked_at: row.revoked_at.map(|at| time(at, TABLE, "revoked_at")).transpose()?,

@@ -30,6 +30,8 @@ use chrono::{DateTime, Utc};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Acquire, Connection as _, Sqlite, SqlitePool, Transaction};
 
+use crate::meeting::selection::{Detail, Selection, Window};
+
 pub use audit::StoredEntry;
 pub use calendar_checks::{CalendarCheck, KnownRow, NOT_CHECKED};
 pub use calendars::{Calendar, NewCalendar, OnCancel, OnDrift};
@@ -221,6 +223,24 @@ fn millis(time: DateTime<Utc>) -> i64 {
 /// The time that Unix milliseconds in a column mean.
 fn time(millis: i64, table: &'static str, column: &'static str) -> Result<DateTime<Utc>, StoreError> {
     DateTime::from_timestamp_millis(millis).ok_or_else(|| StoreError::row(table, column, millis))
+}
+
+/// What feeds and calendars have in common: which meetings, how much of them, in which days.
+fn shown(
+    table: &'static str,
+    selection: &str,
+    detail: &str,
+    past_days: i64,
+    future_days: i64,
+) -> Result<(Selection, Detail, Window), StoreError> {
+    Ok((
+        serde_json::from_str(selection).map_err(|_| StoreError::row(table, "selection", selection))?,
+        Detail::from_word(detail).ok_or_else(|| StoreError::row(table, "detail", detail))?,
+        Window {
+            past_days: count(past_days, table, "past_days")?,
+            future_days: count(future_days, table, "future_days")?,
+        },
+    ))
 }
 
 /// A counter column as `u32`.

@@ -105,7 +105,7 @@ impl TestApp {
         let app = App::build(&settings, address, clock.clone(), Randomness::seeded(7), None).await.unwrap();
         let site = app.site.clone();
         let lifecycle = Lifecycle::default();
-        let Workers { inbox, mirror, checker } = app.start_serving(listener, &lifecycle);
+        let Workers { inbox, mirror, checker, lock: _ } = app.start_serving(listener, &lifecycle);
         let http =
             reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).cookie_store(true).build().unwrap();
         Self {
