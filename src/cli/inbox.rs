@@ -175,6 +175,7 @@ async fn replay(
         tx.append_admin_action("command line", "inbox", summary, context.clock.now()).await?;
         tx.commit().await?;
     }
-    output::line(format_args!("{replayed} deliveries wait to be applied again; a running server does so at once"));
+    let wait = if replayed == 1 { "delivery waits" } else { "deliveries wait" };
+    output::line(format_args!("{replayed} {wait} to be applied again; a running server does so at once"));
     Ok(())
 }
