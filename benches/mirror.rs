@@ -91,7 +91,7 @@ async fn mirror(dir: &Path, answer: Duration) -> f64 {
         tx.store_delivery(&delivery).await.unwrap();
     }
     tx.commit().await.unwrap();
-    Inbox::new(store.clone(), clock.clone(), Arc::default(), Arc::default()).drain().await.unwrap();
+    Inbox::new(store.clone(), clock.clone(), Arc::default(), Vec::new()).drain().await.unwrap();
 
     let settings = GoogleSettings {
         credentials,

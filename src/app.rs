@@ -24,7 +24,7 @@ use crate::outbound::google::{self, CredentialsError, GoogleAccess, GoogleSettin
 use crate::outbound::limiter::{Limiter, Rates};
 use crate::outbound::mirror::Mirror;
 use crate::store::{DATABASE_FILE, Fact, InboxWriter, Store, StoreError};
-use crate::views;
+use crate::views::{self, FeedCache};
 use crate::web::links::Links;
 use crate::web::secret_key::{SecretKey, SecretKeyError};
 use crate::web::site::{GoogleSide, SignInLimits, Site};
@@ -216,6 +216,8 @@ pub struct App {
     pub mirror: Option<Mirror>,
     /// Compares what is at Google with what was written; none without credentials.
     pub checker: Option<Checker>,
+    /// Keeps feeds ready to be served.
+    pub feeds: FeedCache,
     /// The admin password, when it was made just now: to be shown once.
     pub new_password: Option<Secret>,
     writer: WriterTask,
@@ -231,6 +233,8 @@ pub struct Workers {
     pub mirror: Option<Mirror>,
     /// Compares what is at Google with what was written.
     pub checker: Option<Checker>,
+    /// Keeps feeds ready to be served.
+    pub feeds: FeedCache,
     /// To be held until the last of them has ended, so that no second server works on the same data.
     pub lock: File,
 }
@@ -287,6 +291,7 @@ impl App {
         let site = Site {
             store: store.clone(),
             clock: clock.clone(),
+            randomness: randomness.clone(),
             links: Links::new(&public_url, secret),
             time_zone: settings.time_zone,
             installation_id: id.clone(),
@@ -295,11 +300,12 @@ impl App {
             sign_in_limits: Arc::new(SignInLimits::default()),
             csrf: csrf::config(secret, https),
         };
-        let (arrived, due) = (Arc::<Notify>::default(), Arc::<Notify>::default());
+        let (arrived, due, changed) = (Arc::<Notify>::default(), Arc::<Notify>::default(), Arc::<Notify>::default());
+        let feeds = FeedCache::new(site.clone(), changed.clone());
         let (writer, writer_task) = InboxWriter::new(store.clone());
         let verifier = (!keys.is_empty()).then(|| Verifier::new(&keys, settings.signature_header.as_deref()).into());
         let webhook = Webhook { verifier, writer, arrived: arrived.clone(), clock: clock.clone() };
-        let router = layers::wrap(views::router(site.clone()).merge(webhook.router()), clock.clone(), https);
+        let router = layers::wrap(views::router(&feeds).merge(webhook.router()), clock.clone(), https);
         let mirror = google.map(|google| Mirror {
             store: store.clone(),
             clock: clock.clone(),
@@ -310,8 +316,9 @@ impl App {
         });
         let every = TimeDelta::hours(settings.drift_check_hours.into());
         let checker = mirror.clone().map(|mirror| Checker { mirror, every });
-        let inbox = Inbox::new(store.clone(), clock, arrived, due);
-        Ok(Self { site, router, inbox, mirror, checker, new_password, writer: WriterTask(Box::pin(writer_task)), lock })
+        let inbox = Inbox::new(store.clone(), clock, arrived, vec![due, changed]);
+        let writer = WriterTask(Box::pin(writer_task));
+        Ok(Self { site, router, inbox, mirror, checker, feeds, new_password, writer, lock })
     }
 
     /// Starts serving and working. The service runs until `lifecycle` stops. Returns the lock on the data directory: to be held
@@ -319,8 +326,9 @@ impl App {
     #[must_use]
     pub fn start(self, listener: TcpListener, lifecycle: &Lifecycle) -> File {
         let stop = lifecycle.stop();
-        let Workers { inbox, mirror, checker, lock } = self.start_serving(listener, lifecycle);
+        let Workers { inbox, mirror, checker, feeds, lock } = self.start_serving(listener, lifecycle);
         lifecycle.spawn("inbox", inbox.run(stop.clone()));
+        lifecycle.spawn("feeds", feeds.run(stop.clone()));
         if let Some(mirror) = mirror {
             lifecycle.spawn("mirror", mirror.run(stop.clone()));
         }
@@ -333,7 +341,7 @@ impl App {
     /// Starts serving only, and returns the workers for the caller to drive.
     pub fn start_serving(self, listener: TcpListener, lifecycle: &Lifecycle) -> Workers {
         let stop = lifecycle.stop();
-        let Self { router, inbox, mirror, checker, writer, lock, .. } = self;
+        let Self { router, inbox, mirror, checker, feeds, writer, lock, .. } = self;
         lifecycle.spawn("deliveries writer", writer.0);
         lifecycle.spawn("http", async move {
             let service = router.into_make_service_with_connect_info::<SocketAddr>();
@@ -341,7 +349,7 @@ impl App {
                 tracing::error!(%error, "the server failed");
             }
         });
-        Workers { inbox, mirror, checker, lock }
+        Workers { inbox, mirror, checker, feeds, lock }
     }
 }
 

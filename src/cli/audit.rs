@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::{Context, output};
 use crate::audit::chain::Verification;
 use crate::store::{Store, StoredEntry};
+use crate::web::csv_text::formula_safe;
 
 /// Entries read at a time: an export of any length takes little memory.
 const PAGE: u32 = 500;
@@ -170,9 +171,4 @@ fn csv_record(stored: &StoredEntry) -> anyhow::Result<Vec<String>> {
         HEXLOWER.encode(&stored.hash),
     ];
     Ok(texts.into_iter().map(|text| formula_safe(&text)).collect())
-}
-
-/// A spreadsheet takes a cell that begins so for a formula; an apostrophe before it makes it a text.
-fn formula_safe(text: &str) -> String {
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() }
 }

@@ -19,7 +19,7 @@ use super::{Context, output};
 use crate::app::App;
 use crate::config::Secret;
 use crate::lifecycle::{Ending, Lifecycle};
-use crate::meeting::selection::{Detail, Selection, Window};
+use crate::meeting::selection::{Detail, Selection, ShowAs, Window};
 use crate::simulated_google::{Access, SimulatedGoogle, SimulatedGoogleConfig};
 use crate::store::{Feed, NewCalendar, NewFeed, OnCancel, OnDrift, Store};
 use crate::web::links::Links;
@@ -124,9 +124,10 @@ async fn prepare(context: &Context, site: &Site) -> anyhow::Result<[Feed; 2]> {
     let mut feeds = Vec::new();
     for (name, selection) in [("Sales team".to_owned(), Selection::default()), (format!("Meetings of {owner}"), mine)] {
         let public_id = Links::new_public_id(&context.randomness);
-        let new = NewFeed { public_id, name, selection, detail: Detail::Full, window };
+        let (show_as, canceled_days) = (ShowAs::fitting(&selection), NewFeed::CANCELED_DAYS);
+        let new = NewFeed { public_id, name, selection, detail: Detail::Full, window, canceled_days, show_as };
         let id = tx.add_feed(&new, now).await?;
-        feeds.push(Feed { id, wish: new, generation: 1, created_at: now, revoked_at: None });
+        feeds.push(Feed { id, wish: new, generation: 1, edition: 0, created_at: now, revoked_at: None });
     }
     tx.commit().await?;
     feeds.try_into().map_err(|_| anyhow::anyhow!("the demo needs two feeds"))

@@ -1,10 +1,10 @@
-//! The options that `feed add` and `calendar add` share: which meetings, how much of them, in which days.
+//! The options that feeds and calendars share: which meetings, how much of them, in which days.
 
 use clap::Args;
 
 use crate::meeting::selection::{Detail, Selection, Window};
 
-/// Which meetings, how much of them, in which days.
+/// Which meetings.
 #[derive(Debug, Args)]
 pub(super) struct SelectionArgs {
     /// Only meetings of these owners [default: all]
@@ -16,15 +16,6 @@ pub(super) struct SelectionArgs {
     /// Only meetings of these organizations [default: all]
     #[arg(long, value_name = "ID", num_args = 1..)]
     organization: Vec<String>,
-    /// How much is shown: full (title, place, invitee, answers, links), title (title, owner, place) or busy ("Busy")
-    #[arg(long, value_name = "LEVEL", default_value = "full", value_parser = detail)]
-    pub(super) detail: Detail,
-    /// Days that past meetings stay
-    #[arg(long, value_name = "DAYS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(0..=3650))]
-    past_days: u32,
-    /// Days ahead that are shown
-    #[arg(long, value_name = "DAYS", default_value_t = 365, value_parser = clap::value_parser!(u32).range(0..=3650))]
-    future_days: u32,
 }
 
 impl SelectionArgs {
@@ -35,13 +26,92 @@ impl SelectionArgs {
             organizations: self.organization.clone(),
         }
     }
+}
 
+/// How much of them, in which days.
+#[derive(Debug, Args)]
+pub(super) struct ShownArgs {
+    /// How much is shown: full (title, place, invitee, answers, links), title (title, owner, place) or busy ("Busy")
+    #[arg(long, value_name = "LEVEL", default_value = "full", value_parser = detail)]
+    pub(super) detail: Detail,
+    /// Days that past meetings stay
+    #[arg(long, value_name = "DAYS", default_value_t = 30, value_parser = days())]
+    past_days: u32,
+    /// Days ahead that are shown
+    #[arg(long, value_name = "DAYS", default_value_t = 365, value_parser = days())]
+    future_days: u32,
+}
+
+impl ShownArgs {
     pub(super) fn window(&self) -> Window {
         Window { past_days: self.past_days, future_days: self.future_days }
     }
 }
 
-pub(super) fn detail(word: &str) -> Result<Detail, String> {
+/// What to change; what is not given stays.
+#[derive(Debug, Args)]
+#[group(skip)]
+pub(super) struct ShownEdit {
+    /// New name
+    #[arg(long, value_parser = name)]
+    name: Option<String>,
+    /// Only meetings of these owners
+    #[arg(long, value_name = "EMAIL", num_args = 1..)]
+    owner: Option<Vec<String>>,
+    /// Only meetings booked through these schedules
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    schedule: Option<Vec<String>>,
+    /// Only meetings of these organizations
+    #[arg(long, value_name = "ID", num_args = 1..)]
+    organization: Option<Vec<String>>,
+    /// All meetings
+    #[arg(long, conflicts_with_all = ["owner", "schedule", "organization"])]
+    all: bool,
+    /// How much is shown: full, title or busy
+    #[arg(long, value_name = "LEVEL", value_parser = detail)]
+    detail: Option<Detail>,
+    /// Days back that are shown; what is in a Google Calendar stays there
+    #[arg(long, value_name = "DAYS", value_parser = days())]
+    past_days: Option<u32>,
+    /// Days ahead that are shown
+    #[arg(long, value_name = "DAYS", value_parser = days())]
+    future_days: Option<u32>,
+}
+
+/// The options of [`ShownEdit`], one of which an edit needs.
+pub(super) const SHOWN_EDIT: [&str; 8] =
+    ["name", "owner", "schedule", "organization", "all", "detail", "past_days", "future_days"];
+
+impl ShownEdit {
+    pub(super) fn apply(self, name: &mut String, selection: &mut Selection, detail: &mut Detail, window: &mut Window) {
+        if self.all {
+            *selection = Selection::default();
+        }
+        let lists = [
+            (self.owner, &mut selection.owners),
+            (self.schedule, &mut selection.schedules),
+            (self.organization, &mut selection.organizations),
+        ];
+        for (given, list) in lists {
+            if let Some(given) = given {
+                *list = given;
+            }
+        }
+        if let Some(given) = self.name {
+            *name = given;
+        }
+        *detail = self.detail.unwrap_or(*detail);
+        window.past_days = self.past_days.unwrap_or(window.past_days);
+        window.future_days = self.future_days.unwrap_or(window.future_days);
+    }
+}
+
+/// A number of days that windows take.
+pub(super) fn days() -> clap::builder::RangedI64ValueParser<u32> {
+    clap::value_parser!(u32).range(0..=3650)
+}
+
+fn detail(word: &str) -> Result<Detail, String> {
     Detail::from_word(word).ok_or_else(|| "use full, title or busy".to_owned())
 }
 

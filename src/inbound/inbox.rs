@@ -36,15 +36,15 @@ pub struct Inbox {
     clock: SharedClock,
     /// Told by the webhook.
     arrived: Arc<Notify>,
-    /// Tells the mirror.
-    mirror_due: Arc<Notify>,
+    /// To be told when something was applied.
+    tell: Vec<Arc<Notify>>,
     interpret: Interpret,
 }
 
 impl Inbox {
-    /// A worker that is woken by `arrived` and wakes `mirror_due`.
-    pub fn new(store: Store, clock: SharedClock, arrived: Arc<Notify>, mirror_due: Arc<Notify>) -> Self {
-        Self { store, clock, arrived, mirror_due, interpret: payload::parse }
+    /// A worker that is woken by `arrived`, and wakes each of `tell` when it applied something.
+    pub fn new(store: Store, clock: SharedClock, arrived: Arc<Notify>, tell: Vec<Arc<Notify>>) -> Self {
+        Self { store, clock, arrived, tell, interpret: payload::parse }
     }
 
     /// Works until `stop`. A batch that was begun is finished.
@@ -79,7 +79,7 @@ impl Inbox {
         // Asked of a reading connection: an idle look must not take the writer.
         while !stop.is_cancelled() && self.store.has_pending_deliveries().await? {
             total += self.apply_batch().await?;
-            self.mirror_due.notify_one();
+            self.tell.iter().for_each(|worker| worker.notify_one());
         }
         Ok(total)
     }
@@ -255,7 +255,7 @@ mod tests {
             tx.store_delivery(&delivery).await.unwrap();
         }
         tx.commit().await.unwrap();
-        let mut inbox = Inbox::new(store, Arc::new(ManualClock::new(now)), Arc::default(), Arc::default());
+        let mut inbox = Inbox::new(store, Arc::new(ManualClock::new(now)), Arc::default(), Vec::new());
         inbox.interpret = interpret;
         (dir, inbox)
     }

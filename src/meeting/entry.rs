@@ -19,6 +19,8 @@ pub struct Entry {
     pub location: Option<String>,
     /// The booking page; http or https only.
     pub url: Option<String>,
+    /// The schedule it was booked through.
+    pub category: Option<String>,
     /// Begin, whole seconds.
     pub starts_at: DateTime<Utc>,
     /// End, whole seconds.
@@ -31,12 +33,13 @@ impl Entry {
     /// What `meeting` looks like at `detail`.
     pub fn of(meeting: &Meeting, detail: Detail) -> Self {
         let details = &meeting.details;
-        let (title, description, location, url) = match detail {
-            Detail::Busy => ("Busy".to_owned(), None, None, None),
+        let (title, description, location, url, category) = match detail {
+            Detail::Busy => ("Busy".to_owned(), None, None, None, None),
             Detail::Title => (
                 details.title.clone().unwrap_or_else(|| "Meeting".to_owned()),
                 details.owner.display_name().map(|owner| format!("Owner: {owner}")),
                 details.location.clone(),
+                None,
                 None,
             ),
             Detail::Full => (
@@ -44,6 +47,7 @@ impl Entry {
                 full_description(meeting),
                 details.location.clone(),
                 details.booking_url.clone().filter(|url| is_web_address(url)),
+                details.calendar_path.clone(),
             ),
         };
         Self {
@@ -51,6 +55,7 @@ impl Entry {
             description,
             location,
             url,
+            category,
             starts_at: details.starts_at,
             ends_at: details.ends_at,
             canceled: !meeting.is_confirmed(),

@@ -6,4 +6,5 @@ pub mod entry;
 pub mod event;
 pub mod mirroring;
 pub mod selection;
+pub mod showing;
 pub mod state;

@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::event::Details;
 
-/// Owners, schedules and organizations; an empty list means all. Owners and schedules are compared without regard to
-/// case; a schedule is named by its `calendarPath` or by `organizationPath/calendarPath`.
+/// Owners, schedules and organizations; an empty list means all. They are compared without regard to case (of owners, who are
+/// addresses, of ASCII letters only: as the database finds them); a schedule is named by its `calendarPath` or by
+/// `organizationPath/calendarPath`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Selection {
     /// Usernames of meeting owners.
@@ -56,7 +57,8 @@ impl Selection {
         if !any(&self.organizations, &[Some(details.organization_id.as_str())]) {
             return Err(Exclusion::Organization);
         }
-        if !any(&self.owners, &[details.owner.username.as_deref()]) {
+        let username = details.owner.username.as_deref().unwrap_or_default().trim();
+        if !self.owners.is_empty() && !self.owners.iter().any(|owner| owner.trim().eq_ignore_ascii_case(username)) {
             return Err(Exclusion::Owner);
         }
         let full_path = match (&details.organization_path, &details.calendar_path) {
@@ -67,6 +69,19 @@ impl Selection {
             return Err(Exclusion::Schedule);
         }
         Ok(())
+    }
+
+    /// The owners as the database's column has them: lower-case ASCII letters.
+    pub fn owner_keys(&self) -> impl Iterator<Item = String> {
+        self.owners.iter().map(|owner| owner.trim().to_ascii_lowercase())
+    }
+
+    /// The one owner of a personal feed: selected by owner alone, and nobody else is.
+    pub fn person(&self) -> Option<&str> {
+        match (self.owners.as_slice(), self.schedules.is_empty() && self.organizations.is_empty()) {
+            ([owner], true) => Some(owner),
+            _ => None,
+        }
     }
 }
 
@@ -155,5 +170,35 @@ impl Detail {
     /// The level of that word.
     pub fn from_word(word: &str) -> Option<Self> {
         [Self::Full, Self::Title, Self::Busy].into_iter().find(|level| level.as_str() == word)
+    }
+}
+
+/// Whether a meeting takes its owner's time in the subscriber's program: "Show as" there, TRANSP in a feed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ShowAs {
+    /// The subscriber is busy: for one's own meetings.
+    Busy,
+    /// The subscriber is free: for the meetings of others.
+    Free,
+}
+
+impl ShowAs {
+    /// The word in settings and in the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Busy => "busy",
+            Self::Free => "free",
+        }
+    }
+
+    /// The choice of that word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Busy, Self::Free].into_iter().find(|choice| choice.as_str() == word)
+    }
+
+    /// What suits a selection unless somebody chooses: one's own meetings are busy time, those of others are not.
+    pub fn fitting(selection: &Selection) -> Self {
+        if selection.person().is_some() { Self::Busy } else { Self::Free }
     }
 }

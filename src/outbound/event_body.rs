@@ -88,6 +88,7 @@ mod tests {
             title: title.into(),
             description: Some("d".repeat(9000)),
             location: None,
+            category: None,
             url: None,
             starts_at,
             ends_at: starts_at + chrono::TimeDelta::minutes(30),

@@ -1,12 +1,13 @@
-//! ICS feeds and the last good bytes of each.
+//! ICS feeds and their settings.
 
 use chrono::{DateTime, Utc};
 
 use super::{Store, StoreError, WriteTx, count, millis, shown, time};
-use crate::meeting::selection::{Detail, Selection, Window};
+use crate::meeting::selection::{Detail, Selection, ShowAs, Window};
+use crate::meeting::showing::Rule;
 
 /// A feed to be made.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewFeed {
     /// First part of the link's token.
     pub public_id: String,
@@ -18,10 +19,24 @@ pub struct NewFeed {
     pub detail: Detail,
     /// In which days.
     pub window: Window,
+    /// Days that a canceled meeting is shown, struck through.
+    pub canceled_days: u32,
+    /// Whether its meetings take the subscriber's time.
+    pub show_as: ShowAs,
+}
+
+impl NewFeed {
+    /// Days that a canceled meeting is shown, unless somebody chooses.
+    pub const CANCELED_DAYS: u32 = 7;
+
+    /// What decides over a meeting here.
+    pub fn rule(&self) -> Rule<'_> {
+        Rule { selection: &self.selection, window: self.window, canceled_days: self.canceled_days }
+    }
 }
 
 /// A feed.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Feed {
     /// Row id.
     pub id: i64,
@@ -29,23 +44,12 @@ pub struct Feed {
     pub wish: NewFeed,
     /// Raised by rotate; older links answer 410.
     pub generation: u32,
+    /// Raised by every edit.
+    pub edition: u32,
     /// Since when.
     pub created_at: DateTime<Utc>,
     /// Set: the link answers 410.
     pub revoked_at: Option<DateTime<Utc>>,
-}
-
-/// The bytes of a feed as served.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rendition {
-    /// The calendar text.
-    pub body: Vec<u8>,
-    /// SHA-256 of the text.
-    pub digest: Vec<u8>,
-    /// Whole seconds, strictly rising per feed.
-    pub last_modified_at: DateTime<Utc>,
-    /// Events cut to stay inside the size limits.
-    pub left_out: u32,
 }
 
 struct FeedRow {
@@ -59,6 +63,9 @@ struct FeedRow {
     generation: i64,
     created_at: i64,
     revoked_at: Option<i64>,
+    canceled_days: i64,
+    show_as: String,
+    edition: i64,
 }
 
 impl TryFrom<FeedRow> for Feed {
@@ -67,10 +74,20 @@ impl TryFrom<FeedRow> for Feed {
     fn try_from(row: FeedRow) -> Result<Self, StoreError> {
         const TABLE: &str = "feeds";
         let (selection, detail, window) = shown(TABLE, &row.selection, &row.detail, row.past_days, row.future_days)?;
+        let wish = NewFeed {
+            public_id: row.public_id,
+            name: row.name,
+            selection,
+            detail,
+            window,
+            canceled_days: count(row.canceled_days, TABLE, "canceled_days")?,
+            show_as: ShowAs::from_word(&row.show_as).ok_or_else(|| StoreError::row(TABLE, "show_as", &row.show_as))?,
+        };
         Ok(Self {
             id: row.id,
-            wish: NewFeed { public_id: row.public_id, name: row.name, selection, detail, window },
+            wish,
             generation: count(row.generation, TABLE, "generation")?,
+            edition: count(row.edition, TABLE, "edition")?,
             created_at: time(row.created_at, TABLE, "created_at")?,
             revoked_at: row.revoked_at.map(|at| time(at, TABLE, "revoked_at")).transpose()?,
         })
@@ -101,69 +118,70 @@ impl Store {
         found.sort_by_key(|feed| (feed.revoked_at.is_some(), feed.wish.name != id_or_name));
         Ok(found.into_iter().next())
     }
-
-    /// The feed of that public id.
-    ///
-    /// # Errors
-    /// When it can't be read.
-    pub async fn feed_by_public_id(&self, public_id: &str) -> Result<Option<Feed>, StoreError> {
-        let row = sqlx::query_as!(FeedRow, "SELECT * FROM feeds WHERE public_id = ?", public_id)
-            .fetch_optional(&self.reader)
-            .await?;
-        row.map(Feed::try_from).transpose()
-    }
-
-    /// The last good bytes of a feed.
-    ///
-    /// # Errors
-    /// When they can't be read.
-    pub async fn rendition(&self, feed_id: i64) -> Result<Option<Rendition>, StoreError> {
-        let row = sqlx::query!(
-            "SELECT body, digest, last_modified_at, left_out FROM feed_renditions WHERE feed_id = ?",
-            feed_id
-        )
-        .fetch_optional(&self.reader)
-        .await?;
-        row.map(|row| {
-            Ok(Rendition {
-                body: row.body,
-                digest: row.digest,
-                last_modified_at: time(row.last_modified_at, "feed_renditions", "last_modified_at")?,
-                left_out: count(row.left_out, "feed_renditions", "left_out")?,
-            })
-        })
-        .transpose()
-    }
 }
 
 impl WriteTx<'_> {
+    /// Every feed, also revoked ones, by id.
+    ///
+    /// # Errors
+    /// When they can't be read.
+    pub async fn feeds(&mut self) -> Result<Vec<Feed>, StoreError> {
+        let rows = sqlx::query_as!(FeedRow, "SELECT * FROM feeds ORDER BY id").fetch_all(&mut *self.0).await?;
+        rows.into_iter().map(Feed::try_from).collect()
+    }
+
     /// Adds a feed. Returns its id.
     ///
     /// # Errors
     /// [`StoreError::Exists`] when the name is in use.
     pub async fn add_feed(&mut self, new: &NewFeed, now: DateTime<Utc>) -> Result<i64, StoreError> {
-        let taken = sqlx::query_scalar!("SELECT id FROM feeds WHERE name = ? AND revoked_at IS NULL", new.name)
-            .fetch_optional(&mut *self.0)
-            .await?;
-        if taken.is_some() {
-            return Err(StoreError::Exists("a feed of this name"));
-        }
+        self.refuse_taken_name(&new.name, None).await?;
         let selection = serde_json::to_string(&new.selection).unwrap_or_default();
-        let (detail, now) = (new.detail.as_str(), millis(now));
+        let (detail, show_as, now) = (new.detail.as_str(), new.show_as.as_str(), millis(now));
         let done = sqlx::query!(
-            "INSERT INTO feeds (public_id, name, selection, detail, past_days, future_days, created_at)
-             VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO feeds (public_id, name, selection, detail, past_days, future_days, canceled_days, show_as, created_at)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             new.public_id,
             new.name,
             selection,
             detail,
             new.window.past_days,
             new.window.future_days,
+            new.canceled_days,
+            show_as,
             now
         )
         .execute(&mut *self.0)
         .await?;
+        self.feeds_changed().await?;
         Ok(done.last_insert_rowid())
+    }
+
+    /// Changes what a feed shows; its link stays. What it showed before is forgotten: it may be more than it is to show now.
+    ///
+    /// # Errors
+    /// [`StoreError::Exists`] when the name is in use.
+    pub async fn edit_feed(&mut self, id: i64, wish: &NewFeed) -> Result<(), StoreError> {
+        self.refuse_taken_name(&wish.name, Some(id)).await?;
+        let selection = serde_json::to_string(&wish.selection).unwrap_or_default();
+        let (detail, show_as) = (wish.detail.as_str(), wish.show_as.as_str());
+        sqlx::query!(
+            "UPDATE feeds SET name = ?, selection = ?, detail = ?, past_days = ?, future_days = ?, canceled_days = ?, show_as = ?,
+                    edition = edition + 1
+             WHERE id = ?",
+            wish.name,
+            selection,
+            detail,
+            wish.window.past_days,
+            wish.window.future_days,
+            wish.canceled_days,
+            show_as,
+            id
+        )
+        .execute(&mut *self.0)
+        .await?;
+        self.forget_rendition(id).await?;
+        self.feeds_changed().await
     }
 
     /// Makes a new link; older ones answer 410 from now on. Returns the new generation.
@@ -175,6 +193,7 @@ impl WriteTx<'_> {
             sqlx::query_scalar!("UPDATE feeds SET generation = generation + 1 WHERE id = ? RETURNING generation", id)
                 .fetch_one(&mut *self.0)
                 .await?;
+        self.feeds_changed().await?;
         count(generation, "feeds", "generation")
     }
 
@@ -185,31 +204,18 @@ impl WriteTx<'_> {
     pub async fn revoke_feed(&mut self, id: i64, now: DateTime<Utc>) -> Result<(), StoreError> {
         let now = millis(now);
         sqlx::query!("UPDATE feeds SET revoked_at = ? WHERE id = ?", now, id).execute(&mut *self.0).await?;
-        sqlx::query!("DELETE FROM feed_renditions WHERE feed_id = ?", id).execute(&mut *self.0).await?;
-        Ok(())
+        self.forget_rendition(id).await?;
+        self.feeds_changed().await
     }
 
-    /// Keeps the bytes of a feed. A time that is not later than the one kept is raised by one second over it, so that
-    /// Last-Modified never moves back. Returns the time kept.
-    ///
-    /// # Errors
-    /// When the database can't be written.
-    pub async fn keep_rendition(&mut self, feed_id: i64, new: &Rendition) -> Result<DateTime<Utc>, StoreError> {
-        let modified = millis(new.last_modified_at);
-        let kept = sqlx::query_scalar!(
-            "INSERT INTO feed_renditions (feed_id, body, digest, last_modified_at, left_out) VALUES (?1, ?2, ?3, ?4, ?5)
-             ON CONFLICT (feed_id) DO UPDATE SET
-                 body = ?2, digest = ?3, left_out = ?5,
-                 last_modified_at = CASE WHEN digest = ?3 THEN last_modified_at ELSE max(?4, last_modified_at + 1000) END
-             RETURNING last_modified_at",
-            feed_id,
-            new.body,
-            new.digest,
-            modified,
-            new.left_out
+    async fn refuse_taken_name(&mut self, name: &str, but_for: Option<i64>) -> Result<(), StoreError> {
+        let taken = sqlx::query_scalar!(
+            "SELECT id FROM feeds WHERE name = ? AND revoked_at IS NULL AND id IS NOT ?",
+            name,
+            but_for
         )
-        .fetch_one(&mut *self.0)
+        .fetch_optional(&mut *self.0)
         .await?;
-        time(kept, "feed_renditions", "last_modified_at")
+        if taken.is_some() { Err(StoreError::Exists("a feed of this name")) } else { Ok(()) }
     }
 }

@@ -10,15 +10,15 @@ use crate::meeting::state::Meeting;
 
 #[derive(sqlx::FromRow)]
 pub(super) struct MeetingRow {
-    meeting_id: String,
-    happened_at_ns: i64,
-    kind: i64,
-    event_id: String,
-    replaced_by: Option<String>,
-    details: String,
-    revision: i64,
-    first_seen_at: i64,
-    last_modified_at: i64,
+    pub(super) meeting_id: String,
+    pub(super) happened_at_ns: i64,
+    pub(super) kind: i64,
+    pub(super) event_id: String,
+    pub(super) replaced_by: Option<String>,
+    pub(super) details: String,
+    pub(super) revision: i64,
+    pub(super) first_seen_at: i64,
+    pub(super) last_modified_at: i64,
 }
 
 impl TryFrom<MeetingRow> for Meeting {
@@ -122,7 +122,7 @@ impl WriteTx<'_> {
         row.map(Meeting::try_from).transpose()
     }
 
-    /// Writes the meeting's row.
+    /// Writes the meeting's row. If its revision is another one, that is a change later than all others.
     ///
     /// # Errors
     /// When the database can't be written.
@@ -133,13 +133,15 @@ impl WriteTx<'_> {
         let (id, replaced_by) = (meeting.id.as_str(), meeting.replaced_by.as_ref().map(MeetingId::as_str));
         let (starts, ends) = (millis(meeting.details.starts_at), millis(meeting.details.ends_at));
         let (first_seen, modified) = (millis(meeting.first_seen_at), millis(meeting.last_modified_at));
+        let position = self.next_meeting_position().await?;
         sqlx::query!(
             "INSERT INTO meetings (meeting_id, happened_at_ns, kind, event_id, replaced_by, starts_at, ends_at, details, revision,
-                                   first_seen_at, last_modified_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+                                   first_seen_at, last_modified_at, position)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
              ON CONFLICT (meeting_id) DO UPDATE SET
                  happened_at_ns = ?2, kind = ?3, event_id = ?4, replaced_by = ?5, starts_at = ?6, ends_at = ?7, details = ?8,
-                 revision = ?9, last_modified_at = ?11",
+                 revision = ?9, last_modified_at = ?11,
+                 position = CASE WHEN revision = ?9 THEN position ELSE ?12 END",
             id,
             nanos,
             kind,
@@ -150,7 +152,8 @@ impl WriteTx<'_> {
             details,
             meeting.revision,
             first_seen,
-            modified
+            modified,
+            position
         )
         .execute(&mut *self.0)
         .await?;

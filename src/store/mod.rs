@@ -6,7 +6,10 @@
 mod audit;
 mod calendar_checks;
 mod calendars;
+mod changes;
 mod error;
+mod feed_fetches;
+mod feed_meetings;
 mod feeds;
 mod group_commit;
 mod held_changes;
@@ -17,6 +20,7 @@ mod meetings;
 mod mirror;
 mod mirror_plan;
 mod mirror_rows;
+mod renditions;
 mod sessions;
 mod status;
 
@@ -35,8 +39,11 @@ use crate::meeting::selection::{Detail, Selection, Window};
 pub use audit::StoredEntry;
 pub use calendar_checks::{CalendarCheck, KnownRow, NOT_CHECKED};
 pub use calendars::{Calendar, NewCalendar, OnCancel, OnDrift};
+pub use changes::{ChangedMeeting, Positions};
 pub use error::StoreError;
-pub use feeds::{Feed, NewFeed, Rendition};
+pub use feed_fetches::{FetchKey, Reader, Tally, day_of};
+pub use feed_meetings::FeedLook;
+pub use feeds::{Feed, NewFeed};
 pub use group_commit::InboxWriter;
 pub use held_changes::{HeldChange, HeldReason, Why};
 pub use inbox::{Delivery, DeliveryFilter, DeliveryStatus, Identity, NewDelivery, PendingDelivery, Stored};
@@ -45,6 +52,7 @@ pub use meeting_list::MeetingList;
 pub use meetings::{HistoryEntry, MeetingFilter};
 pub use mirror::{Lease, Presence, ProblemKind, Written};
 pub use mirror_rows::MirrorRow;
+pub use renditions::{LeftOut, Rendition, RenditionFacts};
 pub use status::{InboxCounts, MirrorCounts, MirrorProblem};
 
 /// Name of the database file in the data directory.

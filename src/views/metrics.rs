@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use axum::extract::FromRef as _;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::family::Family;
@@ -10,6 +11,7 @@ use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
+use super::feed::FeedCache;
 use crate::store::{DeliveryStatus, StoreError};
 use crate::web::site::Site;
 
@@ -30,7 +32,8 @@ pub(super) enum MetricsError {
 }
 
 /// All numbers as they are now.
-pub(super) async fn text(site: &Site) -> Result<String, MetricsError> {
+pub(super) async fn text(cache: &FeedCache) -> Result<String, MetricsError> {
+    let site = &Site::from_ref(cache);
     let mut registry = Registry::with_prefix("meeting_mirror");
     registry.register("build", "Version of the program", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
     registry.register_with_unit(
@@ -42,6 +45,7 @@ pub(super) async fn text(site: &Site) -> Result<String, MetricsError> {
     inbox(&mut registry, site).await?;
     meetings(&mut registry, site).await?;
     mirror(&mut registry, site).await?;
+    feeds(&mut registry, cache);
     let mut text = String::new();
     encode(&mut text, &registry)?;
     Ok(text)
@@ -84,6 +88,14 @@ async fn meetings(registry: &mut Registry, site: &Site) -> Result<(), StoreError
     let feeds = site.store.feeds().await?.iter().filter(|feed| feed.revoked_at.is_none()).count();
     registry.register("feeds", "Feeds in use", ConstGauge::new(i64::try_from(feeds).unwrap_or(i64::MAX)));
     Ok(())
+}
+
+fn feeds(registry: &mut Registry, cache: &FeedCache) {
+    let counts = cache.counts();
+    registry.register("feed_renders", "Feeds made anew since the start", ConstCounter::new(counts.renders));
+    registry.register("feed_faults", "Feeds that could not be made since the start", ConstCounter::new(counts.faults));
+    let octets = i64::try_from(counts.octets).unwrap_or(i64::MAX);
+    registry.register_with_unit("feed_cache", "Size of all feeds that are ready", Unit::Bytes, ConstGauge::new(octets));
 }
 
 async fn mirror(registry: &mut Registry, site: &Site) -> Result<(), StoreError> {
@@ -149,6 +161,9 @@ mod tests {
             "meeting_mirror_mirror_meetings{calendar=\"1\",state=\"in_step\"} 1\n",
             "meeting_mirror_mirror_meetings{calendar=\"1\",state=\"refused\"} 1\n",
             "meeting_mirror_mirror_on 1\n",
+            "meeting_mirror_feed_renders_total 0\n",
+            "meeting_mirror_feed_faults_total 0\n",
+            "meeting_mirror_feed_cache_bytes 0\n",
             "# EOF\n",
         ]);
         answer.assert_hides(&["Team", "example", "Demo"]);

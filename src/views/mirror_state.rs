@@ -3,7 +3,6 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::feed::CANCELED_DAYS;
 use super::time_text::Times;
 use super::words::{State, Tone, count};
 use crate::meeting::selection::{Place, Selection, Window};
@@ -198,11 +197,11 @@ pub(super) fn in_feed(meeting: &Meeting, feed: &Feed, times: &Times) -> Placemen
     let Some((word, note)) = not_in_force(meeting) else {
         return placement(Tone::Good, "In the feed", "Programs show it when they next fetch the feed.");
     };
-    let until = meeting.last_modified_at + TimeDelta::days(i64::from(CANCELED_DAYS));
+    let until = feed.wish.rule().said_until(meeting);
     let note = if until > times.now() {
         format!("{note} The feed says so until {}, then leaves it out.", times.at(until).text())
     } else {
-        format!("{note} The feed said so for {}.", count(i64::from(CANCELED_DAYS), "day", "days"))
+        format!("{note} The feed said so for {}.", count(i64::from(feed.wish.canceled_days), "day", "days"))
     };
     placement(Tone::Quiet, word, note)
 }

@@ -5,12 +5,10 @@ mod assets;
 mod audit;
 mod calendar_summary;
 mod calendars;
+mod day_bars;
 mod delivery;
 mod error;
 pub mod feed;
-pub mod feed_lint;
-pub mod feed_text;
-mod feed_token;
 mod feeds;
 mod frame;
 mod held_change;
@@ -33,19 +31,21 @@ mod verdict;
 mod words;
 
 use axum::Router;
+use axum::extract::FromRef as _;
 use axum::http::{HeaderValue, header};
 use axum::response::Redirect;
 use axum::routing::get;
 use tower_http::set_header::SetResponseHeaderLayer;
 
 pub use error::PageError;
-pub use feed_token::{FeedTokenError, feed_by_token};
+pub use feed::FeedCache;
 
 use crate::web::session;
 use crate::web::site::Site;
 
 /// Every page and every feed: the admin pages behind their session, what subscribers need, and the routes for operations.
-pub fn router(site: Site) -> Router {
+pub fn router(feeds: &FeedCache) -> Router {
+    let site = Site::from_ref(feeds);
     let https = site.links.public_url().starts_with("https:");
     let admin = Router::new()
         .route("/", get(Redirect::to("/status")))
@@ -62,9 +62,9 @@ pub fn router(site: Site) -> Router {
         .layer(session::layer(site.store.clone(), site.clock.clone(), https))
         .layer(not_kept());
     admin
-        .merge(feed::router())
-        .merge(subscribe::router())
-        .merge(operations::router())
+        .merge(feed::router(feeds.clone()))
+        .merge(subscribe::router(feeds.clone()))
+        .merge(operations::router(feeds.clone()))
         .merge(assets::router())
         .method_not_allowed_fallback(error::bad_method)
         .fallback(error::no_page)

@@ -9,6 +9,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
+use super::feed::FeedCache;
 use super::metrics;
 use crate::store::{Fact, StoreError};
 use crate::web::problem::Problem;
@@ -17,12 +18,13 @@ use crate::web::site::Site;
 /// A database that takes longer than this to answer is not ready.
 const READY_WITHIN: Duration = Duration::from_secs(2);
 
-pub(super) fn router() -> Router<Site> {
+pub(super) fn router(feeds: FeedCache) -> Router<Site> {
     Router::new()
         .route("/livez", get(live))
         .route("/readyz", get(ready))
         .route("/metrics", get(numbers))
         .route("/robots.txt", get(robots))
+        .with_state(feeds)
 }
 
 const NOT_KEPT: (header::HeaderName, &str) = (header::CACHE_CONTROL, "no-store");
@@ -55,8 +57,8 @@ fn not_ready(detail: &'static str) -> Response {
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not-ready", detail).retry_after(5).into_response()
 }
 
-async fn numbers(State(site): State<Site>) -> Response {
-    match metrics::text(&site).await {
+async fn numbers(State(feeds): State<FeedCache>) -> Response {
+    match metrics::text(&feeds).await {
         Ok(text) => ([NOT_KEPT, (header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
         Err(error) => {
             tracing::error!(%error, cause = ?error, "the metrics could not be read");

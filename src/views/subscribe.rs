@@ -13,22 +13,21 @@ use qrcode::QrCode;
 use qrcode::render::svg::Color;
 
 use super::error::PageError;
-use super::feed_token::feed_by_token;
+use super::feed::FeedCache;
+use super::feeds::left_out;
 use super::reach::Reach;
 use super::time_text::{Moment, Times};
 use super::words;
 use crate::meeting::entry::Entry;
-use crate::meeting::selection::{Detail, Place};
-use crate::store::{Feed, MeetingFilter, StoreError};
+use crate::meeting::selection::{Detail, ShowAs};
+use crate::store::{Feed, StoreError};
 use crate::web::site::Site;
 
 /// Meetings that are shown as a sample.
 const SAMPLE: usize = 3;
-/// Meetings that are looked through for them; a feed that selects fewer than three of this many shows fewer.
-const LOOKED_THROUGH: u32 = 2000;
 
-pub(super) fn router() -> Router<Site> {
-    Router::new().route("/subscribe/{token}", get(show)).route("/subscribe/{token}/qr.svg", get(qr))
+pub(super) fn router(cache: FeedCache) -> Router<Site> {
+    Router::new().route("/subscribe/{token}", get(show)).route("/subscribe/{token}/qr.svg", get(qr)).with_state(cache)
 }
 
 #[derive(Template)]
@@ -38,8 +37,12 @@ struct SubscribePage {
     selection: &'static str,
     detail: &'static str,
     window: String,
+    canceled_days: u32,
+    busy: bool,
+    left_out: Option<String>,
     next: Vec<Next>,
     link: String,
+    path: String,
     webcal: String,
     qr: String,
     warning: Option<&'static str>,
@@ -55,19 +58,30 @@ struct Next {
 /// Pages and pictures that hold a link are kept by nobody.
 const NOT_KEPT: (HeaderName, &str) = (header::CACHE_CONTROL, "private, no-store");
 
-async fn show(State(site): State<Site>, token: Result<Path<String>, PathRejection>) -> Result<Response, PageError> {
+async fn show(
+    State(cache): State<FeedCache>,
+    token: Result<Path<String>, PathRejection>,
+) -> Result<Response, PageError> {
     let Path(token) = token.map_err(|_| PageError::NoFeed)?;
-    let feed = feed_by_token(&site, &token).await?;
-    let link = site.links.feed_url(&feed);
+    let slot = cache.by_token(&token).await?;
+    let (site, feed) = (cache.site(), &slot.feed);
+    let times = Times::of(site);
+    // A feed that can't be made is in the log; the page has its steps all the same.
+    let left_out = cache.current(&slot).await.ok().and_then(|cached| left_out(&cached.left_out, &times));
+    let (link, token) = (site.links.feed_url(feed), site.links.token(feed));
     let webcal = link.split_once("://").map_or_else(String::new, |(_, rest)| format!("webcal://{rest}"));
     let page = SubscribePage {
-        selection: selection(&feed),
+        name: feed.wish.name.clone(),
+        selection: selection(feed),
         detail: words::detail(feed.wish.detail),
         window: words::window(feed.wish.window),
-        next: next(&site, &feed).await?,
-        qr: format!("/subscribe/{}/qr.svg", site.links.token(&feed)),
+        canceled_days: feed.wish.canceled_days,
+        busy: feed.wish.show_as == ShowAs::Busy,
+        left_out,
+        next: next(site, feed, &times).await?,
+        qr: format!("/subscribe/{token}/qr.svg"),
+        path: format!("/feeds/{token}.ics"),
         warning: Reach::of(site.links.public_url()).warning(),
-        name: feed.wish.name,
         link,
         webcal,
     };
@@ -85,30 +99,23 @@ fn selection(feed: &Feed) -> &'static str {
     }
 }
 
-async fn next(site: &Site, feed: &Feed) -> Result<Vec<Next>, StoreError> {
-    let times = Times::of(site);
-    let window = feed.wish.window;
-    let filter = MeetingFilter { text: None, from: Some(times.now()), until: Some(window.closes(times.now())) };
-    let meetings = site.store.meetings(&filter, LOOKED_THROUGH).await?;
-    let shown = meetings.iter().filter(|meeting| {
-        meeting.is_confirmed()
-            && feed.wish.selection.check(&meeting.details).is_ok()
-            && window.place(&meeting.details, times.now()) == Place::Inside
-    });
-    let entries = shown.take(SAMPLE).map(|meeting| Entry::of(meeting, feed.wish.detail)).map(|entry| Next {
+async fn next(site: &Site, feed: &Feed, times: &Times) -> Result<Vec<Next>, StoreError> {
+    let detail = feed.wish.detail;
+    let meetings = site.store.next_meetings(&feed.wish.rule(), times.now(), SAMPLE).await?;
+    let entries = meetings.iter().map(|meeting| Entry::of(meeting, detail)).map(|entry| Next {
         title: entry.title,
         when: times.span(entry.starts_at, entry.ends_at),
-        location: entry.location.filter(|_| feed.wish.detail != Detail::Busy),
+        location: entry.location.filter(|_| detail != Detail::Busy),
     });
     Ok(entries.collect())
 }
 
 /// The picture leads to this page, not to the feed: a phone that scans it finds the steps for its own program.
-async fn qr(State(site): State<Site>, token: Result<Path<String>, PathRejection>) -> Result<Response, PageError> {
+async fn qr(State(cache): State<FeedCache>, token: Result<Path<String>, PathRejection>) -> Result<Response, PageError> {
     let Path(token) = token.map_err(|_| PageError::NoFeed)?;
-    let feed = feed_by_token(&site, &token).await?;
-    let code = QrCode::new(site.links.subscribe_url(&feed)).map_err(|error| {
-        tracing::error!(%error, feed = feed.id, "a QR code could not be made");
+    let slot = cache.by_token(&token).await?;
+    let code = QrCode::new(cache.site().links.subscribe_url(&slot.feed)).map_err(|error| {
+        tracing::error!(%error, feed_id = slot.feed.id, "a QR code could not be made");
         PageError::Internal
     })?;
     let picture = code.render::<Color<'_>>().min_dimensions(264, 264).build();

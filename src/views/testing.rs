@@ -12,13 +12,14 @@ use http_body_util::BodyExt as _;
 use tower::ServiceExt as _;
 use url::Url;
 
+use super::FeedCache;
 use crate::clock::{Clock as _, ManualClock, Randomness};
 use crate::config::Secret;
 use crate::meeting::apply;
 use crate::meeting::event::{
     Details, EventId, EventKey, Invitee, Kind, MeetingEvent, MeetingId, OrganizationId, Owner,
 };
-use crate::meeting::selection::{Detail, Selection, Window};
+use crate::meeting::selection::{Detail, Selection, ShowAs, Window};
 use crate::meeting::state::Meeting;
 use crate::store::{
     Calendar, DeliveryStatus, Fact, Feed, Identity, Lease, NewCalendar, NewDelivery, NewFeed, OnCancel, Presence,
@@ -55,6 +56,7 @@ impl Stage {
         let site = Site {
             store,
             clock: clock.clone(),
+            randomness: random.clone(),
             links: Links::new(&Url::parse("https://mirror.example.com").unwrap(), &secret),
             time_zone: chrono_tz::Europe::Berlin,
             installation_id: "test".into(),
@@ -93,7 +95,8 @@ impl Stage {
 
     /// Somebody who is not signed in.
     pub(super) fn visitor(&self) -> Visitor {
-        Visitor { router: super::router(self.site.clone()), cookies: BTreeMap::new() }
+        let feeds = FeedCache::new(self.site.clone(), Arc::default());
+        Visitor { router: super::router(&feeds), feeds, cookies: BTreeMap::new() }
     }
 
     /// Somebody who is.
@@ -115,7 +118,8 @@ impl Stage {
         let mut tx = self.site.store.write().await.unwrap();
         let public_id = format!("public{}", name.len());
         let window = Window { past_days: 30, future_days: 365 };
-        let new = NewFeed { public_id, name: name.into(), selection, detail, window };
+        let (canceled_days, show_as) = (NewFeed::CANCELED_DAYS, ShowAs::Free);
+        let new = NewFeed { public_id, name: name.into(), selection, detail, window, canceled_days, show_as };
         let id = tx.add_feed(&new, self.now()).await.unwrap();
         tx.commit().await.unwrap();
         self.site.store.feed(&id.to_string()).await.unwrap().unwrap()
@@ -257,6 +261,7 @@ pub(super) fn meeting_event(id: &str, kind: Kind, happened_at: DateTime<Utc>, ho
 /// Somebody with a browser.
 pub(super) struct Visitor {
     router: Router,
+    feeds: FeedCache,
     cookies: BTreeMap<String, String>,
 }
 
@@ -274,6 +279,8 @@ impl Visitor {
     async fn send(&mut self, request: axum::http::request::Builder, body: Body) -> Answer {
         let cookies: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let request = request.header(header::COOKIE, cookies.join("; ")).body(body).unwrap();
+        // As the worker does. Some tests close the database.
+        let _ = self.feeds.catch_up().await;
         let response = self.router.clone().oneshot(request).await.unwrap();
         for cookie in response.headers().get_all(header::SET_COOKIE) {
             let pair = cookie.to_str().unwrap().split(';').next().unwrap();

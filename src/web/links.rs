@@ -106,7 +106,7 @@ fn encode(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::meeting::selection::{Detail, Selection, Window};
+    use crate::meeting::selection::{Detail, Selection, ShowAs, Window};
     use crate::store::NewFeed;
 
     fn feed(public_id: &str, generation: u32) -> Feed {
@@ -118,8 +118,11 @@ mod tests {
                 selection: Selection::default(),
                 detail: Detail::Full,
                 window: Window { past_days: 30, future_days: 365 },
+                canceled_days: 7,
+                show_as: ShowAs::Free,
             },
             generation,
+            edition: 0,
             created_at: chrono::DateTime::UNIX_EPOCH,
             revoked_at: None,
         }

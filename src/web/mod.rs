@@ -2,6 +2,7 @@
 
 pub mod client_address;
 pub mod csrf;
+pub mod csv_text;
 pub mod data_dir;
 pub mod layers;
 pub mod links;

@@ -11,7 +11,7 @@ use chrono_tz::Tz;
 use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, Quota, RateLimiter};
 
 use super::links::Links;
-use crate::clock::SharedClock;
+use crate::clock::{Randomness, SharedClock};
 use crate::store::Store;
 
 /// What every page and resource needs.
@@ -21,6 +21,8 @@ pub struct Site {
     pub store: Store,
     /// The time.
     pub clock: SharedClock,
+    /// Random bytes.
+    pub randomness: Randomness,
     /// Feed links and the public address.
     pub links: Links,
     /// For times on pages.

@@ -138,7 +138,7 @@ impl Bench {
         let (writer, task) = InboxWriter::new(store.clone());
         tokio::spawn(task);
         let webhook = Webhook { verifier: None, writer, arrived: Arc::default(), clock: clock.clone() }.router();
-        let inbox = Inbox::new(store.clone(), clock.clone(), Arc::default(), Arc::default());
+        let inbox = Inbox::new(store.clone(), clock.clone(), Arc::default(), Vec::new());
         Self { clock, store, webhook, inbox, dir }
     }
 

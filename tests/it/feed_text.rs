@@ -8,14 +8,15 @@ use meeting_mirror::meeting::entry::Entry;
 use meeting_mirror::meeting::event::{
     Answer, Details, EventId, EventKey, Invitee, Kind, MeetingId, OrganizationId, Owner,
 };
-use meeting_mirror::meeting::selection::{Detail, Window};
+use meeting_mirror::meeting::selection::{Detail, Selection, ShowAs, Window};
 use meeting_mirror::meeting::state::Meeting;
-use meeting_mirror::views::feed_lint::lint;
-use meeting_mirror::views::feed_text::{self, FeedText, LONGEST_TEXT, MOST_OCTETS};
+use meeting_mirror::store::{Feed, NewFeed};
+use meeting_mirror::views::feed::draft::{self, FeedText, MOST_OCTETS};
+use meeting_mirror::views::feed::lint::lint;
+use meeting_mirror::views::feed::text::LONGEST_TEXT;
 use proptest::prelude::*;
 
 const WINDOW: Window = Window { past_days: 30, future_days: 365 };
-const CANCELED_DAYS: u32 = 7;
 
 fn now() -> DateTime<Utc> {
     // 2026-11-20T09:00:00Z
@@ -66,8 +67,31 @@ fn canceled(mut meeting: Meeting) -> Meeting {
     meeting
 }
 
+fn settings(name: &str, detail: Detail) -> Feed {
+    Feed {
+        id: 1,
+        wish: NewFeed {
+            public_id: "public".into(),
+            name: name.into(),
+            selection: Selection::default(),
+            detail,
+            window: WINDOW,
+            canceled_days: NewFeed::CANCELED_DAYS,
+            show_as: ShowAs::Free,
+        },
+        generation: 1,
+        edition: 0,
+        created_at: now(),
+        revoked_at: None,
+    }
+}
+
+fn render(settings: &Feed, meetings: &[Meeting], now: DateTime<Utc>) -> FeedText {
+    draft::render(settings, "installation-1", meetings.iter().cloned(), now)
+}
+
 fn feed(detail: Detail, meetings: &[Meeting]) -> FeedText {
-    feed_text::render("Demos", "installation-1", detail, WINDOW, CANCELED_DAYS, meetings, now())
+    render(&settings("Demos", detail), meetings, now())
 }
 
 /// The feed as text, which the lint and a strict validator accept.
@@ -121,7 +145,7 @@ fn what_hard_texts_look_like() {
     hostile.details.owner.first_name = Some("END:VCALENDAR\rEND".into());
     hostile.details.booking_url = Some("https://book.example.com/\u{feff};,a\\".into());
     let name = "Demos;\r\nMETHOD:PUBLISH,\\";
-    let body = feed_text::render(name, "i", Detail::Full, WINDOW, CANCELED_DAYS, &[hostile], now()).body;
+    let body = render(&settings(name, Detail::Full), &[hostile], now()).body;
     assert_eq!(lint(&body), []);
     insta::assert_snapshot!("hostile", String::from_utf8(body).unwrap().replace("\r\n", "\n"));
 }
@@ -163,7 +187,7 @@ fn fact_03_escaped_complete_and_one_event_per_uid() {
 fn fact_04_the_bytes_do_not_know_the_time() {
     let meetings = [meeting("m-1", 30), canceled(meeting("m-2", 31))];
     let later = now() + TimeDelta::hours(5);
-    let second = feed_text::render("Demos", "installation-1", Detail::Full, WINDOW, CANCELED_DAYS, &meetings, later);
+    let second = render(&settings("Demos", Detail::Full), &meetings, later);
     assert_eq!(feed(Detail::Full, &meetings), second);
     let turned: Vec<Meeting> = meetings.iter().rev().cloned().collect();
     assert_eq!(feed(Detail::Full, &turned), second);
@@ -192,10 +216,15 @@ fn fact_06_no_method_and_nobody_is_invited() {
 }
 
 #[test]
-fn fact_07_no_alarm_no_class_and_transparent() {
-    let text = text(Detail::Full, &[meeting("m-1", 30), canceled(meeting("m-2", 31))]);
-    assert!(!text.contains("VALARM") && !text.contains("CLASS"));
-    assert_eq!(values(&text, "TRANSP"), ["TRANSPARENT", "TRANSPARENT"]);
+fn fact_07_no_alarm_no_class_and_busy_only_in_ones_own_feed() {
+    let meetings = [meeting("m-1", 30), canceled(meeting("m-2", 31))];
+    let team = text(Detail::Full, &meetings);
+    assert!(!team.contains("VALARM") && !team.contains("CLASS"));
+    assert_eq!(values(&team, "TRANSP"), ["TRANSPARENT", "TRANSPARENT"]);
+    let mut own = settings("Demos", Detail::Full);
+    own.wish.show_as = ShowAs::Busy;
+    let own = String::from_utf8(render(&own, &meetings, now()).body).unwrap();
+    assert_eq!(values(&own, "TRANSP"), ["OPAQUE", "TRANSPARENT"], "what is canceled takes no time");
 }
 
 #[test]
@@ -207,8 +236,9 @@ fn fact_08_canceled_meetings_are_shown_for_a_limited_time() {
         (vec!["CANCELLED".into()], vec!["Canceled: Demo".into()])
     );
     assert!(values(&text(Detail::Full, &[gone(7)]), "STATUS").is_empty());
-    let at_once = feed_text::render("Demos", "installation-1", Detail::Full, WINDOW, 0, &[gone(0)], now());
-    assert_eq!(at_once, feed(Detail::Full, &[]));
+    let mut at_once = settings("Demos", Detail::Full);
+    at_once.wish.canceled_days = 0;
+    assert_eq!(render(&at_once, &[gone(0)], now()), feed(Detail::Full, &[]));
 }
 
 #[test]
@@ -228,7 +258,13 @@ fn fact_10_the_nearest_thousand_inside_the_window() {
     let starts = values(&text, "DTSTART");
     insta::assert_snapshot!(
         "size_cut",
-        format!("{} shown, {} left out, {} … {}", starts.len(), cut.left_out, starts[0], starts[starts.len() - 1])
+        format!(
+            "{} shown, {} left out, {} … {}",
+            starts.len(),
+            cut.left_out.meetings,
+            starts[0],
+            starts[starts.len() - 1]
+        )
     );
     assert!(starts.is_sorted());
 }
@@ -244,7 +280,7 @@ fn fact_10_at_most_900_kilobytes() {
     let text = text(Detail::Title, &meetings);
     assert!(cut.body.len() <= MOST_OCTETS && cut.body.len() > MOST_OCTETS - 20_000, "{}", cut.body.len());
     let starts = values(&text, "DTSTART");
-    assert_eq!(starts.len() + usize::try_from(cut.left_out).unwrap(), 101);
+    assert_eq!(starts.len() + usize::try_from(cut.left_out.meetings).unwrap(), 101);
     // The nearest are there, and the small one behind them that still fits.
     assert_eq!((starts[0].as_str(), starts[starts.len() - 1].as_str()), ("20261120T090000Z", "20261227T210000Z"));
     let location = &values(&text, "LOCATION")[0];
@@ -333,7 +369,7 @@ proptest! {
     fn every_text_arrives_with_both_parsers(any in any_meeting(), is_full: bool, name in any_text()) {
         let detail = if is_full { Detail::Full } else { Detail::Title };
         let (name, one) = (name.unwrap_or_default(), [any.clone()]);
-        let body = feed_text::render(&name, "i", detail, WINDOW, CANCELED_DAYS, &one, now()).body;
+        let body = render(&settings(&name, detail), &one, now()).body;
         prop_assert_eq!(lint(&body), []);
         let text = String::from_utf8(body.clone()).unwrap();
 

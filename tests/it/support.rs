@@ -13,12 +13,13 @@ use meeting_mirror::config::{Secret, Settings};
 use meeting_mirror::inbound::inbox::Inbox;
 use meeting_mirror::inbound::signature::sign;
 use meeting_mirror::lifecycle::Lifecycle;
-use meeting_mirror::meeting::selection::{Detail, Selection, Window};
+use meeting_mirror::meeting::selection::{Detail, Selection, ShowAs, Window};
 use meeting_mirror::meeting::state::Meeting;
 use meeting_mirror::outbound::check::Checker;
 use meeting_mirror::outbound::mirror::Mirror;
 use meeting_mirror::simulated_google::{Access, SimulatedEvent, SimulatedGoogle, SimulatedGoogleConfig};
 use meeting_mirror::store::{Feed, NewCalendar, NewFeed, OnCancel, OnDrift, Store};
+use meeting_mirror::views::FeedCache;
 use meeting_mirror::web::links::Links;
 use meeting_mirror::web::site::Site;
 use serde_json::{Value, json};
@@ -55,6 +56,7 @@ pub(crate) struct TestApp {
     pub(crate) inbox: Inbox,
     pub(crate) mirror: Option<Mirror>,
     pub(crate) checker: Option<Checker>,
+    pub(crate) feeds: FeedCache,
     pub(crate) google: Option<SimulatedGoogle>,
     pub(crate) address: SocketAddr,
     pub(crate) http: reqwest::Client,
@@ -105,7 +107,7 @@ impl TestApp {
         let app = App::build(&settings, address, clock.clone(), Randomness::seeded(7), None).await.unwrap();
         let site = app.site.clone();
         let lifecycle = Lifecycle::default();
-        let Workers { inbox, mirror, checker, lock: _ } = app.start_serving(listener, &lifecycle);
+        let Workers { inbox, mirror, checker, feeds, lock: _ } = app.start_serving(listener, &lifecycle);
         let http =
             reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).cookie_store(true).build().unwrap();
         Self {
@@ -115,6 +117,7 @@ impl TestApp {
             inbox,
             mirror,
             checker,
+            feeds,
             google,
             address,
             http,
@@ -188,6 +191,7 @@ impl TestApp {
     /// Applies what waits in the inbox.
     pub(crate) async fn apply(&self) {
         self.inbox.drain().await.unwrap();
+        self.feeds.catch_up().await.unwrap();
     }
 
     /// Works on the mirror until nothing is due now. Returns how many rows were worked on.
@@ -226,6 +230,8 @@ impl TestApp {
             selection,
             detail,
             window: Window { past_days: 30, future_days: 365 },
+            canceled_days: NewFeed::CANCELED_DAYS,
+            show_as: ShowAs::Free,
         };
         let mut tx = self.store.write().await.unwrap();
         let id = tx.add_feed(&new, self.now()).await.unwrap();
@@ -268,6 +274,7 @@ impl TestApp {
 
     /// The text of a feed, as a subscriber gets it.
     pub(crate) async fn feed_text(&self, feed: &Feed) -> String {
+        self.feeds.catch_up().await.unwrap();
         let path = format!("/feeds/{}.ics", self.site.links.token(feed));
         let response = self.http.get(self.url(&path)).send().await.unwrap();
         assert_eq!(response.status(), 200);

@@ -3,40 +3,17 @@
 use anyhow::{Context as _, bail};
 use clap::Args;
 
-use super::super::selection::name;
+use super::super::selection::ShownEdit;
 use super::{Context, find, find_live, on_cancel, on_drift, output};
 use crate::app::Installation;
-use crate::meeting::selection::{Detail, Selection};
 use crate::store::{HeldChange, HeldReason, NewCalendar, OnCancel, OnDrift};
 
 /// What to change; what is not given stays.
 #[derive(Debug, Args)]
-#[group(required = true, multiple = true)]
+#[group(skip)]
 pub(in crate::cli) struct EditArgs {
-    /// New name
-    #[arg(long, value_parser = name)]
-    name: Option<String>,
-    /// Only meetings of these owners
-    #[arg(long, value_name = "EMAIL", num_args = 1..)]
-    owner: Option<Vec<String>>,
-    /// Only meetings booked through these schedules
-    #[arg(long, value_name = "PATH", num_args = 1..)]
-    schedule: Option<Vec<String>>,
-    /// Only meetings of these organizations
-    #[arg(long, value_name = "ID", num_args = 1..)]
-    organization: Option<Vec<String>>,
-    /// All meetings
-    #[arg(long, conflicts_with_all = ["owner", "schedule", "organization"])]
-    all: bool,
-    /// How much is shown: full, title or busy
-    #[arg(long, value_name = "LEVEL", value_parser = super::super::selection::detail)]
-    detail: Option<Detail>,
-    /// Days that past meetings are newly mirrored for; what is there stays
-    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(0..=3650))]
-    past_days: Option<u32>,
-    /// Days ahead that are shown
-    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(0..=3650))]
-    future_days: Option<u32>,
+    #[command(flatten)]
+    shown: ShownEdit,
     /// What becomes of a canceled meeting's event: delete, or mark
     #[arg(long, value_name = "WHAT", value_parser = on_cancel)]
     on_cancel: Option<OnCancel>,
@@ -47,24 +24,7 @@ pub(in crate::cli) struct EditArgs {
 
 impl EditArgs {
     fn apply(self, wish: &mut NewCalendar) {
-        if self.all {
-            wish.selection = Selection::default();
-        }
-        let selection = &mut wish.selection;
-        let lists = [
-            (self.owner, &mut selection.owners),
-            (self.schedule, &mut selection.schedules),
-            (self.organization, &mut selection.organizations),
-        ];
-        for (given, list) in lists {
-            if let Some(given) = given {
-                *list = given;
-            }
-        }
-        wish.name = self.name.unwrap_or_else(|| wish.name.clone());
-        wish.detail = self.detail.unwrap_or(wish.detail);
-        wish.window.past_days = self.past_days.unwrap_or(wish.window.past_days);
-        wish.window.future_days = self.future_days.unwrap_or(wish.window.future_days);
+        self.shown.apply(&mut wish.name, &mut wish.selection, &mut wish.detail, &mut wish.window);
         wish.on_cancel = self.on_cancel.unwrap_or(wish.on_cancel);
         wish.on_drift = self.on_drift.unwrap_or(wish.on_drift);
     }

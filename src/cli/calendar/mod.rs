@@ -7,9 +7,9 @@ mod state;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
-use clap::Subcommand;
+use clap::{ArgGroup, Subcommand};
 
-use super::selection::{SelectionArgs, name};
+use super::selection::{SHOWN_EDIT, SelectionArgs, ShownArgs, name};
 use super::{Context, output};
 use crate::app::Installation;
 use crate::outbound::google::Google;
@@ -27,6 +27,8 @@ pub(super) enum Command {
         calendar_id: String,
         #[command(flatten)]
         selection: SelectionArgs,
+        #[command(flatten)]
+        shown: ShownArgs,
         /// What becomes of a canceled meeting's event: delete, or mark ("Canceled: …", free)
         #[arg(long, value_name = "WHAT", default_value = "delete", value_parser = on_cancel)]
         on_cancel: OnCancel,
@@ -35,6 +37,7 @@ pub(super) enum Command {
         on_drift: OnDrift,
     },
     /// Change what a calendar shows; what would delete many events waits for approval
+    #[command(group = ArgGroup::new("edit").args(SHOWN_EDIT).args(["on_cancel", "on_drift"]).required(true).multiple(true))]
     Edit {
         /// Its id or name
         calendar: String,
@@ -122,13 +125,13 @@ fn on_drift(word: &str) -> Result<OnDrift, String> {
 pub(super) async fn run(context: &Context, command: Command) -> anyhow::Result<ExitCode> {
     let installation = context.open().await?;
     match command {
-        Command::Add { name, calendar_id, selection, on_cancel, on_drift } => {
+        Command::Add { name, calendar_id, selection, shown, on_cancel, on_drift } => {
             let new = NewCalendar {
                 name,
                 google_id: calendar_id,
                 selection: selection.selection(),
-                detail: selection.detail,
-                window: selection.window(),
+                detail: shown.detail,
+                window: shown.window(),
                 on_cancel,
                 on_drift,
             };

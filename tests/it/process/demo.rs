@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use meeting_mirror::views::feed_lint::lint;
+use meeting_mirror::views::feed::lint::lint;
 
 use crate::process_support::{Machine, Process, browser, get, sign_in};
 

@@ -1,6 +1,7 @@
 //! Says what in a feed's bytes would trip a subscriber's program (facts: ICS subscribers 1–10, 14). Works on the bytes, as
 //! parsers forgive too much. It takes any bytes and must not panic on them, and it must not change anything.
 
+mod answers;
 mod lines;
 mod values;
 
@@ -9,9 +10,10 @@ use std::fmt::{self, Write as _};
 
 use serde::Serialize;
 
+pub use self::answers::{Answers, answers};
 use self::lines::{Line, content_lines};
 use self::values::{is_duration, is_escaped, is_good_moment, is_utc};
-use super::feed_text::{MOST_EVENTS, MOST_OCTETS};
+use super::draft::{MOST_EVENTS, MOST_OCTETS};
 
 /// Most findings of the same words; a bad habit of a generator is on every line.
 const MOST_ALIKE: usize = 10;
@@ -19,7 +21,7 @@ const MOST_ALIKE: usize = 10;
 /// Something wrong in a feed.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Finding {
-    /// Line as an editor counts, from 1.
+    /// Line as an editor counts, from 1. 0 = it is not in the text but in how it is served.
     pub line: usize,
     /// Why it matters.
     pub fact: &'static str,
@@ -29,7 +31,10 @@ pub struct Finding {
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "line {}: {}", self.line, self.message)
+        match self.line {
+            0 => write!(f, "served: {}", self.message),
+            line => write!(f, "line {line}: {}", self.message),
+        }
     }
 }
 

@@ -1,22 +1,20 @@
-//! The text of an ICS feed: meetings in, bytes out; pure. It must not show more than the detail level allows, must not let
-//! "now" into the bytes (an unchanged feed has unchanged bytes), and must not let one meeting's text break the feed.
+//! The text of an ICS feed: the head, and one event for each meeting; pure. It must not show more than the detail level
+//! allows, must not let "now" into the bytes (an unchanged feed has unchanged bytes), and must not let one meeting's text break
+//! the feed.
 
 use std::fmt::Write as _;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 use data_encoding::HEXLOWER;
 use icalendar::{Calendar, Component as _, Event, EventLike as _, EventStatus, Property, ValueType};
 use sha2::{Digest as _, Sha256};
 
 use crate::meeting::entry::Entry;
 use crate::meeting::event::MeetingId;
-use crate::meeting::selection::{Detail, Place, Window};
+use crate::meeting::selection::{Detail, ShowAs};
 use crate::meeting::state::{Meeting, whole_seconds};
+use crate::store::Feed;
 
-/// Most events in a feed (facts: ICS subscribers 10).
-pub const MOST_EVENTS: usize = 1000;
-/// Most octets in a feed (facts: ICS subscribers 10).
-pub const MOST_OCTETS: usize = 900_000;
 /// Most octets in a line without its CRLF (RFC 5545 section 3.1).
 pub const LONGEST_LINE: usize = 75;
 /// Most octets of one text before escaping; longer ones are cut and end in "…". So no meeting fills a feed by itself.
@@ -24,79 +22,8 @@ pub const LONGEST_TEXT: usize = 16 * 1024;
 /// Most octets of a URL; a longer one is left out, since a cut address leads nowhere.
 const LONGEST_URL: usize = 2048;
 
-/// A rendered feed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FeedText {
-    /// The calendar: UTF-8, CRLF line ends.
-    pub body: Vec<u8>,
-    /// Meetings that would be shown but for [`MOST_EVENTS`] and [`MOST_OCTETS`].
-    pub left_out: u32,
-}
-
-/// Renders the feed `name` of `meetings`, each given once. Those outside the window are not shown. One that no longer takes
-/// place is shown as canceled for `canceled_days` days after its last change. Over the limits the nearest win: running and
-/// upcoming ones by begin, then past ones from the latest back; the rest is counted in [`FeedText::left_out`].
-///
-/// No meetings give a calendar without events, which empties the subscriber's copy (facts: ICS subscribers 14). That is
-/// right when nothing is left to show. RFC 5545 section 3.6 asks for a component, but one that is there only for that would
-/// be shown or doubted by some program, so there is none. A failed read must never reach this function as an empty list:
-/// the caller serves the last good bytes instead.
-pub fn render(
-    name: &str,
-    installation_id: &str,
-    detail: Detail,
-    window: Window,
-    canceled_days: u32,
-    meetings: &[Meeting],
-    now: DateTime<Utc>,
-) -> FeedText {
-    let mut candidates: Vec<&Meeting> = meetings
-        .iter()
-        .filter(|meeting| window.place(&meeting.details, now) == Place::Inside)
-        .filter(|meeting| meeting.is_confirmed() || is_recently_canceled(meeting, canceled_days, now))
-        .collect();
-    candidates.sort_by(|a, b| nearness(a, now).cmp(&nearness(b, now)));
-
-    let mut body = head(name);
-    let foot = "END:VCALENDAR\r\n";
-    let mut octets = body.len() + foot.len();
-    let mut shown = Vec::new();
-    let mut left_out = 0_u32;
-    for meeting in candidates {
-        // One that is too large for the room left does not keep out smaller ones behind it.
-        let text = (shown.len() < MOST_EVENTS)
-            .then(|| event_text(installation_id, detail, meeting))
-            .filter(|text| octets + text.len() <= MOST_OCTETS);
-        if let Some(text) = text {
-            octets += text.len();
-            shown.push((meeting.details.starts_at, meeting.id.as_str(), text));
-        } else {
-            left_out = left_out.saturating_add(1);
-        }
-    }
-    shown.sort_unstable();
-    for (_, _, text) in &shown {
-        body.push_str(text);
-    }
-    body.push_str(foot);
-    FeedText { body: body.into_bytes(), left_out }
-}
-
-/// Struck-out meetings pile up in some programs, so they go after a while (facts: ICS subscribers 8).
-fn is_recently_canceled(meeting: &Meeting, canceled_days: u32, now: DateTime<Utc>) -> bool {
-    now - meeting.last_modified_at < TimeDelta::days(i64::from(canceled_days))
-}
-
-/// Sorts what matters most to a subscriber first.
-fn nearness(meeting: &Meeting, now: DateTime<Utc>) -> (bool, i64, &str) {
-    let details = &meeting.details;
-    let is_past = details.ends_at <= now;
-    let distance = if is_past { -details.ends_at.timestamp() } else { details.starts_at.timestamp() };
-    (is_past, distance, meeting.id.as_str())
-}
-
 /// Everything before the first event. No METHOD (facts: ICS subscribers 6).
-fn head(name: &str) -> String {
+pub(super) fn head(name: &str) -> String {
     let mut calendar = Calendar::empty();
     calendar
         .append_property(("VERSION", "2.0"))
@@ -112,26 +39,34 @@ fn head(name: &str) -> String {
     text
 }
 
+/// Everything after the last event.
+pub(super) const FOOT: &str = "END:VCALENDAR\r\n";
+
 /// One VEVENT. A meeting that was canceled or taken over says so in its title too, since some programs don't show STATUS;
 /// at busy level the title stays "Busy", which tells nothing.
-fn event_text(installation_id: &str, detail: Detail, meeting: &Meeting) -> String {
+///
+/// Every edit of the feed counts like a change of each of its meetings: programs keep what they have unless SEQUENCE and
+/// LAST-MODIFIED both rise (facts: ICS subscribers 5).
+pub(super) fn event(feed: &Feed, installation_id: &str, meeting: &Meeting) -> String {
+    let detail = feed.wish.detail;
     let entry = Entry::of(meeting, detail);
     let starts_at = whole_seconds(entry.starts_at);
     let title =
         if entry.canceled && detail != Detail::Busy { format!("Canceled: {}", entry.title) } else { entry.title };
+    let modified_at = meeting.last_modified_at + TimeDelta::seconds(i64::from(feed.edition));
     let mut event = Event::new();
     event
         .uid(&uid(installation_id, &meeting.id))
-        .timestamp(meeting.last_modified_at)
-        .last_modified(meeting.last_modified_at)
+        .timestamp(modified_at)
+        .last_modified(modified_at)
         .created(meeting.first_seen_at)
         // INTEGER is signed (RFC 5545 section 3.3.8).
-        .sequence(meeting.revision.min(i32::MAX.unsigned_abs()))
+        .sequence(meeting.revision.saturating_add(feed.edition).min(i32::MAX.unsigned_abs()))
         .starts(starts_at)
         .ends(entry.ends_at.max(starts_at + TimeDelta::seconds(1)))
         .summary(&title)
         .status(if entry.canceled { EventStatus::Cancelled } else { EventStatus::Confirmed })
-        .add_property("TRANSP", "TRANSPARENT");
+        .add_property("TRANSP", transp(feed.wish.show_as, entry.canceled));
     if let Some(description) = &entry.description {
         event.description(description);
     }
@@ -141,12 +76,23 @@ fn event_text(installation_id: &str, detail: Detail, meeting: &Meeting) -> Strin
     if let Some(url) = entry.url.as_deref().map(uri).filter(|url| url.len() <= LONGEST_URL) {
         event.url(&url);
     }
+    if let Some(category) = &entry.category {
+        event.add_property("CATEGORIES", category);
+    }
     let mut text = "BEGIN:VEVENT\r\n".to_owned();
     for property in event.properties().values() {
         write_property(&mut text, property);
     }
     text.push_str("END:VEVENT\r\n");
     text
+}
+
+/// What does not take place takes nobody's time.
+fn transp(show_as: ShowAs, canceled: bool) -> &'static str {
+    match show_as {
+        ShowAs::Busy if !canceled => "OPAQUE",
+        ShowAs::Busy | ShowAs::Free => "TRANSPARENT",
+    }
 }
 
 /// The same at every revision and in every feed, unique per meeting, and telling nothing of it: the installation's id is

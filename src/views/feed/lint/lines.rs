@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use super::{FOLDING, FORM, Findings};
-use crate::views::feed_text::LONGEST_LINE;
+use crate::views::feed::text::LONGEST_LINE;
 
 /// A content line, unfolded.
 pub(super) struct Line<'a> {

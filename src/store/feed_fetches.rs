@@ -1,0 +1,116 @@
+//! Who reads a feed: how often programs of each class fetched it on each day, with what answer. Nothing tells of persons.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::{Store, StoreError, WriteTx, count, millis, time};
+
+/// Days that are kept.
+const KEPT_DAYS: i64 = 90;
+
+/// What is counted together.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FetchKey {
+    /// The feed.
+    pub feed_id: i64,
+    /// Class of the program.
+    pub program: &'static str,
+    /// Days since 1970-01-01, UTC.
+    pub day: i64,
+    /// HTTP status of the answer.
+    pub answer: u16,
+}
+
+/// How often and when last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tally {
+    /// How often.
+    pub fetches: u32,
+    /// Latest of them.
+    pub last_at: DateTime<Utc>,
+}
+
+/// What is known of one class of programs and one feed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reader {
+    /// Class of the program.
+    pub program: String,
+    /// Latest fetch.
+    pub last_at: DateTime<Utc>,
+    /// Its answer: an HTTP status.
+    pub last_answer: u16,
+    /// Fetches on each day on which there were any, days since 1970-01-01 UTC.
+    pub days: BTreeMap<i64, u32>,
+}
+
+/// The day of a time: days since 1970-01-01, UTC.
+pub fn day_of(at: DateTime<Utc>) -> i64 {
+    at.timestamp().div_euclid(TimeDelta::days(1).num_seconds())
+}
+
+impl WriteTx<'_> {
+    /// Adds to the counts, and forgets days that are long past.
+    ///
+    /// # Errors
+    /// When the database can't be written.
+    pub async fn add_fetches(
+        &mut self,
+        counted: impl IntoIterator<Item = (&FetchKey, &Tally)>,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        for (key, tally) in counted {
+            let last_at = millis(tally.last_at);
+            sqlx::query!(
+                "INSERT INTO feed_fetches (feed_id, program, day, answer, fetches, last_at) VALUES (?, ?, ?, ?, ?, ?)
+                 ON CONFLICT (feed_id, program, day, answer) DO UPDATE SET
+                     fetches = fetches + excluded.fetches, last_at = max(last_at, excluded.last_at)",
+                key.feed_id,
+                key.program,
+                key.day,
+                key.answer,
+                tally.fetches,
+                last_at
+            )
+            .execute(&mut *self.0)
+            .await?;
+        }
+        let oldest = day_of(now) - KEPT_DAYS;
+        sqlx::query!("DELETE FROM feed_fetches WHERE day < ?", oldest).execute(&mut *self.0).await?;
+        Ok(())
+    }
+}
+
+impl Store {
+    /// Who read each feed since a time, by feed; of each feed the program that fetched last comes first.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub async fn readers(&self, since: DateTime<Utc>) -> Result<BTreeMap<i64, Vec<Reader>>, StoreError> {
+        const TABLE: &str = "feed_fetches";
+        let since = day_of(since);
+        let rows = sqlx::query!(
+            "SELECT feed_id, program, day, answer, fetches, last_at FROM feed_fetches WHERE day >= ?
+             ORDER BY feed_id, last_at DESC",
+            since
+        )
+        .fetch_all(&self.reader)
+        .await?;
+        let mut readers = BTreeMap::<i64, Vec<Reader>>::new();
+        for row in rows {
+            let of_feed = readers.entry(row.feed_id).or_default();
+            let fetches = count(row.fetches, TABLE, "fetches")?;
+            if let Some(known) = of_feed.iter_mut().find(|reader| reader.program == row.program) {
+                *known.days.entry(row.day).or_default() += fetches;
+            } else {
+                of_feed.push(Reader {
+                    program: row.program,
+                    last_at: time(row.last_at, TABLE, "last_at")?,
+                    last_answer: u16::try_from(row.answer).map_err(|_| StoreError::row(TABLE, "answer", row.answer))?,
+                    days: BTreeMap::from([(row.day, fetches)]),
+                });
+            }
+        }
+        Ok(readers)
+    }
+}

@@ -1,0 +1,113 @@
+//! One feed's place in the cache: its settings, and the bytes that were made with them.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use tokio::sync::Mutex;
+
+use super::answer::Content;
+use super::draft::Members;
+use super::render::Rendered;
+use crate::meeting::showing::Absence;
+use crate::store::{ChangedMeeting, Feed, LeftOut, Rendition};
+
+/// One feed's place in the cache.
+#[derive(Debug)]
+pub(in crate::views) struct Slot {
+    /// The feed as the database has it. When it is changed, it gets another slot.
+    pub(in crate::views) feed: Feed,
+    cached: RwLock<Option<Arc<Cached>>>,
+    /// Held while the bytes are made. After a failure: when to try again.
+    pub(super) making: Mutex<Option<DateTime<Utc>>>,
+}
+
+/// The bytes of a feed, and how long they hold.
+#[derive(Debug)]
+pub(in crate::views) struct Cached {
+    pub(super) content: Content,
+    /// What did not fit.
+    pub(in crate::views) left_out: LeftOut,
+    /// Changes of meetings up to this one are in it.
+    pub(super) position: i64,
+    members: Members,
+    /// Unix milliseconds from which on they must be made anew.
+    fresh_until: AtomicI64,
+}
+
+impl Slot {
+    /// The slot of a feed. What the old one holds goes over if it is what this feed shows, too.
+    pub(super) fn renewed(feed: Feed, old: Option<Arc<Self>>) -> Arc<Self> {
+        let old = match old {
+            Some(old) if old.feed == feed => return old,
+            old => old.filter(|old| old.feed.edition == feed.edition && feed.revoked_at.is_none()),
+        };
+        let cached = RwLock::new(old.and_then(|old| old.cached()));
+        Arc::new(Self { feed, cached, making: Mutex::default() })
+    }
+
+    /// The bytes, fresh or not.
+    pub(super) fn cached(&self) -> Option<Arc<Cached>> {
+        self.cached.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The bytes, if they are what the feed shows now.
+    pub(super) fn fresh(&self, now: DateTime<Utc>) -> Option<Arc<Cached>> {
+        self.cached().filter(|cached| now.timestamp_millis() < cached.fresh_until.load(Ordering::Acquire))
+    }
+
+    pub(super) fn put(&self, cached: Arc<Cached>) {
+        *self.cached.write().unwrap_or_else(PoisonError::into_inner) = Some(cached);
+    }
+}
+
+impl Cached {
+    /// Bytes that were made just now. Those known from before are shared if they are the same.
+    pub(super) fn made(made: Rendered, last_modified_at: DateTime<Utc>, known: Option<&Self>) -> Self {
+        let same = known.filter(|known| known.content.digest == made.digest);
+        let body = same.map_or_else(|| Bytes::from(made.text.body), |known| known.content.body.clone());
+        let holds_until = made.text.holds_until.map_or(i64::MAX, |at| at.timestamp_millis());
+        Self {
+            content: Content::new(body, made.digest, last_modified_at),
+            left_out: made.text.left_out,
+            position: made.position,
+            members: made.text.members,
+            fresh_until: AtomicI64::new(holds_until),
+        }
+    }
+
+    /// The last good bytes, of an earlier run.
+    pub(super) fn kept(kept: Rendition) -> Self {
+        Self {
+            content: Content::new(Bytes::from(kept.body), kept.digest, kept.last_modified_at),
+            left_out: kept.left_out,
+            position: i64::MIN,
+            members: Members::default(),
+            fresh_until: AtomicI64::new(i64::MIN),
+        }
+    }
+
+    /// Has them made anew at the next request.
+    pub(super) fn outdate(&self) {
+        self.fresh_until.store(i64::MIN, Ordering::Release);
+    }
+
+    /// A meeting changed: they must be made anew if they show it, or now would, or when it comes into the window.
+    pub(super) fn note(&self, change: &ChangedMeeting, feed: &Feed, now: DateTime<Utc>) {
+        if change.position <= self.position {
+            return;
+        }
+        let meeting = &change.meeting;
+        if self.members.contain(&meeting.id) {
+            return self.outdate();
+        }
+        match feed.wish.rule().check(meeting, now) {
+            Ok(()) => self.outdate(),
+            Err(Absence::Ahead { until }) => {
+                self.fresh_until.fetch_min(until.timestamp_millis(), Ordering::AcqRel);
+            }
+            Err(Absence::NotSelected(_) | Absence::Past | Absence::SaidLongEnough) => {}
+        }
+    }
+}
