@@ -25,12 +25,13 @@ pub struct FeedLook {
     pub next_enters_at: Option<DateTime<Utc>>,
 }
 
-/// In the window: takes its beginning and its end.
-const INSIDE: &str = "ends_at >= ? AND starts_at <= ?";
+/// In the window: takes its beginning and its end. The plus keeps the database from reading all that ever began before the
+/// window's end.
+const INSIDE: &str = "ends_at >= ? AND +starts_at <= ?";
 /// After the window, the first one first: takes its end, and how many.
 const BEYOND: &str = "starts_at > ? ORDER BY starts_at LIMIT ?";
 /// Running or to come in the window, the first one to end first: takes now, and the window's end.
-const UPCOMING: &str = "ends_at > ? AND starts_at <= ? ORDER BY ends_at, meeting_id";
+const UPCOMING: &str = "ends_at > ? AND +starts_at <= ? ORDER BY ends_at, meeting_id";
 
 /// Rows of all owners, or of those selected, under a condition that takes two numbers. The caller checks the rest of the
 /// selection.

@@ -307,14 +307,16 @@ impl Store {
         );
         for (present, condition) in [
             (filter.from.is_some(), " AND ends_at >= ?"),
-            (filter.until.is_some(), " AND starts_at <= ?"),
+            // The plus: what began before a time is nearly everything; what ends after one is little.
+            (filter.until.is_some(), " AND +starts_at <= ?"),
             (filter.text.is_some(), HOLDS_TEXT),
         ] {
             if present {
                 sql.push_str(condition);
             }
         }
-        sql.push_str(" ORDER BY starts_at, meeting_id LIMIT ?");
+        sql.push_str(if filter.from.is_some() { " ORDER BY +starts_at" } else { " ORDER BY starts_at" });
+        sql.push_str(", meeting_id LIMIT ?");
         let mut query = sqlx::query_as::<_, MeetingRow>(AssertSqlSafe(sql));
         for bound in [filter.from, filter.until].into_iter().flatten() {
             query = query.bind(millis(bound));

@@ -1,22 +1,18 @@
-//! The feeds: what each contains in words, its links to copy, and which programs fetch it; and feeds for everybody who has none.
+//! The feeds: what each contains in words, its links to copy, and which programs fetch it.
 
 use std::collections::BTreeMap;
 
 use askama::Template;
-use axum::extract::DefaultBodyLimit;
-use axum::extract::rejection::FormRejection;
-use axum::http::header;
-use axum::response::{IntoResponse as _, Redirect, Response};
-use axum::routing::{get, post};
-use axum::{Form, Router};
+use axum::Router;
+use axum::response::Response;
+use axum::routing::get;
 use chrono::TimeDelta;
-use serde::Deserialize;
 
 use super::day_bars::{DAYS, DayBars};
 use super::error::PageError;
 use super::feed::Program;
-use super::feed::personal::{self, PersonalSettings};
 use super::frame::{Frame, Params, Section, Visit};
+use super::personal_feeds::{PersonalBox, Said};
 use super::reach::Reach;
 use super::time_text::{Moment, Times};
 use super::words::{self, State, Tone, count, shell, verb};
@@ -25,12 +21,7 @@ use crate::store::{Feed, LeftOut, Reader, RenditionFacts, day_of};
 use crate::web::site::Site;
 
 pub(super) fn router() -> Router<Site> {
-    Router::new()
-        .route("/feeds", get(show))
-        // Who was sent to sign in from the button comes back by a link.
-        .route("/feeds/personal", post(add_personal).get(Redirect::to("/feeds#personal")))
-        .route("/feeds/personal.csv", get(personal_links))
-        .layer(DefaultBodyLimit::max(4096))
+    Router::new().route("/feeds", get(show))
 }
 
 #[derive(Template)]
@@ -41,15 +32,6 @@ struct FeedsPage {
     feeds: Vec<Card>,
     revoked: Vec<Revoked>,
     personal: PersonalBox,
-}
-
-/// Feeds for everybody who has none.
-struct PersonalBox {
-    said: Option<String>,
-    state: String,
-    button: Option<String>,
-    has_links: bool,
-    ended: Vec<String>,
 }
 
 /// A live feed.
@@ -90,11 +72,6 @@ struct Revoked {
     still: Option<Moment>,
 }
 
-#[derive(Debug, Clone, Default, Deserialize)]
-struct Said {
-    added: Option<u32>,
-}
-
 async fn show(visit: Visit, Params(said): Params<Said>) -> Result<Response, PageError> {
     let (store, times, links) = (&visit.site.store, visit.times, &visit.site.links);
     let facts = store.rendition_facts().await?;
@@ -113,32 +90,12 @@ async fn show(visit: Visit, Params(said): Params<Said>) -> Result<Response, Page
     }
     let page = FeedsPage {
         reach: Reach::of(links.public_url()).warning(),
-        personal: personal_box(&visit, said.added, has_links).await?,
+        personal: PersonalBox::new(&visit, said, has_links).await?,
         frame: visit.frame(Section::Feeds),
         feeds: live,
         revoked,
     };
     Ok(visit.show(page))
-}
-
-async fn personal_box(visit: &Visit, added: Option<u32>, has_links: bool) -> Result<PersonalBox, PageError> {
-    let missing = personal::missing(&visit.site.store).await?;
-    let number = i64::try_from(missing.added.len()).unwrap_or(i64::MAX);
-    let state = match (number, missing.present + missing.ended.len()) {
-        (0, 0) => "No meeting with an owner is known yet.".to_owned(),
-        (0, _) => "Everybody who owns a meeting has one.".to_owned(),
-        _ => {
-            let owners = count(number, "owner", "owners");
-            format!("{owners} of meetings {} none of their own.", verb(number, "has", "have"))
-        }
-    };
-    Ok(PersonalBox {
-        said: added.map(|added| format!("{} made.", count(i64::from(added), "feed was", "feeds were"))),
-        state,
-        button: (number > 0).then(|| format!("Make {}", count(number, "personal feed", "personal feeds"))),
-        has_links,
-        ended: missing.ended,
-    })
 }
 
 fn card(visit: &Visit, feed: Feed, facts: Option<&RenditionFacts>, readers: &[Reader]) -> Card {
@@ -214,37 +171,12 @@ fn row(reader: &Reader, times: &Times) -> ReaderRow {
     }
 }
 
-#[derive(Deserialize)]
-struct Token {
-    token: String,
-}
-
-async fn add_personal(visit: Visit, form: Result<Form<Token>, FormRejection>) -> Result<Redirect, PageError> {
-    let Form(form) = form.map_err(|_| PageError::BadForm)?;
-    visit.check(&form.token)?;
-    let (site, now) = (&visit.site, visit.times.now());
-    let settings = PersonalSettings::default();
-    let outcome = personal::add_missing(&site.store, &site.randomness, settings, "admin page", now).await?;
-    Ok(Redirect::to(&format!("/feeds?added={}#personal", outcome.added.len())))
-}
-
-async fn personal_links(visit: Visit) -> Result<Response, PageError> {
-    let table = personal::links_csv(&visit.site.store, &visit.site.links).await?;
-    let headers = [
-        (header::CONTENT_TYPE, "text/csv; charset=utf-8"),
-        (header::CONTENT_DISPOSITION, "attachment; filename=\"personal-feeds.csv\""),
-    ];
-    Ok((headers, table).into_response())
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{Stage, meeting_event};
+    use super::super::testing::Stage;
     use super::*;
-    use crate::meeting::event::Kind;
     use crate::meeting::selection::{Detail, Selection};
     use crate::store::{FetchKey, Rendition, Tally};
-    use axum::http::StatusCode;
     use chrono::DateTime;
 
     #[tokio::test]
@@ -321,49 +253,12 @@ mod tests {
         let answer = stage.admin().await.get("/feeds").await;
         let text = answer.text();
         assert!(
-            text.contains("Outlook on the web Fri 20 Nov 2026, 12:40 CET 20 minutes ago 304, has the latest 8 8"),
+            text.contains("Outlook on the webFri 20 Nov 2026, 12:40 CET 20 minutes ago304, has the latest88"),
             "{text}"
         );
-        assert!(text.contains("Google Calendar Thu 19 Nov 2026, 12:00 CET 25 hours ago 410, old link 0 2"), "{text}");
+        assert!(text.contains("Google CalendarThu 19 Nov 2026, 12:00 CET 25 hours ago410, old link02"), "{text}");
         answer.assert_shows(&[
             "Fetches a day over the last 14 days, the latest last: 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 8",
         ]);
-    }
-
-    #[tokio::test]
-    async fn one_button_makes_the_missing_personal_feeds_and_their_links_can_be_handed_out() {
-        let stage = Stage::new().await;
-        stage.meeting("m-1", 24).await;
-        let mut other = meeting_event("m-2", Kind::Scheduled, stage.now(), 25);
-        other.details.owner.username = Some("=cmd@example.com".into());
-        stage.event(&other).await;
-        let mut admin = stage.admin().await;
-        let page = admin.get("/feeds").await;
-        page.assert_shows(&["2 owners of meetings have none of their own.", "Make 2 personal feeds"]);
-        page.assert_hides(&["personal.csv"]);
-        let token = page.form_token();
-        assert_eq!(admin.post("/feeds/personal", &[("token", "forged")]).await.status, StatusCode::FORBIDDEN);
-        let answer = admin.post("/feeds/personal", &[("token", &token)]).await;
-        assert_eq!(answer.header("location"), "/feeds?added=2#personal");
-        admin.get("/feeds?added=2").await.assert_shows(&[
-            "2 feeds were made.",
-            "Everybody who owns a meeting has one.",
-            "Meetings of Priya Raghunathan",
-            "Show as busy",
-            "href=\"/feeds/personal.csv\"",
-        ]);
-        let csv = admin.get("/feeds/personal.csv").await;
-        assert_eq!(csv.header("content-type"), "text/csv; charset=utf-8");
-        let feeds = stage.site.store.feeds().await.unwrap();
-        let priya = feeds.iter().find(|feed| feed.wish.selection.owners == ["priya@example.com"]).unwrap();
-        let links = &stage.site.links;
-        let line = format!(
-            "priya@example.com,Meetings of Priya Raghunathan,{},{}\n",
-            links.subscribe_url(priya),
-            links.feed_url(priya)
-        );
-        assert!(csv.body.contains(&line), "{}", csv.body);
-        assert!(csv.body.contains("\n'=cmd@example.com,"), "{}", csv.body);
-        assert_eq!(stage.visitor().get("/feeds/personal.csv").await.status, StatusCode::SEE_OTHER);
     }
 }

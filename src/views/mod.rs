@@ -20,6 +20,7 @@ mod meetings;
 mod metrics;
 mod mirror_state;
 mod operations;
+mod personal_feeds;
 mod progress;
 mod reach;
 mod status;
@@ -57,6 +58,7 @@ pub fn router(feeds: &FeedCache) -> Router {
         .merge(calendars::router())
         .merge(held_change::router())
         .merge(feeds::router())
+        .merge(personal_feeds::router())
         .merge(audit::router())
         .merge(login::router())
         .layer(session::layer(site.store.clone(), site.clock.clone(), https))

@@ -9,6 +9,7 @@ mod calendar_approvals;
 mod calendar_checks;
 mod cli;
 mod convergence;
+mod feed;
 mod feed_text;
 mod flow;
 mod mirror;

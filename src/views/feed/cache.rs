@@ -23,7 +23,7 @@ use crate::web::links::Links;
 use crate::web::site::Site;
 
 /// How often the database is asked for changes unasked: another process may have made some.
-const POLL: Duration = Duration::from_millis(250);
+const POLL: Duration = Duration::from_millis(100);
 /// The pause after the database could not be used.
 const PAUSE: Duration = Duration::from_secs(1);
 /// How often counted fetches are added to the database.

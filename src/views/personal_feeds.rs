@@ -1,0 +1,129 @@
+//! Feeds for everybody who owns a meeting: who has none, a button that makes what is missing, and their links to hand out.
+
+use axum::extract::DefaultBodyLimit;
+use axum::extract::rejection::FormRejection;
+use axum::http::header;
+use axum::response::{IntoResponse as _, Redirect, Response};
+use axum::routing::{get, post};
+use axum::{Form, Router};
+use serde::Deserialize;
+
+use super::error::PageError;
+use super::feed::personal::{self, PersonalSettings};
+use super::frame::Visit;
+use super::words::{count, verb};
+use crate::web::site::Site;
+
+pub(super) fn router() -> Router<Site> {
+    Router::new()
+        // Who was sent to sign in from the button comes back by a link.
+        .route("/feeds/personal", post(add).get(Redirect::to("/feeds#personal")))
+        .route("/feeds/personal.csv", get(links))
+        .layer(DefaultBodyLimit::max(4096))
+}
+
+/// Feeds for everybody who has none.
+pub(super) struct PersonalBox {
+    pub(super) said: Option<String>,
+    pub(super) state: String,
+    pub(super) button: Option<String>,
+    pub(super) has_links: bool,
+    pub(super) ended: Vec<String>,
+}
+
+/// What the button did, told in the address that one is sent to.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+pub(super) struct Said {
+    added: Option<u32>,
+}
+
+impl PersonalBox {
+    /// Looks who has none. `has_links`: somebody has one.
+    pub(super) async fn new(visit: &Visit, said: Said, has_links: bool) -> Result<Self, PageError> {
+        let missing = personal::missing(&visit.site.store).await?;
+        let number = i64::try_from(missing.added.len()).unwrap_or(i64::MAX);
+        let state = match (number, missing.present + missing.ended.len()) {
+            (0, 0) => "No meeting with an owner is known yet.".to_owned(),
+            (0, _) => "Everybody who owns a meeting has one.".to_owned(),
+            _ => {
+                let owners = count(number, "owner", "owners");
+                format!("{owners} of meetings {} none of their own.", verb(number, "has", "have"))
+            }
+        };
+        Ok(Self {
+            said: said.added.map(|added| format!("{} made.", count(i64::from(added), "feed was", "feeds were"))),
+            state,
+            button: (number > 0).then(|| format!("Make {}", count(number, "personal feed", "personal feeds"))),
+            has_links,
+            ended: missing.ended,
+        })
+    }
+}
+
+#[derive(Deserialize)]
+struct Token {
+    token: String,
+}
+
+async fn add(visit: Visit, form: Result<Form<Token>, FormRejection>) -> Result<Redirect, PageError> {
+    let Form(form) = form.map_err(|_| PageError::BadForm)?;
+    visit.check(&form.token)?;
+    let (site, now) = (&visit.site, visit.times.now());
+    let settings = PersonalSettings::default();
+    let outcome = personal::add_missing(&site.store, &site.randomness, settings, "admin page", now).await?;
+    Ok(Redirect::to(&format!("/feeds?added={}#personal", outcome.added.len())))
+}
+
+async fn links(visit: Visit) -> Result<Response, PageError> {
+    let table = personal::links_csv(&visit.site.store, &visit.site.links).await?;
+    let headers = [
+        (header::CONTENT_TYPE, "text/csv; charset=utf-8"),
+        (header::CONTENT_DISPOSITION, "attachment; filename=\"personal-feeds.csv\""),
+    ];
+    Ok((headers, table).into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Stage, meeting_event};
+    use crate::meeting::event::Kind;
+    use axum::http::StatusCode;
+
+    #[tokio::test]
+    async fn one_button_makes_the_missing_personal_feeds_and_their_links_can_be_handed_out() {
+        let stage = Stage::new().await;
+        stage.meeting("m-1", 24).await;
+        let mut other = meeting_event("m-2", Kind::Scheduled, stage.now(), 25);
+        other.details.owner.username = Some("=cmd@example.com".into());
+        other.details.owner.first_name = Some("Pat".into());
+        stage.event(&other).await;
+        let mut admin = stage.admin().await;
+        let page = admin.get("/feeds").await;
+        page.assert_shows(&["2 owners of meetings have none of their own.", "Make 2 personal feeds"]);
+        page.assert_hides(&["personal.csv"]);
+        let token = page.form_token();
+        assert_eq!(admin.post("/feeds/personal", &[("token", "forged")]).await.status, StatusCode::FORBIDDEN);
+        let answer = admin.post("/feeds/personal", &[("token", &token)]).await;
+        assert_eq!(answer.header("location"), "/feeds?added=2#personal");
+        admin.get("/feeds?added=2").await.assert_shows(&[
+            "2 feeds were made.",
+            "Everybody who owns a meeting has one.",
+            "Meetings of Priya Raghunathan",
+            "Show as busy",
+            "href=\"/feeds/personal.csv\"",
+        ]);
+        let csv = admin.get("/feeds/personal.csv").await;
+        assert_eq!(csv.header("content-type"), "text/csv; charset=utf-8");
+        let feeds = stage.site.store.feeds().await.unwrap();
+        let priya = feeds.iter().find(|feed| feed.wish.selection.owners == ["priya@example.com"]).unwrap();
+        let links = &stage.site.links;
+        let line = format!(
+            "priya@example.com,Meetings of Priya Raghunathan,{},{}\n",
+            links.subscribe_url(priya),
+            links.feed_url(priya)
+        );
+        assert!(csv.body.contains(&line), "{}", csv.body);
+        assert!(csv.body.contains("\n'=cmd@example.com,"), "{}", csv.body);
+        assert_eq!(stage.visitor().get("/feeds/personal.csv").await.status, StatusCode::SEE_OTHER);
+    }
+}
