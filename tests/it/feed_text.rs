@@ -265,6 +265,19 @@ fn fact_10_the_nearest_thousand_inside_the_window() {
         )
     );
     assert!(starts.is_sorted());
+    assert_eq!((cut.left_out.ahead, cut.left_out.from), (0, None), "all that is to come is there");
+    // When the one that runs now is over, it gives way: until then nothing changes.
+    let until = cut.holds_until.unwrap();
+    assert_eq!(until, now() + TimeDelta::hours(1));
+    let at = |time| render(&settings("Demos", Detail::Busy), &meetings, time).body;
+    assert_eq!(at(until - TimeDelta::seconds(1)), cut.body);
+
+    let ahead: Vec<Meeting> = (0..1300).map(|hour| meeting(&format!("m{hour}"), hour)).collect();
+    let cut = feed(Detail::Busy, &ahead);
+    assert_eq!((cut.left_out.meetings, cut.left_out.ahead), (300, 300));
+    assert_eq!(cut.left_out.from, Some(now() + TimeDelta::hours(1000)));
+    let later = render(&settings("Demos", Detail::Busy), &ahead, cut.holds_until.unwrap());
+    assert_ne!(later.body, cut.body);
 }
 
 #[test]
