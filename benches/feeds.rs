@@ -1,0 +1,389 @@
+//! How fast feeds are served and made, by the built server. Run: `cargo bench --bench feeds`.
+//!
+//! Requests a second beside nginx serving the same bytes as a file, over the same connections, one after the other in the same
+//! rounds; how long it takes to make a feed of 1,000 meetings, and how that grows with what is in the table; and how much memory
+//! many feeds take. Needs nginx on the path for the comparison (Debian: `nginx-light`).
+
+#![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on stops")]
+#![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
+
+use std::fs::{self, Permissions};
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use meeting_mirror::clock::{Clock as _, Randomness, SystemClock};
+use meeting_mirror::meeting::apply::receive;
+use meeting_mirror::meeting::event::{
+    Answer, Details, EventId, EventKey, Invitee, Kind, MeetingEvent, MeetingId, OrganizationId, Owner,
+};
+use meeting_mirror::meeting::selection::{Detail, Selection, ShowAs, Window};
+use meeting_mirror::store::{Feed, NewFeed, Store};
+use meeting_mirror::views::feed::render;
+use meeting_mirror::web::links::Links;
+use meeting_mirror::web::secret_key::SecretKey;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use url::Url;
+
+/// Of the generator; each sends a request when it has read the answer to the one before.
+const CONNECTIONS: usize = 16;
+const ROUNDS: usize = 5;
+/// For each server in each round.
+const FOR: Duration = Duration::from_secs(2);
+
+#[expect(clippy::disallowed_methods, reason = "a benchmark measures the time that passes")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures[figures.len() / 2]
+}
+
+fn spread(figures: &[f64], digits: usize) -> String {
+    let (least, most) = figures.iter().fold((f64::MAX, f64::MIN), |(a, b), x| (a.min(*x), b.max(*x)));
+    format!("{:.digits$} ({least:.digits$}–{most:.digits$})", median(figures.to_vec()))
+}
+
+/// A meeting of an owner that begins so many minutes from `at`, with answers as people give them.
+fn meeting(number: u32, owner: &str, minutes: i64, at: DateTime<Utc>) -> MeetingEvent {
+    let text = |text: &str| Some(text.to_owned());
+    let starts_at = at + TimeDelta::minutes(minutes);
+    MeetingEvent {
+        key: EventKey { happened_at: at, kind: Kind::Scheduled, event_id: EventId::new(format!("e-{number}")) },
+        meeting_id: MeetingId::new(format!("0b6f2c1e-5a0d-4d7e-9a55-{number:012}")),
+        details: Details {
+            organization_id: OrganizationId::new("org-1"),
+            email_meeting_id: Some(format!("mail-{number}")),
+            zoom_meeting_id: text("812 3456 7890"),
+            starts_at,
+            ends_at: starts_at + TimeDelta::minutes(30),
+            owner: Owner {
+                user_id: text("u-1"),
+                username: text(owner),
+                first_name: text("Ada"),
+                last_name: text("Example"),
+            },
+            title: Some(format!("Product demo {number}")),
+            location: text("https://zoom.example.com/j/81234567890"),
+            invitee: Invitee { name: text("Bo Guest"), email: Some(format!("bo-{number}@example.org")) },
+            further_invitees: vec!["cy@example.org".into()],
+            booking_url: text("https://book.example.com/northwind/product-demo"),
+            organization_path: text("northwind"),
+            calendar_path: text("product-demo"),
+            answers: vec![Answer {
+                question: "What do you want to see?".into(),
+                answer: "Reports; the mobile app".into(),
+            }],
+        },
+        existing_email_meeting_id: None,
+    }
+}
+
+async fn fill(store: &Store, meetings: impl Iterator<Item = MeetingEvent>, at: DateTime<Utc>) {
+    let mut meetings = meetings.peekable();
+    while meetings.peek().is_some() {
+        let mut tx = store.write().await.unwrap();
+        for event in meetings.by_ref().take(5000) {
+            tx.save_meeting(&receive(None, &event, at).0).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+    }
+}
+
+async fn add_feed(store: &Store, name: &str, selection: Selection, at: DateTime<Utc>) -> Feed {
+    let new = NewFeed {
+        public_id: Links::new_public_id(&Randomness::from_system().unwrap()),
+        name: name.to_owned(),
+        show_as: ShowAs::fitting(&selection),
+        selection,
+        detail: Detail::Full,
+        window: Window { past_days: 30, future_days: 365 },
+        canceled_days: NewFeed::CANCELED_DAYS,
+    };
+    let mut tx = store.write().await.unwrap();
+    let id = tx.add_feed(&new, at).await.unwrap();
+    tx.commit().await.unwrap();
+    store.feed(&id.to_string()).await.unwrap().unwrap()
+}
+
+/// A process that ends with the benchmark.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The built server on that data directory, with its address.
+fn serve(data: &Path) -> (Running, SocketAddr) {
+    let mut process = Command::new(env!("CARGO_BIN_EXE_meeting-mirror"))
+        .args(["serve", "--listen", "127.0.0.1:0", "--signing-keys", "bench", "--admin-password", "bench-bench"])
+        .arg("--data-dir")
+        .arg(data)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(process.stderr.take().unwrap()).lines();
+    let line = said.find(|line| line.as_ref().unwrap().contains("is listening")).unwrap().unwrap();
+    let address = line.split_whitespace().find_map(|word| word.strip_prefix("address=")).unwrap();
+    let address = address.parse().unwrap();
+    std::thread::spawn(move || said.for_each(drop));
+    (Running(process), address)
+}
+
+/// nginx that serves the bytes at `/feed.ics`; none when it is not installed.
+fn nginx(dir: &Path, bytes: &[u8]) -> Option<(Running, SocketAddr)> {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    fs::write(dir.join("feed.ics"), bytes).unwrap();
+    let path = dir.display();
+    let config = format!(
+        "daemon off; pid {path}/pid; error_log {path}/error.log; worker_processes auto;
+         events {{ worker_connections 1024; }}
+         http {{
+             access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000000; open_file_cache max=10;
+             types {{ text/calendar ics; }}
+             client_body_temp_path {path}/a; proxy_temp_path {path}/b; fastcgi_temp_path {path}/c;
+             uwsgi_temp_path {path}/d; scgi_temp_path {path}/e;
+             server {{ listen 127.0.0.1:{port}; root {path}; }}
+         }}"
+    );
+    fs::write(dir.join("nginx.conf"), config).unwrap();
+    let program =
+        ["nginx", "/usr/sbin/nginx"].into_iter().find(|name| Command::new(name).arg("-v").output().is_ok())?;
+    let process = Command::new(program)
+        .arg("-c")
+        .arg(dir.join("nginx.conf"))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    while std::net::TcpStream::connect(address).is_err() {}
+    Some((Running(process), address))
+}
+
+/// One connection that is kept.
+struct Connection {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+}
+
+impl Connection {
+    async fn to(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        Self { stream, buffer: vec![0; 256 * 1024] }
+    }
+
+    /// Sends a request and reads the whole answer. Returns its status, its head, and the length of its body.
+    async fn ask(&mut self, request: &[u8]) -> (u16, String, usize) {
+        self.stream.write_all(request).await.unwrap();
+        let mut read = 0;
+        let end = loop {
+            let more = self.stream.read(&mut self.buffer[read..]).await.unwrap();
+            assert!(more > 0, "the server closed the connection");
+            read += more;
+            if let Some(end) = self.buffer[..read].windows(4).position(|four| four == b"\r\n\r\n") {
+                break end + 4;
+            }
+        };
+        let head = String::from_utf8_lossy(&self.buffer[..end]).into_owned();
+        let status = head[9..12].parse().unwrap();
+        let length = header(&head, "content-length").filter(|_| status != 304).map_or(0, |text| text.parse().unwrap());
+        let mut left = end + length - read;
+        while left > 0 {
+            let most = left.min(self.buffer.len());
+            let more = self.stream.read(&mut self.buffer[..most]).await.unwrap();
+            assert!(more > 0, "the server cut the answer");
+            left -= more;
+        }
+        (status, head, length)
+    }
+}
+
+fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+    let mut lines = head.lines().filter_map(|line| line.split_once(": "));
+    lines.find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+}
+
+/// A request for a path, with the tag of what is known.
+fn request(path: &str, known: Option<&str>) -> Vec<u8> {
+    let condition = known.map_or_else(String::new, |tag| format!("If-None-Match: {tag}\r\n"));
+    format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: bench\r\n{condition}\r\n").into_bytes()
+}
+
+/// Requests a second over [`CONNECTIONS`] connections.
+async fn load(address: SocketAddr, path: &str, expected: u16) -> f64 {
+    let (status, head, _) = Connection::to(address).await.ask(&request(path, None)).await;
+    assert_eq!(status, 200);
+    let tag = header(&head, "etag").unwrap().to_owned();
+    let asked = request(path, (expected == 304).then_some(tag.as_str()));
+    let begun = now();
+    let tasks: Vec<_> = (0..CONNECTIONS)
+        .map(|_| {
+            let asked = asked.clone();
+            tokio::spawn(async move {
+                let mut connection = Connection::to(address).await;
+                let mut answers = 0_u32;
+                while begun.elapsed() < FOR {
+                    assert_eq!(connection.ask(&asked).await.0, expected);
+                    answers += 1;
+                }
+                answers
+            })
+        })
+        .collect();
+    let mut answers = 0;
+    for task in tasks {
+        answers += task.await.unwrap();
+    }
+    f64::from(answers) / begun.elapsed().as_secs_f64()
+}
+
+async fn served_beside_nginx(dir: &Path, meetings: u32) {
+    let at = SystemClock::default().now();
+    let data = dir.join(format!("served-{meetings}"));
+    fs::create_dir(&data).unwrap();
+    let store = Store::open(&data).await.unwrap();
+    let secret = SecretKey::load(&data, true, &Randomness::from_system().unwrap()).unwrap();
+    fill(&store, (0..meetings).map(|n| meeting(n, "ada@example.com", i64::from(n) * 60, at)), at).await;
+    let feed = add_feed(&store, "Bench", Selection::default(), at).await;
+    let token = Links::new(&Url::parse("http://localhost").unwrap(), &secret).token(&feed);
+    store.close().await;
+    let (server, address) = serve(&data);
+    let path = format!("/feeds/{token}.ics");
+    let (_, _, length) = Connection::to(address).await.ask(&request(&path, None)).await;
+    let bytes = vec![b'x'; length];
+    let files = dir.join(format!("files-{meetings}"));
+    fs::create_dir(&files).unwrap();
+    let nginx = nginx(&files, &bytes);
+    println!(
+        "\n{meetings} meetings, {length} bytes; requests a second\n{:>8} {:>16} {:>10} {:>8}",
+        "answer", "meeting-mirror", "nginx", "ratio"
+    );
+    for expected in [200, 304] {
+        let (mut ours, mut theirs, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            let a = load(address, &path, expected).await;
+            ours.push(a);
+            if let Some((_, address)) = &nginx {
+                let b = load(*address, "/feed.ics", expected).await;
+                theirs.push(b);
+                ratios.push(a / b);
+            }
+        }
+        if ratios.is_empty() {
+            println!("{expected:>8} {:>16} (nginx is not installed)", spread(&ours, 0));
+        } else {
+            println!("{expected:>8} {} | {} | {}", spread(&ours, 0), spread(&theirs, 0), spread(&ratios, 2));
+        }
+    }
+    drop(server);
+}
+
+/// Making a feed of 1,000 meetings, with more and more meetings in the table that are not in it.
+async fn cold(dir: &Path) {
+    let at = SystemClock::default().now();
+    println!(
+        "\nmaking a feed of 1,000 meetings, ms\n{:>22} {:>20} {:>20}",
+        "meetings in the table", "of everybody", "of one owner"
+    );
+    let data = dir.join("cold");
+    fs::create_dir(&data).unwrap();
+    let store = Store::open(&data).await.unwrap();
+    // In the window: 1,000 of one owner. Outside: others and the same owner, years back and beyond the window.
+    fill(&store, (0..1000).map(|n| meeting(n, "ada@example.com", i64::from(n) * 60, at)), at).await;
+    let all = add_feed(&store, "All", Selection::default(), at).await;
+    let ada = Selection { owners: vec!["ada@example.com".into()], ..Selection::default() };
+    let own = add_feed(&store, "Own", ada, at).await;
+    let mut filled = 1000;
+    for total in [1_000, 10_000, 100_000] {
+        let outside = (filled..total).map(|n| {
+            let owner =
+                if n % 2 == 0 { "ada@example.com".to_owned() } else { format!("owner-{}@example.com", n % 500) };
+            let years = if n % 10 == 0 { 2 } else { -1 - i64::from(n % 5) };
+            meeting(n, &owner, years * 525_600 - i64::from(n % 500_000) - 100_000 * years.signum().min(0).abs(), at)
+        });
+        fill(&store, outside, at).await;
+        filled = total;
+        let mut figures = [Vec::new(), Vec::new()];
+        for _ in 0..20 {
+            for (feed, figures) in [&all, &own].into_iter().zip(&mut figures) {
+                let begun = now();
+                let made = render(&store, "bench", feed, at).await.unwrap();
+                figures.push(begun.elapsed().as_secs_f64() * 1000.0);
+                let events = String::from_utf8_lossy(&made.text.body).matches("BEGIN:VEVENT").count();
+                assert_eq!((events, made.text.left_out.meetings), (1000, 0));
+            }
+        }
+        println!("{total:>22} {:>20} {:>20}", spread(&figures[0], 1), spread(&figures[1], 1));
+    }
+}
+
+fn resident(process: u32) -> f64 {
+    let status = fs::read_to_string(PathBuf::from("/proc").join(process.to_string()).join("status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() / 1000.0
+}
+
+/// Resident memory with 500 feeds of 500 meetings each, all of them ready.
+async fn memory(dir: &Path) {
+    const FEEDS: u32 = 500;
+    const MEETINGS: u32 = 500;
+    let at = SystemClock::default().now();
+    let data = dir.join("memory");
+    fs::create_dir(&data).unwrap();
+    let store = Store::open(&data).await.unwrap();
+    let secret = SecretKey::load(&data, true, &Randomness::from_system().unwrap()).unwrap();
+    let links = Links::new(&Url::parse("http://localhost").unwrap(), &secret);
+    let meetings = (0..FEEDS * MEETINGS)
+        .map(|n| meeting(n, &format!("owner-{}@example.com", n % FEEDS), i64::from(n / FEEDS) * 60, at));
+    fill(&store, meetings, at).await;
+    let mut tokens = Vec::new();
+    for owner in 0..FEEDS {
+        let selection = Selection { owners: vec![format!("owner-{owner}@example.com")], ..Selection::default() };
+        let feed = add_feed(&store, &format!("Feed {owner}"), selection, at).await;
+        tokens.push(links.token(&feed));
+    }
+    store.close().await;
+    let (server, address) = serve(&data);
+    let before = resident(server.0.id());
+    let mut connection = Connection::to(address).await;
+    let (mut octets, begun) = (0, now());
+    for token in &tokens {
+        let (status, _, length) = connection.ask(&request(&format!("/feeds/{token}.ics"), None)).await;
+        assert_eq!(status, 200);
+        octets += length;
+    }
+    println!(
+        "\n{FEEDS} feeds of {MEETINGS} meetings ({:.0} MB of text), each fetched once, in {:.1} s\nresident memory: {before:.0} MB before, {:.0} MB after",
+        f64::from(u32::try_from(octets / 1000).unwrap()) / 1000.0,
+        begun.elapsed().as_secs_f64(),
+        resident(server.0.id())
+    );
+}
+
+fn main() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    // nginx's workers may be another user.
+    fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
+    println!("{CONNECTIONS} connections, {ROUNDS} rounds of {} s each; median (least–most)", FOR.as_secs());
+    runtime.block_on(async {
+        for meetings in [50, 500] {
+            served_beside_nginx(dir.path(), meetings).await;
+        }
+        cold(dir.path()).await;
+        memory(dir.path()).await;
+    });
+}
