@@ -1,7 +1,6 @@
 //! How fast feeds are served and made, by the built server. Run: `cargo bench --bench feeds`.
 //!
-//! Requests a second beside nginx serving the same bytes as a file, over the same connections, one after the other in the same
-//! rounds; how long it takes to make a feed of 1,000 meetings, and how that grows with what is in the table; and how much memory
+//! Requests a second beside nginx serving the same bytes as a file, over as many connections, in turn in the same rounds; how long it takes to make a feed of 1,000 meetings, and how that grows with what is in the table; and how much memory
 //! many feeds take. Needs nginx on the path for the comparison (Debian: `nginx-light`).
 
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on stops")]
@@ -292,13 +291,13 @@ async fn served_beside_nginx(dir: &Path, meetings: u32) {
 }
 
 /// Making a feed of 1,000 meetings, with more and more meetings in the table that are not in it.
-async fn cold(dir: &Path) {
+async fn made(dir: &Path) {
     let at = SystemClock::default().now();
     println!(
         "\nmaking a feed of 1,000 meetings, ms\n{:>22} {:>20} {:>20}",
         "meetings in the table", "of everybody", "of one owner"
     );
-    let data = dir.join("cold");
+    let data = dir.join("made");
     fs::create_dir(&data).unwrap();
     let store = Store::open(&data).await.unwrap();
     // In the window: 1,000 of one owner. Outside: others and the same owner, years back and beyond the window.
@@ -373,6 +372,12 @@ async fn memory(dir: &Path) {
     );
 }
 
+/// Without arguments everything is measured, else what they name: served, made, memory.
+fn asked_for(part: &str) -> bool {
+    let mut named = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).peekable();
+    named.peek().is_none() || named.any(|name| name == part)
+}
+
 fn main() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let dir = tempfile::tempdir().unwrap();
@@ -381,9 +386,15 @@ fn main() {
     println!("{CONNECTIONS} connections, {ROUNDS} rounds of {} s each; median (least–most)", FOR.as_secs());
     runtime.block_on(async {
         for meetings in [50, 500] {
-            served_beside_nginx(dir.path(), meetings).await;
+            if asked_for("served") {
+                served_beside_nginx(dir.path(), meetings).await;
+            }
         }
-        cold(dir.path()).await;
-        memory(dir.path()).await;
+        if asked_for("made") {
+            made(dir.path()).await;
+        }
+        if asked_for("memory") {
+            memory(dir.path()).await;
+        }
     });
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::serve::ListenerExt as _;
 use chrono::TimeDelta;
 use data_encoding::HEXLOWER;
 use tokio::net::TcpListener;
@@ -345,6 +346,10 @@ impl App {
         lifecycle.spawn("deliveries writer", writer.0);
         lifecycle.spawn("http", async move {
             let service = router.into_make_service_with_connect_info::<SocketAddr>();
+            let listener = listener.tap_io(|connection| {
+                // An answer is written whole: nothing is gained by waiting for more.
+                let _ = connection.set_nodelay(true);
+            });
             if let Err(error) = axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await {
                 tracing::error!(%error, "the server failed");
             }

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use data_encoding::HEXLOWER;
@@ -37,19 +37,21 @@ impl Content {
 
     /// 200 with the bytes, or 304. HEAD is answered by axum as GET without the body.
     pub(super) fn answer(&self, request: &HeaderMap) -> Response {
-        let mut response = if self.is_known(request) {
-            StatusCode::NOT_MODIFIED.into_response()
-        } else {
-            let mut response = Body::from(self.body.clone()).into_response();
-            let headers = response.headers_mut();
+        let is_known = self.is_known(request);
+        let mut response = Response::new(if is_known { Body::empty() } else { Body::from(self.body.clone()) });
+        let headers = response.headers_mut();
+        // With those that every answer has.
+        headers.reserve(12);
+        if !is_known {
             headers.insert(header::CONTENT_TYPE, CONTENT_TYPE);
             headers.insert(header::CONTENT_LENGTH, HeaderValue::from(self.body.len()));
-            response
-        };
-        let headers = response.headers_mut();
+        }
         headers.insert(header::ETAG, self.etag.clone());
         headers.insert(header::LAST_MODIFIED, self.last_modified.clone());
         headers.insert(header::CACHE_CONTROL, CACHE_CONTROL);
+        if is_known {
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+        }
         response
     }
 

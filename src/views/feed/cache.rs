@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::fetches::Fetches;
 use super::render::{self, Fault};
 use super::slot::{Cached, Slot};
-use super::token::{self, FeedTokenError};
+use super::token::FeedTokenError;
 use crate::store::{Positions, StoreError};
 use crate::web::links::Links;
 use crate::web::site::Site;
@@ -157,7 +157,7 @@ impl FeedCache {
             .into_iter()
             .map(|feed| {
                 let old = known.remove(&feed.wish.public_id);
-                (feed.wish.public_id.clone(), Slot::renewed(feed, old))
+                (feed.wish.public_id.clone(), Slot::renewed(feed, old, &self.0.site.links))
             })
             .collect();
         Ok(())
@@ -201,7 +201,7 @@ impl FeedCache {
             slot = find();
         }
         let slot = slot.ok_or(FeedTokenError::Unknown)?;
-        token::check(&self.0.site.links, token, &slot.feed)?;
+        slot.check(token, &self.0.site.links)?;
         Ok(slot)
     }
 

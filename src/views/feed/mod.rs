@@ -16,8 +16,7 @@ pub mod text;
 mod token;
 
 use axum::Router;
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -42,14 +41,12 @@ pub(super) fn router(cache: FeedCache) -> Router<Site> {
     Router::new().route("/feeds/{file}", get(serve).fallback(not_allowed)).with_state(cache)
 }
 
-async fn serve(
-    State(cache): State<FeedCache>,
-    file: Result<Path<String>, PathRejection>,
-    headers: HeaderMap,
-) -> Response {
-    let token = file.as_ref().ok().and_then(|Path(file)| file.strip_suffix(".ics"));
+async fn serve(State(cache): State<FeedCache>, request: Request) -> Response {
+    // A token has no letters that a path would encode.
+    let token = request.uri().path().strip_prefix("/feeds/").and_then(|file| file.strip_suffix(".ics"));
     let Some(token) = token else { return unknown() };
-    let (feed_id, response) = answer(&cache, token, &headers).await;
+    let headers = request.headers();
+    let (feed_id, response) = answer(&cache, token, headers).await;
     if let Some(feed_id) = feed_id {
         let program = Program::of(headers.get(header::USER_AGENT).map(HeaderValue::as_bytes));
         cache.fetches().count(feed_id, program, response.status().as_u16(), cache.site().clock.now());

@@ -1,5 +1,9 @@
 //! Which calendar program asks, by its user agent. Only its class is kept: nothing that could tell one person's from another's.
 
+use std::sync::LazyLock;
+
+use aho_corasick::AhoCorasick;
+
 /// A class of programs.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Program {
@@ -7,7 +11,7 @@ pub struct Program {
     pub word: &'static str,
     /// For people.
     pub name: &'static str,
-    /// Any of these stands in its user agent, in lower case.
+    /// Any of these stands in its user agent, in letters of either case.
     marks: &'static [&'static str],
 }
 
@@ -42,18 +46,28 @@ static PROGRAMS: [Program; 17] = [
 static OTHER: Program = program("other", "Another program", &[]);
 static UNNAMED: Program = program("unnamed", "A program without a name", &[]);
 
-/// Characters of a user agent that are looked at.
+/// Octets of a user agent that are looked at.
 const LOOKED_AT: usize = 300;
+
+/// Finds all marks in one pass, as every request for a feed is looked at; and of each mark whose it is.
+static MARKS: LazyLock<(AhoCorasick, Vec<&'static Program>)> = LazyLock::new(|| {
+    let marks = PROGRAMS.iter().flat_map(|program| program.marks.iter().map(move |mark| (*mark, program)));
+    let (marks, programs): (Vec<&str>, Vec<&Program>) = marks.unzip();
+    #[expect(clippy::expect_used, reason = "these few words always make an automaton")]
+    let automaton = AhoCorasick::builder().ascii_case_insensitive(true).build(marks).expect("the marks are few");
+    (automaton, programs)
+});
 
 impl Program {
     /// The class of a user agent.
     pub fn of(user_agent: Option<&[u8]>) -> &'static Self {
-        let text = user_agent.map(|text| text[..text.len().min(LOOKED_AT)].to_ascii_lowercase()).unwrap_or_default();
-        let text = String::from_utf8_lossy(&text);
-        if text.trim().is_empty() {
+        let text = user_agent.unwrap_or_default().trim_ascii();
+        if text.is_empty() {
             return &UNNAMED;
         }
-        PROGRAMS.iter().find(|program| program.marks.iter().any(|mark| text.contains(mark))).unwrap_or(&OTHER)
+        let (automaton, programs) = &*MARKS;
+        let found = automaton.find_overlapping_iter(&text[..text.len().min(LOOKED_AT)]).map(|mark| mark.pattern());
+        found.min().map_or(&OTHER, |mark| programs[mark.as_usize()])
     }
 
     /// The name for people of the class with this word.

@@ -5,19 +5,24 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use subtle::ConstantTimeEq as _;
 use tokio::sync::Mutex;
 
 use super::answer::Content;
 use super::draft::Members;
 use super::render::Rendered;
+use super::token::{self, FeedTokenError};
 use crate::meeting::showing::Absence;
 use crate::store::{ChangedMeeting, Feed, LeftOut, Rendition};
+use crate::web::links::Links;
 
 /// One feed's place in the cache.
 #[derive(Debug)]
 pub(in crate::views) struct Slot {
     /// The feed as the database has it. When it is changed, it gets another slot.
     pub(in crate::views) feed: Feed,
+    /// Of its present link.
+    token: String,
     cached: RwLock<Option<Arc<Cached>>>,
     /// Held while the bytes are made. After a failure: when to try again.
     pub(super) making: Mutex<Option<DateTime<Utc>>>,
@@ -38,13 +43,22 @@ pub(in crate::views) struct Cached {
 
 impl Slot {
     /// The slot of a feed. What the old one holds goes over if it is what this feed shows, too.
-    pub(super) fn renewed(feed: Feed, old: Option<Arc<Self>>) -> Arc<Self> {
+    pub(super) fn renewed(feed: Feed, old: Option<Arc<Self>>, links: &Links) -> Arc<Self> {
         let old = match old {
             Some(old) if old.feed == feed => return old,
             old => old.filter(|old| old.feed.edition == feed.edition && feed.revoked_at.is_none()),
         };
         let cached = RwLock::new(old.and_then(|old| old.cached()));
-        Arc::new(Self { feed, cached, making: Mutex::default() })
+        Arc::new(Self { token: links.token(&feed), feed, cached, making: Mutex::default() })
+    }
+
+    /// Whether the token is that of the feed's present link, or why not. In constant time.
+    pub(super) fn check(&self, token: &str, links: &Links) -> Result<(), FeedTokenError> {
+        // The MAC of the present link is known, so that it need not be made for each request.
+        if self.feed.revoked_at.is_none() && self.token.as_bytes().ct_eq(token.as_bytes()).into() {
+            return Ok(());
+        }
+        token::check(links, token, &self.feed)
     }
 
     /// The bytes, fresh or not.
