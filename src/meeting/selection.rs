@@ -7,9 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::event::Details;
 
-/// Owners, schedules and organizations; an empty list means all. They are compared without regard to case (of owners, who are
-/// addresses, of ASCII letters only: as the database finds them); a schedule is named by its `calendarPath` or by
-/// `organizationPath/calendarPath`.
+/// Owners, schedules and organizations; an empty list means all. They are compared without regard to the case of ASCII letters,
+/// as the database does it; a schedule is named by its `calendarPath` or by `organizationPath/calendarPath`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Selection {
     /// Usernames of meeting owners.
@@ -71,9 +70,19 @@ impl Selection {
         Ok(())
     }
 
-    /// The owners as the database's column has them: lower-case ASCII letters.
-    pub fn owner_keys(&self) -> impl Iterator<Item = String> {
-        self.owners.iter().map(|owner| owner.trim().to_ascii_lowercase())
+    /// The owners as the database compares them.
+    pub fn owner_keys(&self) -> Vec<String> {
+        self.owners.iter().map(|owner| owner.trim().to_ascii_lowercase()).collect()
+    }
+
+    /// The organizations as the database compares them.
+    pub fn organization_keys(&self) -> Vec<String> {
+        self.organizations.iter().map(|text| plain(text)).collect()
+    }
+
+    /// The schedules as the database compares them.
+    pub fn schedule_keys(&self) -> Vec<String> {
+        self.schedules.iter().map(|text| plain(text)).collect()
     }
 
     /// The one owner of a personal feed: selected by owner alone, and nobody else is.
@@ -85,8 +94,12 @@ impl Selection {
     }
 }
 
+/// Without slashes and spaces around it, in lower-case ASCII letters.
+fn plain(text: &str) -> String {
+    text.trim_matches(['/', ' ']).to_ascii_lowercase()
+}
+
 fn same_text(a: &str, b: &str) -> bool {
-    let plain = |text: &str| text.trim().trim_matches('/').to_lowercase();
     plain(a) == plain(b)
 }
 

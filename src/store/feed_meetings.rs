@@ -1,64 +1,151 @@
-//! The meetings of one feed, read from indexes: a window of days, of everybody or of some owners. The cost follows from what
-//! is in the window, not from what was ever stored.
+//! The meetings of one feed, the nearest first, read from indexes. What the feed selects is decided in the database, so the cost
+//! follows from what the feed shows, not from what was ever stored or lies in its days.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::TryStreamExt as _;
-use futures_util::stream::BoxStream;
-use sqlx::{AssertSqlSafe, Sqlite, SqliteConnection};
+use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
 use super::meetings::MeetingRow;
 use super::{Store, StoreError, millis};
 use crate::meeting::event::Owner;
-use crate::meeting::selection::Selection;
-use crate::meeting::showing::{Absence, Rule};
+use crate::meeting::showing::Rule;
 use crate::meeting::state::Meeting;
 
-/// Meetings beyond the window that are looked at for the next one to come in.
-const LOOKED_AHEAD: usize = 100;
-
-/// What was found beside a feed's meetings.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What was found beside the meetings that were handed over.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct FeedLook {
     /// Changes up to this one are in what was read.
     pub position: i64,
-    /// When to look again although nothing changed: a meeting comes into the window then, or may.
+    /// When the next meeting comes into the window.
     pub next_enters_at: Option<DateTime<Utc>>,
+    /// Meetings that have not ended, beyond those handed over.
+    pub more_ahead: u32,
+    /// Meetings that have ended, beyond those handed over.
+    pub more_past: u32,
 }
 
-/// In the window: takes its beginning and its end. The plus keeps the database from reading all that ever began before the
-/// window's end.
-const INSIDE: &str = "ends_at >= ? AND +starts_at <= ?";
-/// After the window, the first one first: takes its end, and how many.
-const BEYOND: &str = "starts_at > ? ORDER BY starts_at LIMIT ?";
-/// Running or to come in the window, the first one to end first: takes now, and the window's end.
-const UPCOMING: &str = "ends_at > ? AND +starts_at <= ? ORDER BY ends_at, meeting_id";
+/// A part of a feed's meetings. The first three make up the window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Running,
+    Upcoming,
+    Past,
+    /// They begin after the window.
+    Beyond,
+}
 
-/// Rows of all owners, or of those selected, under a condition that takes two numbers. The caller checks the rest of the
-/// selection.
-fn rows<'c>(
-    connection: &'c mut SqliteConnection,
-    selection: &Selection,
-    condition: &'static str,
-    bounds: [i64; 2],
-) -> BoxStream<'c, Result<MeetingRow, sqlx::Error>> {
-    let sql = sql(selection, condition);
-    let mut query = sqlx::query_as::<Sqlite, MeetingRow>(AssertSqlSafe(sql));
-    if !selection.owners.is_empty() {
-        query = query.bind(serde_json::to_string(&selection.owner_keys().collect::<Vec<_>>()).unwrap_or_default());
+const COLUMNS: &str = "SELECT meeting_id, happened_at_ns, kind, event_id, replaced_by, details, revision, first_seen_at, \
+                       last_modified_at";
+const COUNT: &str = "SELECT count(*)";
+
+/// A feed at a time, as the database is asked about it.
+#[derive(Debug, Clone, Copy)]
+struct Ask<'a> {
+    rule: &'a Rule<'a>,
+    now: DateTime<Utc>,
+    /// Whether those are meant, too, that no longer take place and of which the feed says so.
+    with_canceled: bool,
+}
+
+impl Ask<'_> {
+    fn query(&self, select: &str, part: Part) -> QueryBuilder<Sqlite> {
+        let Rule { selection, window, .. } = self.rule;
+        let (now, opens, closes) = (millis(self.now), millis(window.opens(self.now)), millis(window.closes(self.now)));
+        let mut sql = QueryBuilder::new(select);
+        sql.push(" FROM meetings WHERE ");
+        let mut bound = |condition: &str, value: i64| {
+            sql.push(condition).push_bind(value);
+        };
+        // A plus keeps the database from taking the index of begins where that would read all that ever began.
+        match (part, selection.owners.is_empty()) {
+            (Part::Running, _) => {
+                bound("ends_at > ", now);
+                bound(" AND +starts_at <= ", now);
+            }
+            (Part::Upcoming, true) => {
+                bound("starts_at > ", now);
+                bound(" AND starts_at <= ", closes);
+            }
+            (Part::Upcoming, false) => {
+                bound("ends_at > ", now);
+                bound(" AND +starts_at > ", now);
+                bound(" AND +starts_at <= ", closes);
+            }
+            (Part::Past, _) => {
+                bound("ends_at >= ", opens);
+                bound(" AND ends_at <= ", now);
+            }
+            (Part::Beyond, true) => bound("starts_at > ", closes),
+            (Part::Beyond, false) => {
+                bound("ends_at > ", closes);
+                bound(" AND +starts_at > ", closes);
+            }
+        }
+        let list = |texts: Vec<String>| serde_json::to_string(&texts).unwrap_or_default();
+        let mut one_of = |column: &str, texts: String| {
+            sql.push(column).push(" IN (SELECT value FROM json_each(").push_bind(texts).push("))");
+        };
+        if !selection.owners.is_empty() {
+            one_of(" AND owner", list(selection.owner_keys()));
+        }
+        if !selection.organizations.is_empty() {
+            one_of(" AND lower(trim(organization_id, '/ '))", list(selection.organization_keys()));
+        }
+        if !selection.schedules.is_empty() {
+            let schedules = list(selection.schedule_keys());
+            one_of(" AND (lower(trim(details ->> '$.calendar_path', '/ '))", schedules.clone());
+            let full_path = "(details ->> '$.organization_path') || '/' || (details ->> '$.calendar_path')";
+            one_of(&format!(" OR lower(trim({full_path}, '/ '))"), schedules);
+            sql.push(")");
+        }
+        sql.push(" AND (kind < 2 AND replaced_by IS NULL");
+        if self.with_canceled {
+            let said_since = self.now - TimeDelta::days(i64::from(self.rule.canceled_days));
+            sql.push(" OR last_modified_at > ").push_bind(millis(said_since));
+        }
+        sql.push(")");
+        sql
     }
-    query.bind(bounds[0]).bind(bounds[1]).fetch(connection)
-}
 
-fn sql(selection: &Selection, condition: &'static str) -> String {
-    let owners = if selection.owners.is_empty() { "" } else { "owner IN (SELECT value FROM json_each(?)) AND " };
-    format!(
-        "SELECT meeting_id, happened_at_ns, kind, event_id, replaced_by, details, revision, first_seen_at, \
-         last_modified_at FROM meetings WHERE {owners}{condition}"
-    )
+    /// The nearest meetings of a part.
+    fn nearest(&self, part: Part, most: usize) -> QueryBuilder<Sqlite> {
+        let mut sql = self.query(COLUMNS, part);
+        sql.push(match part {
+            Part::Past => " ORDER BY ends_at DESC",
+            Part::Upcoming | Part::Beyond if self.rule.selection.owners.is_empty() => " ORDER BY starts_at",
+            Part::Running | Part::Upcoming | Part::Beyond => " ORDER BY +starts_at",
+        });
+        sql.push(", meeting_id LIMIT ").push_bind(i64::try_from(most).unwrap_or(i64::MAX));
+        sql
+    }
+
+    /// Hands over the nearest meetings of a part. Returns how many.
+    async fn hand_over(
+        &self,
+        connection: &mut SqliteConnection,
+        part: Part,
+        most: usize,
+        take: &mut (impl FnMut(Meeting) + Send),
+    ) -> Result<usize, StoreError> {
+        let mut sql = self.nearest(part, most);
+        let mut rows = sql.build_query_as::<MeetingRow>().fetch(connection);
+        let mut number = 0;
+        while let Some(row) = rows.try_next().await? {
+            take(Meeting::try_from(row)?);
+            number += 1;
+        }
+        Ok(number)
+    }
+
+    async fn count(&self, connection: &mut SqliteConnection, part: Part) -> Result<u32, StoreError> {
+        let number: i64 = self.query(COUNT, part).build_query_scalar().fetch_one(connection).await?;
+        Ok(u32::try_from(number).unwrap_or(u32::MAX))
+    }
 }
 
 impl Store {
-    /// Hands over each meeting that a feed of this rule shows now, in no order, as they all were at one moment.
+    /// Hands over the meetings that a feed of this rule shows now, as they all were at one moment: the nearest `most`, and one
+    /// that is left out, if there are more.
     ///
     /// # Errors
     /// When they can't be read; then some were handed over already.
@@ -66,34 +153,32 @@ impl Store {
         &self,
         rule: &Rule<'_>,
         now: DateTime<Utc>,
+        most: usize,
         mut take: impl FnMut(Meeting) + Send,
     ) -> Result<FeedLook, StoreError> {
         let mut moment = self.reader.begin().await?;
-        let position =
-            sqlx::query_scalar!("SELECT position FROM changes WHERE of = 'meetings'").fetch_one(&mut *moment).await?;
-        let closes = millis(rule.window.closes(now));
-        let mut inside = rows(&mut moment, rule.selection, INSIDE, [millis(rule.window.opens(now)), closes]);
-        while let Some(row) = inside.try_next().await? {
-            let meeting = Meeting::try_from(row)?;
-            if rule.check(&meeting, now).is_ok() {
-                take(meeting);
+        let connection = &mut *moment;
+        let ask = Ask { rule, now, with_canceled: true };
+        let position = sqlx::query_scalar!("SELECT position FROM changes WHERE of = 'meetings'")
+            .fetch_one(&mut *connection)
+            .await?;
+        let mut look = FeedLook { position, ..FeedLook::default() };
+
+        let mut ahead = ask.hand_over(connection, Part::Running, most + 1, &mut take).await?;
+        ahead += ask.hand_over(connection, Part::Upcoming, (most + 1).saturating_sub(ahead), &mut take).await?;
+        let room = (most + 1).saturating_sub(ahead);
+        let past = ask.hand_over(connection, Part::Past, room, &mut take).await?;
+        if past == room {
+            let known = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+            look.more_past = ask.count(connection, Part::Past).await?.saturating_sub(known(past));
+            if room == 0 {
+                let all = ask.count(connection, Part::Running).await? + ask.count(connection, Part::Upcoming).await?;
+                look.more_ahead = all.saturating_sub(known(ahead));
             }
         }
-        drop(inside);
-        let most = i64::try_from(LOOKED_AHEAD).unwrap_or(i64::MAX);
-        let mut beyond = rows(&mut moment, rule.selection, BEYOND, [closes, most]);
-        let mut looked_at = 0;
-        let mut next_enters_at = None;
-        while let Some(row) = beyond.try_next().await? {
-            let meeting = Meeting::try_from(row)?;
-            looked_at += 1;
-            if matches!(rule.check(&meeting, now), Err(Absence::Ahead { .. })) || looked_at == LOOKED_AHEAD {
-                next_enters_at = Some(rule.enters_at(&meeting));
-                break;
-            }
-        }
-        drop(beyond);
-        Ok(FeedLook { position, next_enters_at })
+        ask.hand_over(connection, Part::Beyond, 1, &mut |next| look.next_enters_at = Some(rule.enters_at(&next)))
+            .await?;
+        Ok(look)
     }
 
     /// The next meetings that take place and that a feed of this rule shows, by begin.
@@ -107,18 +192,12 @@ impl Store {
         most: usize,
     ) -> Result<Vec<Meeting>, StoreError> {
         let mut connection = self.reader.acquire().await?;
-        let mut upcoming =
-            rows(&mut connection, rule.selection, UPCOMING, [millis(now), millis(rule.window.closes(now))]);
-        let mut found: Vec<Meeting> = Vec::with_capacity(most);
-        while found.len() < most {
-            let Some(row) = upcoming.try_next().await? else { break };
-            let meeting = Meeting::try_from(row)?;
-            if meeting.is_confirmed() && rule.check(&meeting, now).is_ok() {
-                found.push(meeting);
-            }
+        let ask = Ask { rule, now, with_canceled: false };
+        let mut found = Vec::with_capacity(most);
+        for part in [Part::Running, Part::Upcoming] {
+            let room = most - found.len();
+            ask.hand_over(&mut connection, part, room, &mut |meeting| found.push(meeting)).await?;
         }
-        drop(upcoming);
-        found.sort_by(|a, b| (a.details.starts_at, a.id.as_str()).cmp(&(b.details.starts_at, b.id.as_str())));
         Ok(found)
     }
 
@@ -155,29 +234,40 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::meeting::selection::{Selection, Window};
     use sqlx::Row as _;
 
-    async fn plan(store: &Store, selection: &Selection, condition: &'static str) -> String {
-        let sql = format!("EXPLAIN QUERY PLAN {}", sql(selection, condition));
-        let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(&store.reader).await.unwrap();
+    async fn plan(store: &Store, selection: &Selection, part: Part) -> String {
+        let window = Window { past_days: 30, future_days: 365 };
+        let rule = Rule { selection, window, canceled_days: 7 };
+        let ask = Ask { rule: &rule, now: DateTime::UNIX_EPOCH, with_canceled: true };
+        let sql = format!("EXPLAIN QUERY PLAN {}", ask.nearest(part, 1000).sql().as_str());
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_all(&store.reader).await.unwrap();
         rows.iter().map(|row| row.get::<String, _>("detail")).collect::<Vec<_>>().join("; ")
     }
 
     #[tokio::test]
-    async fn a_feed_reads_indexes_and_sorts_nothing() {
+    async fn a_feed_reads_the_index_that_leads_to_its_meetings() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path()).await.unwrap();
         let all = Selection::default();
         let some = Selection { owners: vec!["ada@example.com".into()], ..Selection::default() };
-        for (selection, condition, expected) in [
-            (&all, INSIDE, "SEARCH meetings USING INDEX meetings_time (ends_at>?)"),
-            (&all, BEYOND, "SEARCH meetings USING INDEX meetings_start (starts_at>?)"),
-            (&all, UPCOMING, "SEARCH meetings USING INDEX meetings_time (ends_at>?)"),
-            (&some, INSIDE, "SEARCH meetings USING INDEX meetings_owner (owner=? AND ends_at>?)"),
-            (&some, UPCOMING, "SEARCH meetings USING INDEX meetings_owner (owner=? AND ends_at>?)"),
+        let demo =
+            Selection { schedules: vec!["demo".into()], organizations: vec!["o".into()], ..Selection::default() };
+        for (part, of_all, of_owner) in [
+            (Part::Running, "meetings_time (ends_at>?)", "meetings_owner (owner=? AND ends_at>?)"),
+            (Part::Upcoming, "meetings_start (starts_at>? AND starts_at<?)", "meetings_owner (owner=? AND ends_at>?)"),
+            (
+                Part::Past,
+                "meetings_time (ends_at>? AND ends_at<?)",
+                "meetings_owner (owner=? AND ends_at>? AND ends_at<?)",
+            ),
+            (Part::Beyond, "meetings_start (starts_at>?)", "meetings_owner (owner=? AND ends_at>?)"),
         ] {
-            let plan = plan(&store, selection, condition).await;
-            assert!(plan.starts_with(expected), "{condition}: {plan}");
+            for (selection, expected) in [(&all, of_all), (&demo, of_all), (&some, of_owner)] {
+                let plan = plan(&store, selection, part).await;
+                assert!(plan.starts_with(&format!("SEARCH meetings USING INDEX {expected}")), "{part:?}: {plan}");
+            }
         }
     }
 }

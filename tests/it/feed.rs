@@ -4,6 +4,7 @@ mod cache;
 mod changes;
 mod http;
 mod readers;
+mod selected;
 mod subscriber;
 
 use meeting_mirror::store::{Feed, NewFeed};

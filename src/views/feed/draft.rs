@@ -127,6 +127,12 @@ impl Draft {
         }
     }
 
+    /// Counts meetings that would be shown if there was room, and that need not be taken: farther ones than those taken.
+    pub fn more(&mut self, ahead: u32, past: u32) {
+        self.left_out.meetings = self.left_out.meetings.saturating_add(ahead).saturating_add(past);
+        self.left_out.ahead = self.left_out.ahead.saturating_add(ahead);
+    }
+
     /// The text. Over the limits the nearest win; the rest is counted.
     ///
     /// No meetings give a calendar without events, which empties the subscriber's copy (facts: ICS subscribers 14). That is

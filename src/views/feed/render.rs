@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use futures_util::FutureExt as _;
 use sha2::{Digest as _, Sha256};
 
-use super::draft::{Draft, FeedText};
+use super::draft::{Draft, FeedText, MOST_EVENTS};
 use crate::meeting::state::whole_seconds;
 use crate::store::{Feed, Rendition, Store, StoreError};
 
@@ -68,7 +68,8 @@ async fn try_render(
     now: DateTime<Utc>,
 ) -> Result<Rendered, Fault> {
     let mut draft = Draft::new(feed.clone(), now);
-    let look = store.look_for_feed(&feed.wish.rule(), now, |meeting| draft.take(meeting)).await?;
+    let look = store.look_for_feed(&feed.wish.rule(), now, MOST_EVENTS, |meeting| draft.take(meeting)).await?;
+    draft.more(look.more_ahead, look.more_past);
     // A large one takes some milliseconds of pure work: other requests go on meanwhile.
     let made = tokio::task::spawn_blocking(move || {
         let text = draft.finish(&installation_id);

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use meeting_mirror::meeting::selection::{Detail, Selection, ShowAs};
-use meeting_mirror::store::Feed;
+use meeting_mirror::store::{Feed, MeetingFilter};
+use meeting_mirror::views::feed::draft;
 use meeting_mirror::views::feed::lint::lint;
-use meeting_mirror::views::feed::render;
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -135,7 +135,8 @@ async fn live_through(steps: Vec<Step>) {
             Step::Fetch => {
                 let got = app.fetch(&feed, &[]).await;
                 assert_eq!(got.status, 200);
-                let fresh = render(&app.store, &app.site.installation_id, &feed, app.now()).await.unwrap().text.body;
+                let meetings = app.store.meetings(&MeetingFilter::default(), u32::MAX).await.unwrap();
+                let fresh = draft::render(&feed, &app.site.installation_id, meetings, app.now()).body;
                 assert_eq!(got.body, String::from_utf8(fresh).unwrap(), "what is served is not what is");
                 assert_eq!(lint(got.body.as_bytes()), []);
                 seen.add(got);
