@@ -5,6 +5,7 @@ mod audit;
 mod calendars;
 mod database;
 mod deliveries;
+mod feed_changes;
 mod feeds;
 mod help;
 mod installation;

@@ -88,7 +88,8 @@ pub(super) async fn personal(
         };
         let now = context.clock.now();
         let outcome = personal::add_missing(store, &context.randomness, settings, ACTOR, now).await?;
-        output::note(format_args!("{} added, {} owners had one", outcome.added.len(), outcome.present));
+        let owners = if outcome.present == 1 { "owner" } else { "owners" };
+        output::note(format_args!("{} added; {} {owners} had one", outcome.added.len(), outcome.present));
         if outcome.added.is_empty() && outcome.present == 0 && outcome.ended.is_empty() {
             output::note("No meeting with an owner is known yet: come again when the first ones have arrived.");
         }

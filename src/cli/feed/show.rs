@@ -114,7 +114,7 @@ pub(super) async fn show(
     for reader in readers {
         let today = reader.days.get(&day_of(now)).copied().unwrap_or_default();
         output::line(format_args!(
-            "  fetched    {}: {}, answered {}; {today} times today, {} in {TOLD_DAYS} days",
+            "  fetched    {}: {}, answered {}; today {today}, in {TOLD_DAYS} days {}",
             Program::name_of(&reader.program),
             output::time(reader.last_at, zone),
             reader.last_answer,

@@ -80,5 +80,8 @@ async fn a_server_that_stops_has_written_what_it_counted() {
         (Some("unnamed"), Some(200), Some(1))
     );
     let told = machine.ok(&["feed", "show", "Sales"]);
-    assert!(told.contains("A program without a name: ") && told.contains("answered 200; 1 times today"), "{told}");
+    assert!(
+        told.contains("A program without a name: ") && told.contains("answered 200; today 1, in 7 days 1"),
+        "{told}"
+    );
 }
