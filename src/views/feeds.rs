@@ -15,7 +15,7 @@ use super::frame::{Frame, Params, Section, Visit};
 use super::personal_feeds::{PersonalBox, Said};
 use super::reach::Reach;
 use super::time_text::{Moment, Times};
-use super::words::{self, State, Tone, count, shell, verb};
+use super::words::{self, State, Tone, count, shell};
 use crate::meeting::selection::ShowAs;
 use crate::store::{Feed, LeftOut, Reader, RenditionFacts, day_of};
 use crate::web::site::Site;
@@ -138,20 +138,18 @@ fn size(octets: i64) -> String {
 /// What does not fit into a feed; none when everything does.
 pub(super) fn left_out(left_out: &LeftOut, times: &Times) -> Option<String> {
     let meetings = |number: u32| count(i64::from(number), "meeting", "meetings");
-    let past = left_out.meetings - left_out.ahead.min(left_out.meetings);
-    let verb = verb(i64::from(left_out.meetings), "does", "do");
-    match (left_out.meetings, left_out.from) {
-        (0, _) => None,
-        (all, None) => Some(format!("The longest past {} {verb} not fit.", meetings(all))),
-        (all, Some(from)) => {
-            let ahead = format!("{} to come, the first on {}", meetings(left_out.ahead), times.at(from).text());
-            let past = if past > 0 {
-                format!(", and {} that {} past", meetings(past), if past == 1 { "is" } else { "are" })
-            } else {
-                String::new()
-            };
-            Some(format!("{} {verb} not fit: {ahead}{past}.", meetings(all)))
+    let all = left_out.meetings;
+    let do_not_fit = if all == 1 { "does not fit" } else { "do not fit" };
+    let past = all.saturating_sub(left_out.ahead);
+    let first = left_out.from.map(|from| format!("the first on {}", times.at(from).text()));
+    match (first, past) {
+        _ if all == 0 => None,
+        (Some(first), 0) => Some(format!("{} to come {do_not_fit}, {first}.", meetings(all))),
+        (Some(first), past) => {
+            let ahead = format!("{} to come, {first}", meetings(left_out.ahead));
+            Some(format!("{} {do_not_fit}: {ahead}, and {} in the past.", meetings(all), meetings(past)))
         }
+        (None, _) => Some(format!("{} in the past {do_not_fit}, those longest ago.", meetings(all))),
     }
 }
 
@@ -222,7 +220,7 @@ mod tests {
         tx.commit().await.unwrap();
         let answer = stage.admin().await.get("/feeds").await;
         answer.assert_shows(&[
-            "12 meetings do not fit: 2 meetings to come, the first on Fri 20 Nov 2026, 13:00 CET, and 10 meetings that are past.",
+            "12 meetings do not fit: 2 meetings to come, the first on Fri 20 Nov 2026, 13:00 CET, and 10 meetings in the past.",
             "4 kB",
             "inside this network only",
             "--public-url",

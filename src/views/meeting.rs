@@ -12,10 +12,11 @@ use axum::response::Response;
 use axum::routing::get;
 
 use super::error::PageError;
+use super::feed::text;
 use super::frame::{Frame, Mirror, Section, Visit};
 use super::inbox::DeliveryRow;
 use super::meetings::status_state;
-use super::mirror_state::{Placement, in_calendar, in_feed};
+use super::mirror_state::{Placement, in_calendar, in_feed, no_room};
 use super::time_text::{Moment, Times};
 use super::words::{State, Tone, count, meeting_href, verb};
 use crate::meeting::entry::{full_title, is_web_address};
@@ -148,8 +149,19 @@ async fn places(visit: &Visit, meeting: &Meeting) -> Result<Vec<Place>, PageErro
             places.push(Place { kind, name: calendar.wish.name, placement, decide });
         }
     }
+    let facts = store.rendition_facts().await?;
+    let uid = text::uid(&visit.site.installation_id, &meeting.id);
     for feed in store.feeds().await?.into_iter().filter(|feed| feed.revoked_at.is_none()) {
-        let placement = in_feed(meeting, &feed, times);
+        let mut placement = in_feed(meeting, &feed, times);
+        let is_cut = facts.iter().any(|facts| facts.feed_id == feed.id && facts.left_out.meetings > 0);
+        // Only the bytes tell which meetings fitted.
+        if is_cut
+            && placement.state.tone == Tone::Good
+            && let Some(served) = store.rendition(feed.id).await?
+            && !String::from_utf8_lossy(&served.body).contains(&uid)
+        {
+            placement = no_room();
+        }
         places.push(Place { kind: FEED, name: feed.wish.name, placement, decide: None });
     }
     Ok(places)

@@ -206,6 +206,13 @@ pub(super) fn in_feed(meeting: &Meeting, feed: &Feed, times: &Times) -> Placemen
     placement(Tone::Quiet, word, note)
 }
 
+/// Where a meeting stands that a feed would show if it had room.
+pub(super) fn no_room() -> Placement {
+    let note = "The feed holds the nearest 1,000 meetings and 900 kB at most, and others are nearer. Narrow its selection or its \
+                days: its link stays.";
+    placement(Tone::Bad, "No room", note)
+}
+
 /// The text as a sentence: with a full stop at its end.
 pub(super) fn sentence(text: &str) -> String {
     closed(text.trim())

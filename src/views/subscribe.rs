@@ -125,6 +125,7 @@ async fn qr(State(cache): State<FeedCache>, token: Result<Path<String>, PathReje
 #[cfg(test)]
 mod tests {
     use super::super::testing::{Stage, meeting_event};
+    use crate::meeting::apply::receive;
     use crate::meeting::event::Kind;
     use crate::meeting::selection::{Detail, Selection};
     use crate::store::Feed;
@@ -201,6 +202,27 @@ mod tests {
         let answer = visitor.get(&path).await;
         assert_eq!(answer.status, StatusCode::GONE);
         answer.assert_shows(&["This calendar is no longer offered."]);
+    }
+
+    #[tokio::test]
+    async fn a_calendar_that_holds_too_much_says_what_it_leaves_out_and_so_does_the_meeting() {
+        let stage = Stage::new().await;
+        let feed = stage.feed("Everything").await;
+        let mut tx = stage.site.store.write().await.unwrap();
+        for number in 0..1003 {
+            let event = meeting_event(&format!("m-{number}"), Kind::Scheduled, stage.now(), number + 1);
+            tx.save_meeting(&receive(None, &event, stage.now()).0).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+        stage.visitor().get(&path(&stage, &feed)).await.assert_shows(&[
+            "3 meetings to come do not fit, the first on Fri 1 Jan 2027, 06:00 CET.",
+            "the nearest 1,000 meetings at most",
+        ]);
+        let mut admin = stage.admin().await;
+        admin.get("/meetings/m-1002").await.assert_shows(&["No room", "others are nearer", "1 place needs a look"]);
+        let near = admin.get("/meetings/m-999").await;
+        near.assert_shows(&["In the feed"]);
+        near.assert_hides(&["No room"]);
     }
 
     #[tokio::test]

@@ -102,7 +102,12 @@ async fn an_admin_signs_in_finds_a_meeting_replays_a_delivery_and_approves_a_del
     assert_eq!(app.mirrored(TEAM).len(), 25);
     browser.reload().await;
     browser.see("In step").await;
+    browser.follow("Feeds").await;
+    browser.see("2 owners of meetings have none of their own.").await;
+    browser.follow("Make 2 personal feeds").await;
+    browser.see("2 feeds were made.").await;
     browser.follow("Audit log").await;
+    browser.see("Added 2 personal feeds").await;
     browser.see("Approved the deletion of 25 events from calendar “Sales”").await;
     browser.follow("Sign out").await;
     browser.see("Admin password").await;
@@ -126,7 +131,7 @@ async fn a_subscriber_copies_the_link_with_script_and_selects_it_without() {
     browser.see("Copied").await;
     assert_eq!(browser.script(selected).await, app.url(&link));
     assert!(app.feed_text(&feed).await.starts_with("BEGIN:VCALENDAR"), "the link leads to no calendar");
-    browser.press("Google Calendar").await;
+    browser.press("Google Calendar 4 to 24 hours").await;
     browser.see("On a computer, copy the link above.").await;
 
     browser.devtools("Emulation.setScriptExecutionDisabled", json!({"value": true})).await;
@@ -136,7 +141,7 @@ async fn a_subscriber_copies_the_link_with_script_and_selects_it_without() {
     assert_eq!(browser.script(selected).await, "");
     browser.type_into(field, &format!("{CONTROL}a")).await;
     assert_eq!(browser.script(selected).await, app.url(&link));
-    browser.press("Google Calendar").await;
+    browser.press("Google Calendar 4 to 24 hours").await;
     assert!(browser.is_shown("//li[contains(., 'On a computer, copy the link above.')]").await);
     assert_eq!(browser.console().await, [""; 0]);
 }

@@ -97,7 +97,7 @@ fn transp(show_as: ShowAs, canceled: bool) -> &'static str {
 
 /// The same at every revision and in every feed, unique per meeting, and telling nothing of it: the installation's id is
 /// random and not public, so the digest can't be guessed from meeting ids either.
-fn uid(installation_id: &str, meeting: &MeetingId) -> String {
+pub fn uid(installation_id: &str, meeting: &MeetingId) -> String {
     let digest = Sha256::new_with_prefix("feed uid\0")
         .chain_update(installation_id)
         .chain_update("\0")
