@@ -38,22 +38,29 @@ async fn around(request: Request, next: Next, clock: SharedClock, https: bool) -
     response
 }
 
+/// What every answer says unless its handler says otherwise.
+const SECURITY_HEADERS: [(HeaderName, HeaderValue); 4] = [
+    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    (HeaderName::from_static("x-robots-tag"), HeaderValue::from_static("noindex")),
+    (
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static(
+            "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; \
+             base-uri 'none'; frame-ancestors 'none'",
+        ),
+    ),
+];
+const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000");
+
 fn set_security_headers(response: &mut Response, https: bool) {
     let headers = response.headers_mut();
-    headers.reserve(5);
-    let mut set = |name: HeaderName, value: &'static str| {
-        headers.entry(name).or_insert(HeaderValue::from_static(value));
-    };
-    set(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
-    set(header::REFERRER_POLICY, "no-referrer");
-    set(HeaderName::from_static("x-robots-tag"), "noindex");
-    set(
-        header::CONTENT_SECURITY_POLICY,
-        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; \
-         base-uri 'none'; frame-ancestors 'none'",
-    );
+    headers.reserve(SECURITY_HEADERS.len() + 1);
+    for (name, value) in SECURITY_HEADERS {
+        headers.entry(name).or_insert(value);
+    }
     if https {
-        set(header::STRICT_TRANSPORT_SECURITY, "max-age=31536000");
+        headers.entry(header::STRICT_TRANSPORT_SECURITY).or_insert(HSTS);
     }
 }
 
