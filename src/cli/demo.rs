@@ -110,7 +110,7 @@ pub(super) async fn run(context: Context) -> anyhow::Result<ExitCode> {
 /// Adds calendars and feeds.
 async fn prepare(context: &Context, site: &Site) -> anyhow::Result<[Feed; 2]> {
     let now = context.clock.now();
-    let window = Window { past_days: 30, future_days: 365 };
+    let window = Window::USUAL;
     let mut tx = site.store.write().await?;
     for (name, google_id, detail, on_cancel) in CALENDARS {
         let (name, google_id) = (name.to_owned(), google_id.to_owned());

@@ -8,13 +8,13 @@ use crate::meeting::selection::{Detail, Selection, Window};
 #[derive(Debug, Args)]
 pub(super) struct SelectionArgs {
     /// Only meetings of these owners [default: all]
-    #[arg(long, value_name = "EMAIL", num_args = 1..)]
+    #[arg(long, value_name = "EMAIL", num_args = 1.., value_parser = some_text)]
     owner: Vec<String>,
     /// Only meetings booked through these schedules: calendarPath, or organizationPath/calendarPath [default: all]
-    #[arg(long, value_name = "PATH", num_args = 1..)]
+    #[arg(long, value_name = "PATH", num_args = 1.., value_parser = some_text)]
     schedule: Vec<String>,
     /// Only meetings of these organizations [default: all]
-    #[arg(long, value_name = "ID", num_args = 1..)]
+    #[arg(long, value_name = "ID", num_args = 1.., value_parser = some_text)]
     organization: Vec<String>,
 }
 
@@ -35,10 +35,10 @@ pub(super) struct ShownArgs {
     #[arg(long, value_name = "LEVEL", default_value = "full", value_parser = detail)]
     pub(super) detail: Detail,
     /// Days that past meetings stay
-    #[arg(long, value_name = "DAYS", default_value_t = 30, value_parser = days())]
+    #[arg(long, value_name = "DAYS", default_value_t = Window::USUAL.past_days, value_parser = days())]
     past_days: u32,
     /// Days ahead that are shown
-    #[arg(long, value_name = "DAYS", default_value_t = 365, value_parser = days())]
+    #[arg(long, value_name = "DAYS", default_value_t = Window::USUAL.future_days, value_parser = days())]
     future_days: u32,
 }
 
@@ -49,20 +49,19 @@ impl ShownArgs {
 }
 
 /// What to change; what is not given stays.
-#[derive(Debug, Args)]
-#[group(skip)]
+#[derive(Debug, Default, PartialEq, Eq, Args)]
 pub(super) struct ShownEdit {
     /// New name
     #[arg(long, value_parser = name)]
     name: Option<String>,
     /// Only meetings of these owners
-    #[arg(long, value_name = "EMAIL", num_args = 1..)]
+    #[arg(long, value_name = "EMAIL", num_args = 1.., value_parser = some_text)]
     owner: Option<Vec<String>>,
     /// Only meetings booked through these schedules
-    #[arg(long, value_name = "PATH", num_args = 1..)]
+    #[arg(long, value_name = "PATH", num_args = 1.., value_parser = some_text)]
     schedule: Option<Vec<String>>,
     /// Only meetings of these organizations
-    #[arg(long, value_name = "ID", num_args = 1..)]
+    #[arg(long, value_name = "ID", num_args = 1.., value_parser = some_text)]
     organization: Option<Vec<String>>,
     /// All meetings
     #[arg(long, conflicts_with_all = ["owner", "schedule", "organization"])]
@@ -70,17 +69,13 @@ pub(super) struct ShownEdit {
     /// How much is shown: full, title or busy
     #[arg(long, value_name = "LEVEL", value_parser = detail)]
     detail: Option<Detail>,
-    /// Days back that are shown; what is in a Google Calendar stays there
+    /// Days back from which meetings are shown
     #[arg(long, value_name = "DAYS", value_parser = days())]
     past_days: Option<u32>,
     /// Days ahead that are shown
     #[arg(long, value_name = "DAYS", value_parser = days())]
     future_days: Option<u32>,
 }
-
-/// The options of [`ShownEdit`], one of which an edit needs.
-pub(super) const SHOWN_EDIT: [&str; 8] =
-    ["name", "owner", "schedule", "organization", "all", "detail", "past_days", "future_days"];
 
 impl ShownEdit {
     pub(super) fn apply(self, name: &mut String, selection: &mut Selection, detail: &mut Detail, window: &mut Window) {
@@ -106,6 +101,12 @@ impl ShownEdit {
     }
 }
 
+/// Ends a command that was not told what to change, as other wrong usage does.
+pub(super) fn nothing_to_change() -> ! {
+    let text = "say what to change, for example --detail title; --help lists what can be changed\n";
+    clap::Error::raw(clap::error::ErrorKind::MissingRequiredArgument, text).exit()
+}
+
 /// A number of days that windows take.
 pub(super) fn days() -> clap::builder::RangedI64ValueParser<u32> {
     clap::value_parser!(u32).range(0..=3650)
@@ -125,4 +126,12 @@ pub(super) fn name(text: &str) -> Result<String, String> {
         return Err("a name of digits only would be taken for an id: add a word".to_owned());
     }
     Ok(text.to_owned())
+}
+
+/// What can be selected: something, not nothing.
+fn some_text(text: &str) -> Result<String, String> {
+    match text.trim_matches(['/', ' ']) {
+        "" => Err("leave the option out to select all".to_owned()),
+        _ => Ok(text.to_owned()),
+    }
 }

@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::event::Details;
 
-/// Owners, schedules and organizations; an empty list means all. They are compared without regard to the case of ASCII letters,
-/// as the database does it; a schedule is named by its `calendarPath` or by `organizationPath/calendarPath`.
+/// Owners, schedules and organizations; an empty list means all. They are compared without regard to case and to slashes and
+/// spaces around them, by [`same_text`] and by the database alike; a schedule is named by its `calendarPath` or by
+/// `organizationPath/calendarPath`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Selection {
     /// Usernames of meeting owners.
@@ -56,8 +57,7 @@ impl Selection {
         if !any(&self.organizations, &[Some(details.organization_id.as_str())]) {
             return Err(Exclusion::Organization);
         }
-        let username = details.owner.username.as_deref().unwrap_or_default().trim();
-        if !self.owners.is_empty() && !self.owners.iter().any(|owner| owner.trim().eq_ignore_ascii_case(username)) {
+        if !any(&self.owners, &[details.owner.username.as_deref()]) {
             return Err(Exclusion::Owner);
         }
         let full_path = match (&details.organization_path, &details.calendar_path) {
@@ -70,21 +70,6 @@ impl Selection {
         Ok(())
     }
 
-    /// The owners as the database compares them.
-    pub fn owner_keys(&self) -> Vec<String> {
-        self.owners.iter().map(|owner| owner.trim().to_ascii_lowercase()).collect()
-    }
-
-    /// The organizations as the database compares them.
-    pub fn organization_keys(&self) -> Vec<String> {
-        self.organizations.iter().map(|text| plain(text)).collect()
-    }
-
-    /// The schedules as the database compares them.
-    pub fn schedule_keys(&self) -> Vec<String> {
-        self.schedules.iter().map(|text| plain(text)).collect()
-    }
-
     /// The one owner of a personal feed: selected by owner alone, and nobody else is.
     pub fn person(&self) -> Option<&str> {
         match (self.owners.as_slice(), self.schedules.is_empty() && self.organizations.is_empty()) {
@@ -94,13 +79,14 @@ impl Selection {
     }
 }
 
-/// Without slashes and spaces around it, in lower-case ASCII letters.
-fn plain(text: &str) -> String {
-    text.trim_matches(['/', ' ']).to_ascii_lowercase()
+/// Whether two texts mean the same in a selection.
+pub fn same_text(a: &str, b: &str) -> bool {
+    plain(a) == plain(b)
 }
 
-fn same_text(a: &str, b: &str) -> bool {
-    plain(a) == plain(b)
+/// A text of a selection as it is compared: without slashes and spaces around it, in lower case.
+pub fn plain(text: &str) -> String {
+    text.trim_matches(['/', ' ']).to_lowercase()
 }
 
 impl fmt::Display for Selection {
@@ -125,6 +111,9 @@ pub struct Window {
 }
 
 impl Window {
+    /// The window unless somebody chooses.
+    pub const USUAL: Self = Self { past_days: 30, future_days: 365 };
+
     /// A meeting whose end is before this is past the window.
     pub fn opens(&self, now: DateTime<Utc>) -> DateTime<Utc> {
         now - TimeDelta::days(i64::from(self.past_days))

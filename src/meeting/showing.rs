@@ -28,8 +28,8 @@ pub enum Absence {
         /// When it comes in.
         until: DateTime<Utc>,
     },
-    /// It no longer takes place, and the feed has said so for long enough.
-    SaidLongEnough,
+    /// It no longer takes place, and has been shown as canceled for long enough.
+    CanceledLongAgo,
 }
 
 impl Rule<'_> {
@@ -44,21 +44,26 @@ impl Rule<'_> {
             Place::Future => return Err(Absence::Ahead { until: self.enters_at(meeting) }),
             Place::Inside => {}
         }
-        if !meeting.is_confirmed() && self.said_until(meeting) <= now {
-            return Err(Absence::SaidLongEnough);
+        if !meeting.is_confirmed() && self.canceled_until(meeting) <= now {
+            return Err(Absence::CanceledLongAgo);
         }
         Ok(())
     }
 
     /// The first moment at which a meeting that is shown no longer is, if nothing is heard of it.
     pub fn leaves_at(&self, meeting: &Meeting) -> DateTime<Utc> {
-        // Its last moment is the one at which it ended so many days ago.
-        let passes_at = meeting.details.ends_at + days(self.window.past_days) + TimeDelta::milliseconds(1);
-        if meeting.is_confirmed() { passes_at } else { passes_at.min(self.said_until(meeting)) }
+        let passes_at = self.passes_at(meeting.details.ends_at);
+        if meeting.is_confirmed() { passes_at } else { passes_at.min(self.canceled_until(meeting)) }
     }
 
-    /// Until when the feed says that a meeting does not take place.
-    pub fn said_until(&self, meeting: &Meeting) -> DateTime<Utc> {
+    /// The first moment at which a meeting with this end is past the window.
+    pub fn passes_at(&self, ends_at: DateTime<Utc>) -> DateTime<Utc> {
+        // Its last moment in the window is the one at which it ended so many days ago.
+        ends_at + days(self.window.past_days) + TimeDelta::milliseconds(1)
+    }
+
+    /// Until when a meeting that does not take place is shown as canceled.
+    pub fn canceled_until(&self, meeting: &Meeting) -> DateTime<Utc> {
         meeting.last_modified_at + days(self.canceled_days)
     }
 

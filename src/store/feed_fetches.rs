@@ -6,7 +6,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{Store, StoreError, WriteTx, count, millis, time};
 
-/// Days that are kept.
+/// Days that are told to people, today included.
+pub const TOLD_DAYS: i64 = 14;
+/// Days that are kept, today included.
 const KEPT_DAYS: i64 = 90;
 
 /// What is counted together.
@@ -75,20 +77,20 @@ impl WriteTx<'_> {
             .execute(&mut *self.0)
             .await?;
         }
-        let oldest = day_of(now) - KEPT_DAYS;
+        let oldest = day_of(now) - KEPT_DAYS + 1;
         sqlx::query!("DELETE FROM feed_fetches WHERE day < ?", oldest).execute(&mut *self.0).await?;
         Ok(())
     }
 }
 
 impl Store {
-    /// Who read each feed since a time, by feed; of each feed the program that fetched last comes first.
+    /// Who read each feed in the last [`TOLD_DAYS`], by feed; of each feed the program that fetched last comes first.
     ///
     /// # Errors
     /// When it can't be read.
-    pub async fn readers(&self, since: DateTime<Utc>) -> Result<BTreeMap<i64, Vec<Reader>>, StoreError> {
+    pub async fn readers(&self, now: DateTime<Utc>) -> Result<BTreeMap<i64, Vec<Reader>>, StoreError> {
         const TABLE: &str = "feed_fetches";
-        let since = day_of(since);
+        let since = day_of(now) - TOLD_DAYS + 1;
         let rows = sqlx::query!(
             "SELECT feed_id, program, day, answer, fetches, last_at FROM feed_fetches WHERE day >= ?
              ORDER BY feed_id, last_at DESC",

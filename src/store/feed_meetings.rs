@@ -6,18 +6,20 @@ use futures_util::TryStreamExt as _;
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
 use super::meetings::MeetingRow;
-use super::{Store, StoreError, millis};
-use crate::meeting::event::Owner;
+use super::{SELECTED, Store, StoreError, millis, time};
+use crate::meeting::selection::plain;
 use crate::meeting::showing::Rule;
 use crate::meeting::state::Meeting;
 
 /// What was found beside the meetings that were handed over.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct FeedLook {
+pub struct FeedMeetings {
     /// Changes up to this one are in what was read.
     pub position: i64,
     /// When the next meeting comes into the window.
     pub next_enters_at: Option<DateTime<Utc>>,
+    /// When the first of those that were not handed over leaves it.
+    pub next_leaves_at: Option<DateTime<Utc>>,
     /// Meetings that have not ended, beyond those handed over.
     pub more_ahead: u32,
     /// Meetings that have ended, beyond those handed over.
@@ -40,14 +42,20 @@ const COUNT: &str = "SELECT count(*)";
 
 /// A feed at a time, as the database is asked about it.
 #[derive(Debug, Clone, Copy)]
-struct Ask<'a> {
+struct FeedQuery<'a> {
     rule: &'a Rule<'a>,
     now: DateTime<Utc>,
     /// Whether those are meant, too, that no longer take place and of which the feed says so.
     with_canceled: bool,
 }
 
-impl Ask<'_> {
+impl FeedQuery<'_> {
+    /// Whether the index of owners leads to those selected. The database's own lower case knows ASCII letters only.
+    fn owners_are_indexed(&self) -> bool {
+        let owners = &self.rule.selection.owners;
+        !owners.is_empty() && owners.iter().all(|owner| owner.is_ascii())
+    }
+
     fn query(&self, select: &str, part: Part) -> QueryBuilder<Sqlite> {
         let Rule { selection, window, .. } = self.rule;
         let (now, opens, closes) = (millis(self.now), millis(window.opens(self.now)), millis(window.closes(self.now)));
@@ -57,7 +65,7 @@ impl Ask<'_> {
             sql.push(condition).push_bind(value);
         };
         // A plus keeps the database from taking the index of begins where that would read all that ever began.
-        match (part, selection.owners.is_empty()) {
+        match (part, !self.owners_are_indexed()) {
             (Part::Running, _) => {
                 bound("ends_at > ", now);
                 bound(" AND +starts_at <= ", now);
@@ -81,21 +89,23 @@ impl Ask<'_> {
                 bound(" AND +starts_at > ", closes);
             }
         }
-        let list = |texts: Vec<String>| serde_json::to_string(&texts).unwrap_or_default();
+        let list = |texts: &[String]| serde_json::to_string(texts).unwrap_or_default();
         let mut one_of = |column: &str, texts: String| {
             sql.push(column).push(" IN (SELECT value FROM json_each(").push_bind(texts).push("))");
         };
-        if !selection.owners.is_empty() {
-            one_of(" AND owner", list(selection.owner_keys()));
+        if self.owners_are_indexed() {
+            one_of(" AND owner", list(&selection.owners.iter().map(|owner| plain(owner)).collect::<Vec<_>>()));
+        } else if !selection.owners.is_empty() {
+            one_of(&format!(" AND details ->> '$.owner.username' COLLATE {SELECTED}"), list(&selection.owners));
         }
         if !selection.organizations.is_empty() {
-            one_of(" AND lower(trim(organization_id, '/ '))", list(selection.organization_keys()));
+            one_of(&format!(" AND organization_id COLLATE {SELECTED}"), list(&selection.organizations));
         }
         if !selection.schedules.is_empty() {
-            let schedules = list(selection.schedule_keys());
-            one_of(" AND (lower(trim(details ->> '$.calendar_path', '/ '))", schedules.clone());
-            let full_path = "(details ->> '$.organization_path') || '/' || (details ->> '$.calendar_path')";
-            one_of(&format!(" OR lower(trim({full_path}, '/ '))"), schedules);
+            let schedules = list(&selection.schedules);
+            one_of(&format!(" AND (details ->> '$.calendar_path' COLLATE {SELECTED}"), schedules.clone());
+            let full_path = "((details ->> '$.organization_path') || '/' || (details ->> '$.calendar_path'))";
+            one_of(&format!(" OR {full_path} COLLATE {SELECTED}"), schedules);
             sql.push(")");
         }
         sql.push(" AND (kind < 2 AND replaced_by IS NULL");
@@ -112,7 +122,7 @@ impl Ask<'_> {
         let mut sql = self.query(COLUMNS, part);
         sql.push(match part {
             Part::Past => " ORDER BY ends_at DESC",
-            Part::Upcoming | Part::Beyond if self.rule.selection.owners.is_empty() => " ORDER BY starts_at",
+            Part::Upcoming | Part::Beyond if !self.owners_are_indexed() => " ORDER BY starts_at",
             Part::Running | Part::Upcoming | Part::Beyond => " ORDER BY +starts_at",
         });
         sql.push(", meeting_id LIMIT ").push_bind(i64::try_from(most).unwrap_or(i64::MAX));
@@ -149,20 +159,20 @@ impl Store {
     ///
     /// # Errors
     /// When they can't be read; then some were handed over already.
-    pub async fn look_for_feed(
+    pub async fn feed_meetings(
         &self,
         rule: &Rule<'_>,
         now: DateTime<Utc>,
         most: usize,
         mut take: impl FnMut(Meeting) + Send,
-    ) -> Result<FeedLook, StoreError> {
+    ) -> Result<FeedMeetings, StoreError> {
         let mut moment = self.reader.begin().await?;
         let connection = &mut *moment;
-        let ask = Ask { rule, now, with_canceled: true };
+        let ask = FeedQuery { rule, now, with_canceled: true };
         let position = sqlx::query_scalar!("SELECT position FROM changes WHERE of = 'meetings'")
             .fetch_one(&mut *connection)
             .await?;
-        let mut look = FeedLook { position, ..FeedLook::default() };
+        let mut look = FeedMeetings { position, ..FeedMeetings::default() };
 
         let mut ahead = ask.hand_over(connection, Part::Running, most + 1, &mut take).await?;
         ahead += ask.hand_over(connection, Part::Upcoming, (most + 1).saturating_sub(ahead), &mut take).await?;
@@ -171,6 +181,10 @@ impl Store {
         if past == room {
             let known = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
             look.more_past = ask.count(connection, Part::Past).await?.saturating_sub(known(past));
+            let mut oldest = ask.query("SELECT min(ends_at)", Part::Past);
+            let oldest: Option<i64> = oldest.build_query_scalar().fetch_one(&mut *connection).await?;
+            let oldest = oldest.map(|ends_at| time(ends_at, "meetings", "ends_at")).transpose()?;
+            look.next_leaves_at = oldest.map(|ends_at| rule.passes_at(ends_at));
             if room == 0 {
                 let all = ask.count(connection, Part::Running).await? + ask.count(connection, Part::Upcoming).await?;
                 look.more_ahead = all.saturating_sub(known(ahead));
@@ -192,42 +206,13 @@ impl Store {
         most: usize,
     ) -> Result<Vec<Meeting>, StoreError> {
         let mut connection = self.reader.acquire().await?;
-        let ask = Ask { rule, now, with_canceled: false };
+        let ask = FeedQuery { rule, now, with_canceled: false };
         let mut found = Vec::with_capacity(most);
         for part in [Part::Running, Part::Upcoming] {
             let room = most - found.len();
             ask.hand_over(&mut connection, part, room, &mut |meeting| found.push(meeting)).await?;
         }
         Ok(found)
-    }
-
-    /// Every owner of a meeting, with a name for people: the one that their latest meeting tells.
-    ///
-    /// # Errors
-    /// When they can't be read.
-    pub async fn owners(&self) -> Result<Vec<(String, String)>, StoreError> {
-        // Each step finds the next owner in the index; the meetings between are not read.
-        let rows = sqlx::query!(
-            r#"WITH RECURSIVE owners (key) AS (
-                   SELECT min(owner) FROM meetings
-                   UNION ALL
-                   SELECT (SELECT min(owner) FROM meetings WHERE owner > key) FROM owners WHERE key IS NOT NULL
-               )
-               SELECT key AS "key!: String",
-                      (SELECT details -> '$.owner' FROM meetings WHERE owner = key ORDER BY ends_at DESC LIMIT 1)
-                          AS "owner!: String"
-               FROM owners WHERE key IS NOT NULL"#
-        )
-        .fetch_all(&self.reader)
-        .await?;
-        rows.into_iter()
-            .map(|row| {
-                let owner: Owner = serde_json::from_str(&row.owner)
-                    .map_err(|_| StoreError::row("meetings", "details", format_args!("owner {}", row.key)))?;
-                let name = owner.display_name().unwrap_or_else(|| row.key.clone());
-                Ok((owner.username.unwrap_or(row.key), name))
-            })
-            .collect()
     }
 }
 
@@ -240,7 +225,7 @@ mod tests {
     async fn plan(store: &Store, selection: &Selection, part: Part) -> String {
         let window = Window { past_days: 30, future_days: 365 };
         let rule = Rule { selection, window, canceled_days: 7 };
-        let ask = Ask { rule: &rule, now: DateTime::UNIX_EPOCH, with_canceled: true };
+        let ask = FeedQuery { rule: &rule, now: DateTime::UNIX_EPOCH, with_canceled: true };
         let sql = format!("EXPLAIN QUERY PLAN {}", ask.nearest(part, 1000).sql().as_str());
         let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_all(&store.reader).await.unwrap();
         rows.iter().map(|row| row.get::<String, _>("detail")).collect::<Vec<_>>().join("; ")

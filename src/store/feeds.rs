@@ -29,6 +29,11 @@ impl NewFeed {
     /// Days that a canceled meeting is shown, unless somebody chooses.
     pub const CANCELED_DAYS: u32 = 7;
 
+    /// What the audit log says when it is added.
+    pub fn added(&self) -> String {
+        format!("Added feed “{}”: {}, {}", self.name, self.selection, self.detail.as_str())
+    }
+
     /// What decides over a meeting here.
     pub fn rule(&self) -> Rule<'_> {
         Rule { selection: &self.selection, window: self.window, canceled_days: self.canceled_days }
@@ -184,26 +189,30 @@ impl WriteTx<'_> {
         self.feeds_changed().await
     }
 
-    /// Makes a new link; older ones answer 410 from now on. Returns the new generation.
+    /// Makes a new link; older ones answer 410 from now on. Returns the new generation; none when the feed was revoked.
     ///
     /// # Errors
     /// When the database can't be written.
-    pub async fn rotate_feed(&mut self, id: i64) -> Result<u32, StoreError> {
-        let generation =
-            sqlx::query_scalar!("UPDATE feeds SET generation = generation + 1 WHERE id = ? RETURNING generation", id)
-                .fetch_one(&mut *self.0)
-                .await?;
+    pub async fn rotate_feed(&mut self, id: i64) -> Result<Option<u32>, StoreError> {
+        let generation = sqlx::query_scalar!(
+            "UPDATE feeds SET generation = generation + 1 WHERE id = ? AND revoked_at IS NULL RETURNING generation",
+            id
+        )
+        .fetch_optional(&mut *self.0)
+        .await?;
         self.feeds_changed().await?;
-        count(generation, "feeds", "generation")
+        generation.map(|generation| count(generation, "feeds", "generation")).transpose()
     }
 
-    /// Ends a feed; its links answer 410 from now on, and its bytes are forgotten.
+    /// Ends a feed; its links answer 410 from now on, and its bytes are forgotten. One that was revoked before stays as it is.
     ///
     /// # Errors
     /// When the database can't be written.
     pub async fn revoke_feed(&mut self, id: i64, now: DateTime<Utc>) -> Result<(), StoreError> {
         let now = millis(now);
-        sqlx::query!("UPDATE feeds SET revoked_at = ? WHERE id = ?", now, id).execute(&mut *self.0).await?;
+        sqlx::query!("UPDATE feeds SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL", now, id)
+            .execute(&mut *self.0)
+            .await?;
         self.forget_rendition(id).await?;
         self.feeds_changed().await
     }

@@ -20,6 +20,7 @@ mod meetings;
 mod mirror;
 mod mirror_plan;
 mod mirror_rows;
+mod owners;
 mod renditions;
 mod sessions;
 mod status;
@@ -34,15 +35,15 @@ use chrono::{DateTime, Utc};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Acquire, Connection as _, Sqlite, SqlitePool, Transaction};
 
-use crate::meeting::selection::{Detail, Selection, Window};
+use crate::meeting::selection::{self, Detail, Selection, Window};
 
 pub use audit::StoredEntry;
 pub use calendar_checks::{CalendarCheck, KnownRow, NOT_CHECKED};
 pub use calendars::{Calendar, NewCalendar, OnCancel, OnDrift};
 pub use changes::{ChangedMeeting, Positions};
 pub use error::StoreError;
-pub use feed_fetches::{FetchKey, Reader, Tally, day_of};
-pub use feed_meetings::FeedLook;
+pub use feed_fetches::{FetchKey, Reader, TOLD_DAYS, Tally, day_of};
+pub use feed_meetings::FeedMeetings;
 pub use feeds::{Feed, NewFeed};
 pub use group_commit::InboxWriter;
 pub use held_changes::{HeldChange, HeldReason, Why};
@@ -52,11 +53,15 @@ pub use meeting_list::MeetingList;
 pub use meetings::{HistoryEntry, MeetingFilter};
 pub use mirror::{Lease, Presence, ProblemKind, Written};
 pub use mirror_rows::MirrorRow;
+pub use owners::MeetingOwner;
 pub use renditions::{LeftOut, Rendition, RenditionFacts};
 pub use status::{InboxCounts, MirrorCounts, MirrorProblem};
 
 /// Name of the database file in the data directory.
 pub const DATABASE_FILE: &str = "meeting-mirror.db";
+
+/// Compares texts as selections do. Queries name it; no table or index does, so that other programs can read the file.
+const SELECTED: &str = "selected";
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
 
@@ -119,6 +124,7 @@ impl Store {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
+            .collation(SELECTED, |a, b| selection::plain(a).cmp(&selection::plain(b)))
             .busy_timeout(Duration::from_secs(3));
         // A full disk makes SQLite end the transaction by itself, which sqlx does not see: such a connection is given up, or
         // nothing could be written until a restart.

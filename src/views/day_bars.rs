@@ -7,10 +7,8 @@ use askama::Template;
 use askama::filters::HtmlSafe;
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::store::day_of;
+use crate::store::{TOLD_DAYS, day_of};
 
-/// Days that are shown.
-pub(super) const DAYS: i64 = 14;
 /// Height of the highest bar.
 const HEIGHT: i64 = 32;
 /// Width of a bar with the gap after it.
@@ -41,7 +39,7 @@ impl DayBars {
     /// Of numbers by day (days since 1970-01-01 UTC) up to now; `what` says what they count.
     pub(super) fn new(what: &str, numbers: &BTreeMap<i64, u32>, now: DateTime<Utc>) -> Self {
         let last = day_of(now);
-        let days: Vec<(i64, i64)> = (last - DAYS + 1..=last)
+        let days: Vec<(i64, i64)> = (last - TOLD_DAYS + 1..=last)
             .map(|day| (day, i64::from(numbers.get(&day).copied().unwrap_or_default())))
             .collect();
         let most = days.iter().map(|(_, number)| *number).max().unwrap_or_default().max(1);
@@ -54,8 +52,8 @@ impl DayBars {
         });
         let numbers: Vec<String> = days.iter().map(|(_, number)| number.to_string()).collect();
         Self {
-            label: format!("{what} a day over the last {DAYS} days, the latest last: {}", numbers.join(", ")),
-            width: DAYS * STEP,
+            label: format!("{what} a day over the last {TOLD_DAYS} days, the latest last: {}", numbers.join(", ")),
+            width: TOLD_DAYS * STEP,
             bars: bars.collect(),
         }
     }

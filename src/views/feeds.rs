@@ -6,9 +6,8 @@ use askama::Template;
 use axum::Router;
 use axum::response::Response;
 use axum::routing::get;
-use chrono::TimeDelta;
 
-use super::day_bars::{DAYS, DayBars};
+use super::day_bars::DayBars;
 use super::error::PageError;
 use super::feed::Program;
 use super::frame::{Frame, Params, Section, Visit};
@@ -75,7 +74,7 @@ struct Revoked {
 async fn show(visit: Visit, Params(said): Params<Said>) -> Result<Response, PageError> {
     let (store, times, links) = (&visit.site.store, visit.times, &visit.site.links);
     let facts = store.rendition_facts().await?;
-    let mut readers = store.readers(times.now() - TimeDelta::days(DAYS - 1)).await?;
+    let mut readers = store.readers(times.now()).await?;
     let (mut live, mut revoked, mut has_links) = (Vec::new(), Vec::new(), false);
     for feed in store.feeds().await? {
         let readers = readers.remove(&feed.id).unwrap_or_default();
@@ -115,7 +114,7 @@ fn card(visit: &Visit, feed: Feed, facts: Option<&RenditionFacts>, readers: &[Re
         window: words::window(feed.wish.window),
         canceled: match feed.wish.canceled_days {
             0 => "left out at once".to_owned(),
-            days => format!("shown for {}, struck through", count(i64::from(days), "day", "days")),
+            days => format!("shown as canceled for {}", count(i64::from(days), "day", "days")),
         },
         show_as: match feed.wish.show_as {
             ShowAs::Busy => "busy",
@@ -175,7 +174,7 @@ mod tests {
     use super::*;
     use crate::meeting::selection::{Detail, Selection};
     use crate::store::{FetchKey, Rendition, Tally};
-    use chrono::DateTime;
+    use chrono::{DateTime, TimeDelta};
 
     #[tokio::test]
     async fn without_feeds_it_says_how_to_make_one() {
@@ -197,7 +196,7 @@ mod tests {
             &format!("value=\"{}\"", stage.site.links.subscribe_url(&feed)),
             "only “Busy”: no title, no names",
             "all meetings",
-            "shown for 7 days, struck through",
+            "shown as canceled for 7 days",
             "Show as free",
             "Nobody has fetched it in the last 14 days.",
         ]);

@@ -12,7 +12,7 @@ use axum::response::Response;
 use axum::routing::get;
 
 use super::error::PageError;
-use super::feed::text;
+use super::feed::{render, text};
 use super::frame::{Frame, Mirror, Section, Visit};
 use super::inbox::DeliveryRow;
 use super::meetings::status_state;
@@ -154,13 +154,13 @@ async fn places(visit: &Visit, meeting: &Meeting) -> Result<Vec<Place>, PageErro
     for feed in store.feeds().await?.into_iter().filter(|feed| feed.revoked_at.is_none()) {
         let mut placement = in_feed(meeting, &feed, times);
         let is_cut = facts.iter().any(|facts| facts.feed_id == feed.id && facts.left_out.meetings > 0);
-        // Only the bytes tell which meetings fitted.
-        if is_cut
-            && placement.state.tone == Tone::Good
-            && let Some(served) = store.rendition(feed.id).await?
-            && !String::from_utf8_lossy(&served.body).contains(&uid)
-        {
-            placement = no_room();
+        if is_cut && placement.state.tone == Tone::Good {
+            // Only the text tells which meetings fit now; the last one may be from before this meeting.
+            match render(store, &visit.site.installation_id, &feed, times.now()).await {
+                Ok(made) if !String::from_utf8_lossy(&made.body).contains(&uid) => placement = no_room(),
+                Ok(_) => {}
+                Err(error) => tracing::warn!(%error, feed_id = feed.id, "a feed could not be looked into"),
+            }
         }
         places.push(Place { kind: FEED, name: feed.wish.name, placement, decide: None });
     }

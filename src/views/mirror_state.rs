@@ -3,9 +3,11 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::feed::draft::{MOST_EVENTS, MOST_OCTETS};
 use super::time_text::Times;
-use super::words::{State, Tone, count};
+use super::words::{State, Tone, count, grouped};
 use crate::meeting::selection::{Place, Selection, Window};
+use crate::meeting::showing::Absence;
 use crate::meeting::state::{Meeting, Status};
 use crate::store::{Calendar, Feed, MirrorRow, OnCancel, Presence, ProblemKind};
 
@@ -188,28 +190,36 @@ pub(super) fn in_feed(meeting: &Meeting, feed: &Feed, times: &Times) -> Placemen
     if let Some(at) = feed.revoked_at {
         return placement(Tone::Quiet, "Feed ended", format!("The feed was ended {}.", times.at(at).relative()));
     }
-    if let Some((word, note)) = not_selected(meeting, &feed.wish.selection) {
-        return placement(Tone::Quiet, word, note);
-    }
-    if let Some((word, note)) = outside(meeting, feed.wish.window, times) {
+    let (wish, rule) = (&feed.wish, feed.wish.rule());
+    let absence = rule.check(meeting, times.now()).err();
+    let elsewhere = match absence {
+        Some(Absence::NotSelected(_)) => not_selected(meeting, &wish.selection),
+        Some(Absence::Past | Absence::Ahead { .. }) => outside(meeting, wish.window, times),
+        Some(Absence::CanceledLongAgo) | None => None,
+    };
+    if let Some((word, note)) = elsewhere {
         return placement(Tone::Quiet, word, note);
     }
     let Some((word, note)) = not_in_force(meeting) else {
         return placement(Tone::Good, "In the feed", "Programs show it when they next fetch the feed.");
     };
-    let until = feed.wish.rule().said_until(meeting);
-    let note = if until > times.now() {
-        format!("{note} The feed says so until {}, then leaves it out.", times.at(until).text())
+    let note = if absence.is_none() {
+        let until = times.at(rule.canceled_until(meeting));
+        format!("{note} The feed says so until {}, then leaves it out.", until.text())
     } else {
-        format!("{note} The feed said so for {}.", count(i64::from(feed.wish.canceled_days), "day", "days"))
+        format!("{note} The feed said so for {}.", count(i64::from(wish.canceled_days), "day", "days"))
     };
     placement(Tone::Quiet, word, note)
 }
 
 /// Where a meeting stands that a feed would show if it had room.
 pub(super) fn no_room() -> Placement {
-    let note = "The feed holds the nearest 1,000 meetings and 900 kB at most, and others are nearer. Narrow its selection or its \
-                days: its link stays.";
+    let note = format!(
+        "The feed holds the nearest {} meetings and {} kB at most, and others are nearer. Narrow its selection or its days: its \
+         link stays.",
+        grouped(i64::try_from(MOST_EVENTS).unwrap_or(i64::MAX)),
+        MOST_OCTETS / 1000
+    );
     placement(Tone::Bad, "No room", note)
 }
 

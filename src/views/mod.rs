@@ -40,6 +40,7 @@ use tower_http::set_header::SetResponseHeaderLayer;
 
 pub use error::PageError;
 pub use feed::FeedCache;
+pub use words::count;
 
 use crate::web::session;
 use crate::web::site::Site;

@@ -9,7 +9,7 @@ use axum::{Form, Router};
 use serde::Deserialize;
 
 use super::error::PageError;
-use super::feed::personal::{self, PersonalSettings};
+use super::feed::personal::{self, PersonalFeeds, PersonalSettings};
 use super::frame::Visit;
 use super::words::{count, verb};
 use crate::web::site::Site;
@@ -40,11 +40,12 @@ pub(super) struct Said {
 impl PersonalBox {
     /// Looks who has none. `has_links`: somebody has one.
     pub(super) async fn new(visit: &Visit, said: Said, has_links: bool) -> Result<Self, PageError> {
-        let missing = personal::missing(&visit.site.store).await?;
-        let number = i64::try_from(missing.added.len()).unwrap_or(i64::MAX);
-        let state = match (number, missing.present + missing.ended.len()) {
-            (0, 0) => "No meeting with an owner is known yet.".to_owned(),
-            (0, _) => "Everybody who owns a meeting has one.".to_owned(),
+        let feeds = PersonalFeeds::now(&visit.site.store).await?;
+        let number = i64::try_from(feeds.missing.len()).unwrap_or(i64::MAX);
+        let state = match (number, feeds.present, feeds.revoked.len()) {
+            (0, 0, 0) => "No meeting with an owner is known yet.".to_owned(),
+            (0, _, 0) => "Everybody who owns a meeting has one.".to_owned(),
+            (0, _, _) => "Everybody else who owns a meeting has one.".to_owned(),
             _ => {
                 let owners = count(number, "owner", "owners");
                 format!("{owners} of meetings {} none of their own.", verb(number, "has", "have"))
@@ -55,7 +56,7 @@ impl PersonalBox {
             state,
             button: (number > 0).then(|| format!("Make {}", count(number, "personal feed", "personal feeds"))),
             has_links,
-            ended: missing.ended,
+            ended: feeds.revoked.into_iter().map(|owner| owner.username).collect(),
         })
     }
 }
@@ -71,11 +72,16 @@ async fn add(visit: Visit, form: Result<Form<Token>, FormRejection>) -> Result<R
     let (site, now) = (&visit.site, visit.times.now());
     let settings = PersonalSettings::default();
     let outcome = personal::add_missing(&site.store, &site.randomness, settings, "admin page", now).await?;
-    Ok(Redirect::to(&format!("/feeds?added={}#personal", outcome.added.len())))
+    Ok(Redirect::to(&format!("/feeds?added={}#personal", outcome.missing.len())))
 }
 
 async fn links(visit: Visit) -> Result<Response, PageError> {
-    let table = personal::links_csv(&visit.site.store, &visit.site.links).await?;
+    let (store, now) = (&visit.site.store, visit.times.now());
+    let table = personal::links_csv(store, &visit.site.links).await?;
+    // Whoever has them can read every personal feed.
+    let mut tx = store.write().await?;
+    tx.append_admin_action("admin page", "feed", "Downloaded the links of all personal feeds".to_owned(), now).await?;
+    tx.commit().await?;
     let headers = [
         (header::CONTENT_TYPE, "text/csv; charset=utf-8"),
         (header::CONTENT_DISPOSITION, "attachment; filename=\"personal-feeds.csv\""),

@@ -37,10 +37,10 @@ struct SubscribePage {
     selection: &'static str,
     detail: &'static str,
     window: String,
-    canceled_days: u32,
+    canceled: Option<String>,
     busy: bool,
     left_out: Option<String>,
-    next: Vec<Next>,
+    next: Option<Vec<Next>>,
     link: String,
     path: String,
     webcal: String,
@@ -66,7 +66,10 @@ async fn show(
     let slot = cache.by_token(&token).await?;
     let (site, feed) = (cache.site(), &slot.feed);
     let times = Times::of(site);
-    // A feed that can't be made is in the log; the page has its steps all the same.
+    // Of a feed that can't be made now the log tells; the page has its steps all the same.
+    let next = next(site, feed, &times).await.inspect_err(|error| {
+        tracing::error!(%error, cause = ?error, feed_id = feed.id, "the next meetings of a feed could not be read");
+    });
     let left_out = cache.current(&slot).await.ok().and_then(|cached| left_out(&cached.left_out, &times));
     let (link, token) = (site.links.feed_url(feed), site.links.token(feed));
     let webcal = link.split_once("://").map_or_else(String::new, |(_, rest)| format!("webcal://{rest}"));
@@ -75,10 +78,10 @@ async fn show(
         selection: selection(feed),
         detail: words::detail(feed.wish.detail),
         window: words::window(feed.wish.window),
-        canceled_days: feed.wish.canceled_days,
+        canceled: canceled(feed),
         busy: feed.wish.show_as == ShowAs::Busy,
         left_out,
-        next: next(site, feed, &times).await?,
+        next: next.ok(),
         qr: format!("/subscribe/{token}/qr.svg"),
         path: format!("/feeds/{token}.ics"),
         warning: Reach::of(site.links.public_url()).warning(),
@@ -97,6 +100,14 @@ fn selection(feed: &Feed) -> &'static str {
         ([_], _) => "the booked meetings of one person",
         (_, _) => "the booked meetings of some people",
     }
+}
+
+/// What becomes of a canceled meeting, as the subscriber sees it (facts: ICS subscribers 8); nothing when it is left out at once.
+fn canceled(feed: &Feed) -> Option<String> {
+    let days = Some(feed.wish.canceled_days).filter(|days| *days > 0)?;
+    let how = if feed.wish.detail == Detail::Busy { "struck through" } else { "as “Canceled: …”" };
+    let days = words::count(i64::from(days), "day", "days");
+    Some(format!("A canceled meeting stays for {days}, {how}; Google Calendar hides it at once."))
 }
 
 async fn next(site: &Site, feed: &Feed, times: &Times) -> Result<Vec<Next>, StoreError> {
@@ -216,13 +227,17 @@ mod tests {
         tx.commit().await.unwrap();
         stage.visitor().get(&path(&stage, &feed)).await.assert_shows(&[
             "3 meetings to come do not fit, the first on Fri 1 Jan 2027, 06:00 CET.",
-            "the nearest 1,000 meetings at most",
+            "the nearest 1,000 meetings and 900 kB at most",
         ]);
         let mut admin = stage.admin().await;
         admin.get("/meetings/m-1002").await.assert_shows(&["No room", "others are nearer", "1 place needs a look"]);
         let near = admin.get("/meetings/m-999").await;
         near.assert_shows(&["In the feed"]);
         near.assert_hides(&["No room"]);
+        // Nobody has fetched the feed since: the page looks at what it holds now.
+        stage.event(&meeting_event("m-new", Kind::Scheduled, stage.now(), 1)).await;
+        admin.get("/meetings/m-new").await.assert_hides(&["No room"]);
+        admin.get("/meetings/m-999").await.assert_shows(&["No room"]);
     }
 
     #[tokio::test]

@@ -54,7 +54,7 @@ impl State {
 }
 
 /// "1 meeting", "2,000 meetings".
-pub(super) fn count(number: i64, one: &str, many: &str) -> String {
+pub fn count(number: i64, one: &str, many: &str) -> String {
     format!("{} {}", grouped(number), if number == 1 { one } else { many })
 }
 

@@ -107,7 +107,7 @@ async fn an_admin_signs_in_finds_a_meeting_replays_a_delivery_and_approves_a_del
     browser.follow("Make 2 personal feeds").await;
     browser.see("2 feeds were made.").await;
     browser.follow("Audit log").await;
-    browser.see("Added 2 personal feeds").await;
+    browser.see("Added feed “Meetings of").await;
     browser.see("Approved the deletion of 25 events from calendar “Sales”").await;
     browser.follow("Sign out").await;
     browser.see("Admin password").await;

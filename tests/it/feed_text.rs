@@ -9,8 +9,8 @@ use meeting_mirror::meeting::event::{
 };
 use meeting_mirror::meeting::selection::{Detail, Selection, ShowAs, Window};
 use meeting_mirror::meeting::state::Meeting;
-use meeting_mirror::store::{Feed, NewFeed};
-use meeting_mirror::views::feed::draft::{self, FeedText, MOST_OCTETS};
+use meeting_mirror::store::{Feed, FeedMeetings, NewFeed};
+use meeting_mirror::views::feed::draft::{Draft, FeedText, MOST_OCTETS};
 use meeting_mirror::views::feed::lint::lint;
 use meeting_mirror::views::feed::text::LONGEST_TEXT;
 
@@ -85,7 +85,32 @@ fn settings(name: &str, detail: Detail) -> Feed {
 }
 
 fn render(settings: &Feed, meetings: &[Meeting], now: DateTime<Utc>) -> FeedText {
-    draft::render(settings, "installation-1", meetings.iter().cloned(), now)
+    from_scratch(settings, "installation-1", meetings, now)
+}
+
+/// Makes the feed of all these meetings without asking a database which it shows, or in what order.
+pub(crate) fn from_scratch(
+    settings: &Feed,
+    installation_id: &str,
+    meetings: &[Meeting],
+    now: DateTime<Utc>,
+) -> FeedText {
+    let mut shown: Vec<&Meeting> =
+        meetings.iter().filter(|meeting| settings.wish.rule().check(meeting, now).is_ok()).collect();
+    shown.sort_by_key(|meeting| nearness(meeting, now));
+    let mut draft = Draft::new(settings.clone(), installation_id, now);
+    for meeting in shown {
+        draft.take(meeting.clone());
+    }
+    draft.finish(&FeedMeetings::default())
+}
+
+/// Sorts what runs or comes first, by begin, then what is past, from the latest back.
+pub(crate) fn nearness(meeting: &Meeting, now: DateTime<Utc>) -> (bool, i64, String) {
+    let details = &meeting.details;
+    let is_past = details.ends_at <= now;
+    let distance = if is_past { -details.ends_at.timestamp() } else { details.starts_at.timestamp() };
+    (is_past, distance, meeting.id.as_str().to_owned())
 }
 
 fn feed(detail: Detail, meetings: &[Meeting]) -> FeedText {

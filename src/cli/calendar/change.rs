@@ -3,14 +3,13 @@
 use anyhow::{Context as _, bail};
 use clap::Args;
 
-use super::super::selection::ShownEdit;
+use super::super::selection::{ShownEdit, nothing_to_change};
 use super::{Context, find, find_live, on_cancel, on_drift, output};
 use crate::app::Installation;
 use crate::store::{HeldChange, HeldReason, NewCalendar, OnCancel, OnDrift};
 
 /// What to change; what is not given stays.
-#[derive(Debug, Args)]
-#[group(skip)]
+#[derive(Debug, Default, PartialEq, Eq, Args)]
 pub(in crate::cli) struct EditArgs {
     #[command(flatten)]
     shown: ShownEdit,
@@ -58,6 +57,9 @@ pub(super) async fn edit(
     calendar: &str,
     edit: EditArgs,
 ) -> anyhow::Result<()> {
+    if edit == EditArgs::default() {
+        nothing_to_change();
+    }
     let calendar = find_live(installation, calendar).await?;
     let mut wish = calendar.wish.clone();
     edit.apply(&mut wish);

@@ -7,9 +7,9 @@ mod state;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
-use clap::{ArgGroup, Subcommand};
+use clap::Subcommand;
 
-use super::selection::{SHOWN_EDIT, SelectionArgs, ShownArgs, name};
+use super::selection::{SelectionArgs, ShownArgs, name};
 use super::{Context, output};
 use crate::app::Installation;
 use crate::outbound::google::Google;
@@ -37,7 +37,6 @@ pub(super) enum Command {
         on_drift: OnDrift,
     },
     /// Change what a calendar shows; what would delete many events waits for approval
-    #[command(group = ArgGroup::new("edit").args(SHOWN_EDIT).args(["on_cancel", "on_drift"]).required(true).multiple(true))]
     Edit {
         /// Its id or name
         calendar: String,

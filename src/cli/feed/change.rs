@@ -1,29 +1,52 @@
 //! Adding, changing and ending feeds.
 
+use anyhow::{Context as _, bail};
 use clap::Args;
 
-use super::super::selection::{ShownArgs, ShownEdit, days};
-use super::{Context, OwnArgs, find_live, output, show_as};
+use super::super::selection::{ShownArgs, ShownEdit, days, nothing_to_change};
+use super::{Context, FeedArgs, find_live, output, show_as};
 use crate::app::Installation;
-use crate::meeting::selection::ShowAs;
+use crate::meeting::selection::{Selection, ShowAs};
 use crate::store::{Feed, NewFeed};
+use crate::views::count;
+use crate::views::feed::edit::{self, Edited};
 use crate::views::feed::personal::{self, PersonalSettings};
+use crate::views::feed::render;
 use crate::web::links::Links;
 
 const ACTOR: &str = "command line";
 
 /// What to change; what is not given stays.
-#[derive(Debug, Args)]
-#[group(skip)]
+#[derive(Debug, Default, PartialEq, Eq, Args)]
 pub(in crate::cli) struct EditArgs {
     #[command(flatten)]
     shown: ShownEdit,
-    /// Days that a canceled meeting is shown, struck through
+    /// Days that a canceled meeting is still shown, as canceled
     #[arg(long, value_name = "DAYS", value_parser = days())]
     canceled_days: Option<u32>,
     /// Whether the meetings take the subscriber's time: busy or free
     #[arg(long, value_name = "WHAT", value_parser = show_as)]
     show_as: Option<ShowAs>,
+}
+
+/// Tells how many meetings a feed holds: a selection that was mistyped holds none.
+async fn tell_events(context: &Context, installation: &Installation, feed: &Feed) -> anyhow::Result<()> {
+    let text = render(&installation.store, &installation.id, feed, context.clock.now()).await?;
+    let number = i64::try_from(text.events).unwrap_or(i64::MAX);
+    if number == 0 && feed.wish.selection != Selection::default() {
+        output::note(
+            "No meeting fits yet. To see how owners and schedules are spelled: meeting-mirror meeting list --json",
+        );
+    } else {
+        output::note(format_args!("It holds {} now.", count(number, "meeting", "meetings")));
+    }
+    if feed.wish.show_as != ShowAs::fitting(&feed.wish.selection) {
+        let as_what = feed.wish.show_as.as_str();
+        output::note(format_args!(
+            "Its meetings show as {as_what} in the subscriber's program (--show-as changes that)."
+        ));
+    }
+    Ok(())
 }
 
 pub(super) async fn add(
@@ -35,13 +58,12 @@ pub(super) async fn add(
     let now = context.clock.now();
     let mut tx = installation.store.write().await?;
     let id = tx.add_feed(&new, now).await?;
-    let summary = format!("Added feed “{}”: {}, {}", new.name, new.selection, new.detail.as_str());
-    tx.append_admin_action(ACTOR, "feed", summary, now).await?;
+    tx.append_admin_action(ACTOR, "feed", new.added(), now).await?;
     tx.commit().await?;
     let feed = Feed { id, wish: new, generation: 1, edition: 0, created_at: now, revoked_at: None };
     output::line(links.feed_url(&feed));
     output::note(format_args!("Show people how to subscribe: {}", links.subscribe_url(&feed)));
-    Ok(())
+    tell_events(context, installation, &feed).await
 }
 
 pub(super) async fn edit(
@@ -50,24 +72,29 @@ pub(super) async fn edit(
     feed: &str,
     edit: EditArgs,
 ) -> anyhow::Result<()> {
+    if edit == EditArgs::default() {
+        nothing_to_change();
+    }
     let feed = find_live(installation, feed).await?;
-    let mut wish = feed.wish.clone();
-    edit.shown.apply(&mut wish.name, &mut wish.selection, &mut wish.detail, &mut wish.window);
-    wish.canceled_days = edit.canceled_days.unwrap_or(wish.canceled_days);
-    wish.show_as = edit.show_as.unwrap_or(wish.show_as);
-    let now = context.clock.now();
-    let mut tx = installation.store.write().await?;
-    tx.edit_feed(feed.id, &wish).await?;
-    let summary = format!("Edited feed “{}”: {}, {}", wish.name, wish.selection, wish.detail.as_str());
-    tx.append_admin_action(ACTOR, "feed", summary, now).await?;
-    tx.commit().await?;
-    output::line(format_args!(
-        "“{}” now shows {}, {}; its link is the same, and programs show the change when they next fetch it",
-        wish.name,
-        wish.selection,
-        wish.detail.as_str()
-    ));
-    Ok(())
+    let change = |wish: &mut NewFeed| {
+        edit.shown.apply(&mut wish.name, &mut wish.selection, &mut wish.detail, &mut wish.window);
+        wish.canceled_days = edit.canceled_days.unwrap_or(wish.canceled_days);
+        wish.show_as = edit.show_as.unwrap_or(wish.show_as);
+    };
+    match edit::edit(&installation.store, feed.id, change, ACTOR, context.clock.now()).await? {
+        Edited::Gone => bail!("the feed “{}” was revoked meanwhile", feed.wish.name),
+        Edited::Same(feed) => {
+            output::line(format_args!("nothing to change: “{}” is like that already", feed.wish.name));
+            Ok(())
+        }
+        Edited::Changed(feed, differences) => {
+            for difference in differences {
+                output::line(difference);
+            }
+            output::note("The link is the same; programs show the change when they next fetch it.");
+            tell_events(context, installation, &feed).await
+        }
+    }
 }
 
 pub(super) async fn personal(
@@ -75,7 +102,7 @@ pub(super) async fn personal(
     installation: &Installation,
     links: &Links,
     shown: &ShownArgs,
-    own: &OwnArgs,
+    own: &FeedArgs,
     list: bool,
 ) -> anyhow::Result<()> {
     let store = &installation.store;
@@ -88,15 +115,16 @@ pub(super) async fn personal(
         };
         let now = context.clock.now();
         let outcome = personal::add_missing(store, &context.randomness, settings, ACTOR, now).await?;
-        let owners = if outcome.present == 1 { "owner" } else { "owners" };
-        output::note(format_args!("{} added; {} {owners} had one", outcome.added.len(), outcome.present));
-        if outcome.added.is_empty() && outcome.present == 0 && outcome.ended.is_empty() {
+        let present = count(i64::try_from(outcome.present).unwrap_or(i64::MAX), "owner", "owners");
+        output::note(format_args!("{} added; {present} had one", outcome.missing.len()));
+        if outcome.missing.is_empty() && outcome.present == 0 && outcome.revoked.is_empty() {
             output::note("No meeting with an owner is known yet: come again when the first ones have arrived.");
         }
-        if !outcome.ended.is_empty() {
+        if !outcome.revoked.is_empty() {
+            let owners: Vec<&str> = outcome.revoked.iter().map(|owner| owner.username.as_str()).collect();
             output::note(format_args!(
                 "Not made again, since it was revoked: the feed of {}. To have it all the same: meeting-mirror feed add --owner",
-                outcome.ended.join(", ")
+                owners.join(", ")
             ));
         }
     }
@@ -115,11 +143,13 @@ pub(super) async fn rotate(
     let question = format!("Make a new link for “{}”? Everybody who subscribed must subscribe again.", feed.wish.name);
     output::confirm(&question, yes)?;
     let mut tx = installation.store.write().await?;
-    feed.generation = tx.rotate_feed(feed.id).await?;
+    let generation = tx.rotate_feed(feed.id).await?;
+    feed.generation = generation.with_context(|| format!("the feed “{}” was revoked meanwhile", feed.wish.name))?;
     let summary = format!("Made a new link for feed “{}”", feed.wish.name);
     tx.append_admin_action(ACTOR, "feed", summary, context.clock.now()).await?;
     tx.commit().await?;
     output::line(links.feed_url(&feed));
+    output::note(format_args!("Show people how to subscribe: {}", links.subscribe_url(&feed)));
     Ok(())
 }
 

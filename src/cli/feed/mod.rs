@@ -8,9 +8,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::bail;
-use clap::{ArgGroup, Args, Subcommand};
+use clap::{Args, Subcommand};
 
-use super::selection::{SHOWN_EDIT, SelectionArgs, ShownArgs, days, name};
+use super::selection::{SelectionArgs, ShownArgs, days, name};
 use super::{Context, output};
 use crate::app::Installation;
 use crate::meeting::selection::ShowAs;
@@ -28,10 +28,9 @@ pub(super) enum Command {
         #[command(flatten)]
         shown: ShownArgs,
         #[command(flatten)]
-        own: OwnArgs,
+        own: FeedArgs,
     },
     /// Change what a feed shows; its link stays
-    #[command(group = ArgGroup::new("edit").args(SHOWN_EDIT).args(["canceled_days", "show_as"]).required(true).multiple(true))]
     Edit {
         /// Its id or name
         feed: String,
@@ -43,9 +42,9 @@ pub(super) enum Command {
         #[command(flatten)]
         shown: ShownArgs,
         #[command(flatten)]
-        own: OwnArgs,
+        own: FeedArgs,
         /// Only print the links, add nothing
-        #[arg(long)]
+        #[arg(long, conflicts_with_all = ["detail", "past_days", "future_days", "canceled_days", "show_as"])]
         list: bool,
     },
     /// List feeds
@@ -94,8 +93,8 @@ pub(super) enum Command {
 
 /// What only feeds have.
 #[derive(Debug, Args)]
-pub(super) struct OwnArgs {
-    /// Days that a canceled meeting is shown, struck through
+pub(super) struct FeedArgs {
+    /// Days that a canceled meeting is still shown, as canceled
     #[arg(long, value_name = "DAYS", default_value_t = NewFeed::CANCELED_DAYS, value_parser = days())]
     canceled_days: u32,
     /// Whether the meetings take the subscriber's time: busy or free [default: busy in a feed of one owner, else free]

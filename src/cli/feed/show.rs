@@ -1,16 +1,17 @@
 //! Showing feeds: their settings, links and readers.
 
-use chrono::TimeDelta;
 use serde_json::{Value, json};
 
 use super::{Context, output};
 use crate::app::Installation;
-use crate::store::{Feed, Reader, RenditionFacts, day_of};
+use crate::store::{Feed, Reader, RenditionFacts, TOLD_DAYS, day_of};
+use crate::views::count;
 use crate::views::feed::Program;
 use crate::web::links::Links;
 
-/// Days of fetches that are told.
-const TOLD_DAYS: i64 = 7;
+fn days(number: u32) -> String {
+    count(i64::from(number), "day", "days")
+}
 
 fn as_json(feed: &Feed, facts: Option<&RenditionFacts>, readers: &[Reader], links: &Links) -> Value {
     let live = feed.revoked_at.is_none();
@@ -47,7 +48,7 @@ pub(super) async fn list(
     let store = &installation.store;
     let feeds = store.feeds().await?;
     let facts = store.rendition_facts().await?;
-    let readers = store.readers(context.clock.now() - TimeDelta::days(TOLD_DAYS)).await?;
+    let readers = store.readers(context.clock.now()).await?;
     let facts_of = |feed: &Feed| facts.iter().find(|facts| facts.feed_id == feed.id);
     let readers_of = |feed: &Feed| readers.get(&feed.id).map_or(&[][..], Vec::as_slice);
     if json {
@@ -80,7 +81,7 @@ pub(super) async fn show(
 ) -> anyhow::Result<()> {
     let (store, zone, now) = (&installation.store, context.settings.time_zone, context.clock.now());
     let facts = store.rendition_facts().await?.into_iter().find(|facts| facts.feed_id == feed.id);
-    let readers = store.readers(now - TimeDelta::days(TOLD_DAYS)).await?.remove(&feed.id).unwrap_or_default();
+    let readers = store.readers(now).await?.remove(&feed.id).unwrap_or_default();
     if json {
         output::json(&as_json(feed, facts.as_ref(), &readers, links));
         return Ok(());
@@ -90,11 +91,12 @@ pub(super) async fn show(
     output::line(format_args!("  shows      {}", wish.selection));
     output::line(format_args!("  detail     {}", wish.detail.as_str()));
     output::line(format_args!(
-        "  window     {} days back, {} days ahead",
-        wish.window.past_days, wish.window.future_days
+        "  window     {} back, {} ahead",
+        days(wish.window.past_days),
+        days(wish.window.future_days)
     ));
-    output::line(format_args!("  canceled   shown for {} days", wish.canceled_days));
-    output::line(format_args!("  shown as   {}", wish.show_as.as_str()));
+    output::line(format_args!("  canceled   shown for {}", days(wish.canceled_days)));
+    output::line(format_args!("  show as    {}", wish.show_as.as_str()));
     output::line(format_args!("  added      {}", output::time(feed.created_at, zone)));
     if let Some(at) = feed.revoked_at {
         output::line(format_args!("  revoked    {}", output::time(at, zone)));
@@ -105,7 +107,10 @@ pub(super) async fn show(
     if let Some(facts) = facts {
         output::line(format_args!("  changed    {}", output::time(facts.last_modified_at, zone)));
         if facts.left_out.meetings > 0 {
-            output::line(format_args!("  left out   {} meetings that do not fit", facts.left_out.meetings));
+            output::line(format_args!(
+                "  left out   {} for want of room",
+                count(i64::from(facts.left_out.meetings), "meeting", "meetings")
+            ));
         }
     }
     if readers.is_empty() {

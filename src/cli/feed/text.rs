@@ -15,12 +15,13 @@ use super::{Context, find_live, output};
 use crate::app::{Installation, StartError};
 use crate::outbound::https;
 use crate::store::Feed;
+use crate::views::count;
 use crate::views::feed::lint::{self, Answers, Finding};
 use crate::views::feed::render;
 
 async fn text_of(installation: &Installation, feed: &Feed) -> anyhow::Result<Vec<u8>> {
     let now = installation.clock.now();
-    Ok(render(&installation.store, &installation.id, feed, now).await?.text.body)
+    Ok(render(&installation.store, &installation.id, feed, now).await?.body)
 }
 
 pub(super) async fn export(installation: &Installation, feed: &str, file: Option<PathBuf>) -> anyhow::Result<()> {
@@ -42,6 +43,7 @@ async fn feed_or_file(context: &Context, target: &str) -> anyhow::Result<Vec<u8>
         opened => opened?,
     };
     match installation.store.feed(target).await? {
+        Some(feed) if feed.revoked_at.is_some() => bail!("the feed “{}” was revoked: it has no text", feed.wish.name),
         Some(feed) => text_of(&installation, &feed).await,
         None => tokio::fs::read(target)
             .await
@@ -64,7 +66,8 @@ pub(super) async fn lint(context: &Context, target: &str) -> anyhow::Result<Exit
         output::note(format_args!("{target}: nothing wrong in {} bytes", text.len()));
         return Ok(ExitCode::SUCCESS);
     }
-    output::note(format_args!("{target}: {} findings", findings.len()));
+    let number = i64::try_from(findings.len()).unwrap_or(i64::MAX);
+    output::note(format_args!("{target}: {}", count(number, "finding", "findings")));
     Ok(ExitCode::FAILURE)
 }
 
@@ -78,7 +81,11 @@ async fn served(address: &str) -> anyhow::Result<(Vec<u8>, Vec<Finding>)> {
         None => false,
     };
     if !local {
-        bail!("only addresses on this machine are fetched; save the feed to a file and check that");
+        bail!(
+            "only addresses on this machine are fetched: put the server's --listen address in place of {}, or save the feed to a \
+             file and check that",
+            url.host_str().unwrap_or("the host")
+        );
     }
     let (status, headers, body) = ask(&url, Method::GET, &[]).await?;
     if !status.is_success() {

@@ -44,8 +44,9 @@ impl Content {
         headers.reserve(12);
         if !is_known {
             headers.insert(header::CONTENT_TYPE, CONTENT_TYPE);
-            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(self.body.len()));
         }
+        // Also with 304, as with the 200 it stands for (RFC 9110 section 8.6); else a 0 is put there for HEAD.
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(self.body.len()));
         headers.insert(header::ETAG, self.etag.clone());
         headers.insert(header::LAST_MODIFIED, self.last_modified.clone());
         headers.insert(header::CACHE_CONTROL, CACHE_CONTROL);

@@ -5,12 +5,14 @@
 //! An error never empties a feed: when it can't be rendered, its last good bytes are served (facts: ICS subscribers 14).
 
 use std::collections::HashMap;
+use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use axum::extract::FromRef;
 use chrono::{DateTime, TimeDelta, Utc};
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use tokio::sync::{Mutex, Notify};
 use tokio_util::sync::CancellationToken;
 
@@ -18,7 +20,8 @@ use super::fetches::Fetches;
 use super::render::{self, Fault};
 use super::slot::{Cached, Slot};
 use super::token::FeedTokenError;
-use crate::store::{Positions, StoreError};
+use crate::meeting::state::whole_seconds;
+use crate::store::{Feed, Positions, Rendition, StoreError};
 use crate::web::links::Links;
 use crate::web::site::Site;
 
@@ -28,10 +31,12 @@ const POLL: Duration = Duration::from_millis(100);
 const PAUSE: Duration = Duration::from_secs(1);
 /// How often counted fetches are added to the database.
 const FLUSH_EVERY: Duration = Duration::from_secs(10);
-/// A feed that takes longer than this to render counts as failed.
-const RENDER_WITHIN: Duration = Duration::from_secs(5);
+/// Nobody waits longer than this for a feed to be made; its last good bytes are served, and it is made all the same.
+const WAIT_FOR: Duration = Duration::from_secs(5);
 /// A feed that failed is not tried again for so long; its last good bytes are served meanwhile.
 const RETRY_AFTER: TimeDelta = TimeDelta::seconds(5);
+/// How often a second a link that nobody knows is looked up.
+const LOOKS: NonZeroU32 = NonZeroU32::new(20).unwrap();
 /// With more changed meetings at once than this, every feed counts as changed.
 const MOST_CHANGES: u32 = 1000;
 
@@ -49,6 +54,7 @@ struct Inner {
     /// Told when meetings may have changed.
     changed: Arc<Notify>,
     fetches: Fetches,
+    looks: DefaultDirectRateLimiter,
     renders: AtomicU64,
     faults: AtomicU64,
 }
@@ -75,7 +81,8 @@ impl FeedCache {
     pub fn new(site: Site, changed: Arc<Notify>) -> Self {
         let (slots, seen, fetches) = (RwLock::default(), Mutex::default(), Fetches::default());
         let (renders, faults) = (AtomicU64::new(0), AtomicU64::new(0));
-        Self(Arc::new(Inner { site, slots, seen, changed, fetches, renders, faults }))
+        let looks = RateLimiter::direct(Quota::per_second(LOOKS));
+        Self(Arc::new(Inner { site, slots, seen, changed, fetches, looks, renders, faults }))
     }
 
     /// What the site serves.
@@ -90,8 +97,8 @@ impl FeedCache {
 
     /// What it did.
     pub fn counts(&self) -> CacheCounts {
-        let slots = self.0.slots.read().unwrap_or_else(PoisonError::into_inner);
-        let octets = slots.values().filter_map(|slot| slot.cached()).map(|cached| cached.content.body.len()).sum();
+        let octets =
+            self.read_slots().values().filter_map(|slot| slot.cached()).map(|cached| cached.content.body.len()).sum();
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         CacheCounts { renders: count(&self.0.renders), faults: count(&self.0.faults), octets }
     }
@@ -135,15 +142,21 @@ impl FeedCache {
         let store = &self.0.site.store;
         let mut seen = self.0.seen.lock().await;
         let mut now = store.positions().await?;
-        if seen.is_none_or(|seen| seen.feeds != now.feeds) {
-            self.reload().await?;
+        if seen.is_none_or(|seen| seen.feeds != now.feeds)
+            && let Err(error) = self.reload().await
+        {
+            // Changes of meetings still reach the feeds that are known.
+            let Some(before) = *seen else { return Err(error) };
+            now.feeds = before.feeds;
+            tracing::error!(%error, cause = ?error, "the feeds could not be read; those known before are served");
         }
         // At the first look nothing is cached yet.
-        if let Some(seen) = *seen
-            && seen.meetings < now.meetings
+        if let Some(before) = *seen
+            && before.meetings < now.meetings
         {
-            let slots = self.slots();
-            now.meetings = now.meetings.max(self.note_changes(slots.iter().map(Arc::as_ref), seen.meetings).await?);
+            let slots: Vec<Arc<Slot>> = self.read_slots().values().cloned().collect();
+            let cached = slots.iter().filter_map(|slot| Some((&slot.feed, slot.cached()?)));
+            now.meetings = now.meetings.max(self.note_changes(cached, before.meetings).await?);
         }
         *seen = Some(now);
         Ok(())
@@ -163,12 +176,16 @@ impl FeedCache {
         Ok(())
     }
 
-    fn slots(&self) -> Vec<Arc<Slot>> {
-        self.0.slots.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    fn read_slots(&self) -> RwLockReadGuard<'_, HashMap<String, Arc<Slot>>> {
+        self.0.slots.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells these slots of the meetings that changed after a position. Returns how far that goes.
-    async fn note_changes(&self, slots: impl Iterator<Item = &Slot> + Send, after: i64) -> Result<i64, StoreError> {
+    /// Tells bytes of the meetings that changed after a position. Returns how far that goes.
+    async fn note_changes(
+        &self,
+        cached: impl Iterator<Item = (&Feed, Arc<Cached>)> + Send,
+        after: i64,
+    ) -> Result<i64, StoreError> {
         let now = self.0.site.clock.now();
         let changed = match self.0.site.store.changed_meetings(after, MOST_CHANGES).await {
             Err(error) if error.is_unavailable() => return Err(error),
@@ -180,10 +197,9 @@ impl FeedCache {
             Ok(changed) if changed.len() >= MOST_CHANGES as usize => None,
             Ok(changed) => Some(changed),
         };
-        for slot in slots {
-            let Some(cached) = slot.cached() else { continue };
+        for (feed, cached) in cached {
             match &changed {
-                Some(changed) => changed.iter().for_each(|change| cached.note(change, &slot.feed, now)),
+                Some(changed) => changed.iter().for_each(|change| cached.note(change, feed, now)),
                 None => cached.outdate(),
             }
         }
@@ -192,46 +208,113 @@ impl FeedCache {
 
     /// The slot whose present link carries `token`.
     pub(in crate::views) async fn by_token(&self, token: &str) -> Result<Arc<Slot>, FeedTokenError> {
-        let public_id = Links::public_id(token).ok_or(FeedTokenError::Unknown)?;
-        let find = || self.0.slots.read().unwrap_or_else(PoisonError::into_inner).get(public_id).cloned();
-        let mut slot = find();
-        if slot.is_none() {
-            // It may have been added a moment ago.
-            self.catch_up().await?;
-            slot = find();
+        let known = self.find(token);
+        if !matches!(known, Err(FeedTokenError::Unknown)) {
+            return known;
         }
+        // The link may have been made a moment ago. How often that is looked up does not depend on who guesses links.
+        let is_loaded = self.0.seen.try_lock().is_ok_and(|seen| seen.is_some());
+        if is_loaded && self.0.looks.check().is_err() {
+            return known;
+        }
+        match self.catch_up().await {
+            Err(error) if !self.knows(token) => Err(error.into()),
+            _ => self.find(token),
+        }
+    }
+
+    fn find(&self, token: &str) -> Result<Arc<Slot>, FeedTokenError> {
+        let slot = Links::public_id(token).and_then(|id| self.read_slots().get(id).cloned());
         let slot = slot.ok_or(FeedTokenError::Unknown)?;
         slot.check(token, &self.0.site.links)?;
         Ok(slot)
     }
 
+    /// Whether the feed that the token names is known, whoever made the token.
+    fn knows(&self, token: &str) -> bool {
+        Links::public_id(token).is_some_and(|id| self.read_slots().contains_key(id))
+    }
+
     /// The feed as it is now, or its last good bytes when it can't be made.
-    pub(in crate::views) async fn current(&self, slot: &Slot) -> Result<Arc<Cached>, Fault> {
+    pub(in crate::views) async fn current(&self, slot: &Arc<Slot>) -> Result<Arc<Cached>, Fault> {
         let now = self.0.site.clock.now();
         if let Some(cached) = slot.fresh(now) {
             return Ok(cached);
         }
-        // One request makes it; the others wait for that.
-        let mut retry_at = slot.making.lock().await;
+        // In a task of its own: it is finished also when whoever asked does not wait.
+        let (cache, its) = (self.clone(), slot.clone());
+        let making = tokio::spawn(async move { cache.make(&its).await });
+        let fault = match tokio::time::timeout(WAIT_FOR, making).await {
+            Ok(Ok(Ok(cached))) => return Ok(cached),
+            Ok(Ok(Err(Fault::Outdated))) => return Err(Fault::Outdated),
+            Ok(Ok(Err(fault))) => fault,
+            Ok(Err(_)) => self.failed(slot, Fault::Panicked),
+            Err(_) => Fault::TooSlow,
+        };
+        self.last_good(slot).await.ok_or(fault)
+    }
+
+    /// Makes the feed anew, unless another request did so meanwhile or failed a moment ago.
+    async fn make(&self, slot: &Slot) -> Result<Arc<Cached>, Fault> {
+        let _turn = slot.making.lock().await;
+        let now = self.0.site.clock.now();
         if let Some(cached) = slot.fresh(now) {
             return Ok(cached);
         }
-        if retry_at.is_some_and(|at| now < at && at - now <= RETRY_AFTER) {
-            return self.last_good(slot).await.ok_or(Fault::Again);
+        if slot.rests(now) {
+            return Err(Fault::Again);
         }
-        match self.make(slot, now).await {
+        match self.try_make(slot, now).await {
             Ok(cached) => {
-                *retry_at = None;
+                self.0.renders.fetch_add(1, Ordering::Relaxed);
                 Ok(cached)
             }
             Err(Fault::Outdated) => Err(Fault::Outdated),
-            Err(fault) => {
-                *retry_at = Some(now + RETRY_AFTER);
-                self.0.faults.fetch_add(1, Ordering::Relaxed);
-                tracing::error!(feed_id = slot.feed.id, error = %fault, cause = ?fault, "a feed could not be made");
-                self.last_good(slot).await.ok_or(fault)
-            }
+            Err(fault) => Err(self.failed(slot, fault)),
         }
+    }
+
+    /// Tells of a failure, once, and lets the feed rest.
+    fn failed(&self, slot: &Slot, fault: Fault) -> Fault {
+        slot.rest_until(self.0.site.clock.now() + RETRY_AFTER);
+        self.0.faults.fetch_add(1, Ordering::Relaxed);
+        tracing::error!(feed_id = slot.feed.id, error = %fault, cause = ?fault, "a feed could not be made");
+        fault
+    }
+
+    async fn try_make(&self, slot: &Slot, now: DateTime<Utc>) -> Result<Arc<Cached>, Fault> {
+        let site = &self.0.site;
+        let made = render::render(&site.store, &site.installation_id, &slot.feed, now).await?;
+        let known = match slot.cached() {
+            Some(cached) => Some(cached),
+            None => self.kept(slot).await?,
+        };
+        let last_modified_at = match &known {
+            Some(known) if known.content.digest == made.digest && known.left_out == made.left_out => {
+                known.content.last_modified_at
+            }
+            _ => {
+                let rendition = Rendition {
+                    body: made.body.clone(),
+                    digest: made.digest.clone(),
+                    last_modified_at: whole_seconds(now),
+                    left_out: made.left_out,
+                };
+                let mut tx = site.store.write().await?;
+                let at = tx.keep_rendition(&slot.feed, &rendition).await?.ok_or(Fault::Outdated)?;
+                tx.commit().await?;
+                at
+            }
+        };
+        let cached = Arc::new(Cached::made(made, last_modified_at, known.as_deref()));
+        // What changed since the look at the meetings was told to the bytes that are still here. Nothing is awaited between
+        // telling the new ones and putting them here.
+        let seen = self.0.seen.lock().await;
+        if seen.is_some_and(|seen| cached.position < seen.meetings) {
+            self.note_changes([(&slot.feed, cached.clone())].into_iter(), cached.position).await?;
+        }
+        slot.put(cached.clone());
+        Ok(cached)
     }
 
     async fn last_good(&self, slot: &Slot) -> Option<Arc<Cached>> {
@@ -244,44 +327,5 @@ impl FeedCache {
     /// What an earlier run of the program left.
     async fn kept(&self, slot: &Slot) -> Result<Option<Arc<Cached>>, StoreError> {
         Ok(self.0.site.store.rendition(slot.feed.id).await?.map(|kept| Arc::new(Cached::kept(kept))))
-    }
-
-    async fn make(&self, slot: &Slot, now: DateTime<Utc>) -> Result<Arc<Cached>, Fault> {
-        let made =
-            tokio::time::timeout(RENDER_WITHIN, self.try_make(slot, now)).await.unwrap_or(Err(Fault::TooSlow))?;
-        self.0.renders.fetch_add(1, Ordering::Relaxed);
-        Ok(made)
-    }
-
-    async fn try_make(&self, slot: &Slot, now: DateTime<Utc>) -> Result<Arc<Cached>, Fault> {
-        let site = &self.0.site;
-        let rendered = render::render(&site.store, &site.installation_id, &slot.feed, now).await?;
-        let known = match slot.cached() {
-            Some(cached) => Some(cached),
-            None => self.kept(slot).await?,
-        };
-        let last_modified_at = match &known {
-            Some(known) if known.content.digest == rendered.digest && known.left_out == rendered.text.left_out => {
-                known.content.last_modified_at
-            }
-            _ => {
-                let rendition = rendered.rendition(now);
-                let mut tx = site.store.write().await?;
-                let at = tx.keep_rendition(&slot.feed, &rendition).await?.ok_or(Fault::Outdated)?;
-                tx.commit().await?;
-                at
-            }
-        };
-        let seen = self.0.seen.lock().await;
-        let cached = Arc::new(Cached::made(rendered, last_modified_at, known.as_deref()));
-        slot.put(cached.clone());
-        // What changed between the look at the meetings and now was told to the bytes that were here before.
-        if seen.is_some_and(|seen| cached.position < seen.meetings)
-            && let Err(error) = self.note_changes(std::iter::once(slot), cached.position).await
-        {
-            cached.outdate();
-            return Err(error.into());
-        }
-        Ok(cached)
     }
 }

@@ -1,27 +1,31 @@
-//! A feed that is being made: takes meetings one by one, keeps the nearest that fit, and says how long the result holds; pure.
-//! However many meetings there are, no more than a feed's worth is held.
+//! A feed that is being made: takes its meetings one by one, the nearest first, keeps what fits, and says how long the result
+//! holds; pure.
 
-use std::collections::BinaryHeap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use chrono::{DateTime, Utc};
+use sha2::{Digest as _, Sha256};
 
 use super::text;
 use crate::meeting::event::MeetingId;
 use crate::meeting::state::Meeting;
-use crate::store::{Feed, LeftOut};
+use crate::store::{Feed, FeedMeetings, LeftOut};
 
 /// Most events in a feed (facts: ICS subscribers 10).
 pub const MOST_EVENTS: usize = 1000;
 /// Most octets in a feed (facts: ICS subscribers 10).
 pub const MOST_OCTETS: usize = 900_000;
 
-/// A feed that is being made.
+/// A feed that is being made. It never holds more than a feed's worth.
 #[derive(Debug)]
 pub struct Draft {
     feed: Feed,
+    installation_id: String,
     now: DateTime<Utc>,
-    nearest: BinaryHeap<Candidate>,
+    head: String,
+    /// Begin, id and text of each event that fits.
+    events: Vec<(DateTime<Utc>, MeetingId, String)>,
+    octets: usize,
     left_out: LeftOut,
     members: Vec<u64>,
     /// When the first member is shown no more.
@@ -35,10 +39,16 @@ pub struct Draft {
 pub struct FeedText {
     /// The calendar: UTF-8, CRLF line ends.
     pub body: Vec<u8>,
+    /// SHA-256 of it.
+    pub digest: Vec<u8>,
+    /// Events in it.
+    pub events: usize,
     /// What did not fit.
     pub left_out: LeftOut,
-    /// The meetings it shows or would show if it had room.
+    /// The meetings it shows or would show if it had a little more room.
     pub members: Members,
+    /// Changes of meetings up to this one are in it.
+    pub position: i64,
     /// The text is another one from this time on, if nothing changes but time. None = never.
     pub holds_until: Option<DateTime<Utc>>,
 }
@@ -60,132 +70,80 @@ fn digest(id: &MeetingId) -> u64 {
     hasher.finish()
 }
 
-/// A meeting by how much it matters to a subscriber: what runs or comes, by begin, then what is past, from the latest back.
-#[derive(Debug, PartialEq, Eq)]
-struct Candidate {
-    rank: (bool, i64),
-    meeting: Meeting,
-}
-
-impl Candidate {
-    fn is_ahead(&self) -> bool {
-        !self.rank.0
-    }
-}
-
-impl Ord for Candidate {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.rank.cmp(&other.rank).then_with(|| self.meeting.id.cmp(&other.meeting.id))
-    }
-}
-
-impl PartialOrd for Candidate {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
 impl Draft {
     /// A feed without meetings.
-    pub fn new(feed: Feed, now: DateTime<Utc>) -> Self {
-        let members = Vec::new();
+    pub fn new(feed: Feed, installation_id: &str, now: DateTime<Utc>) -> Self {
+        let head = text::head(&feed.wish.name);
         Self {
+            octets: head.len() + text::FOOT.len(),
+            head,
             feed,
+            installation_id: installation_id.to_owned(),
             now,
-            nearest: BinaryHeap::new(),
+            events: Vec::new(),
             left_out: LeftOut::default(),
-            members,
+            members: Vec::new(),
             leaves_at: None,
             ends_at: None,
         }
     }
 
-    /// Takes a meeting that the feed shows if there is room; each is given once.
+    /// Takes the next meeting that the feed shows if there is room. Those that run or come are given first, by begin, then those
+    /// in the past, from the latest back. One that is too large for the room left does not keep out smaller ones behind it.
     pub fn take(&mut self, meeting: Meeting) {
-        let rule = self.feed.wish.rule();
-        let details = &meeting.details;
-        let is_past = details.ends_at <= self.now;
-        let distance = if is_past { -details.ends_at.timestamp() } else { details.starts_at.timestamp() };
-        earlier(&mut self.leaves_at, rule.leaves_at(&meeting));
+        let is_past = meeting.details.ends_at <= self.now;
+        earlier(&mut self.leaves_at, self.feed.wish.rule().leaves_at(&meeting));
         if !is_past {
-            earlier(&mut self.ends_at, details.ends_at);
+            earlier(&mut self.ends_at, meeting.details.ends_at);
         }
         self.members.push(digest(&meeting.id));
-        self.nearest.push(Candidate { rank: (is_past, distance), meeting });
-        if self.nearest.len() > MOST_EVENTS
-            && let Some(farthest) = self.nearest.pop()
-        {
-            self.leave_out(&farthest);
+        if self.events.len() < MOST_EVENTS {
+            let event = text::event(&self.feed, &self.installation_id, &meeting);
+            if self.octets + event.len() <= MOST_OCTETS {
+                self.octets += event.len();
+                self.events.push((meeting.details.starts_at, meeting.id, event));
+                return;
+            }
         }
-    }
-
-    fn leave_out(&mut self, candidate: &Candidate) {
         self.left_out.meetings = self.left_out.meetings.saturating_add(1);
-        if candidate.is_ahead() {
+        if !is_past {
             self.left_out.ahead = self.left_out.ahead.saturating_add(1);
-            earlier(&mut self.left_out.from, candidate.meeting.details.starts_at);
+            earlier(&mut self.left_out.from, meeting.details.starts_at);
         }
     }
 
-    /// Counts meetings that would be shown if there was room, and that need not be taken: farther ones than those taken.
-    pub fn more(&mut self, ahead: u32, past: u32) {
-        self.left_out.meetings = self.left_out.meetings.saturating_add(ahead).saturating_add(past);
-        self.left_out.ahead = self.left_out.ahead.saturating_add(ahead);
-    }
-
-    /// The text. Over the limits the nearest win; the rest is counted.
+    /// The text; `beside` is what there is beside the meetings that were taken.
     ///
     /// No meetings give a calendar without events, which empties the subscriber's copy (facts: ICS subscribers 14). That is
     /// right when nothing is left to show. RFC 5545 section 3.6 asks for a component, but one that is there only for that would
     /// be shown or doubted by some program, so there is none. A failed read must never end here: the caller serves the last good
     /// bytes instead.
-    pub fn finish(mut self, installation_id: &str) -> FeedText {
-        let mut body = text::head(&self.feed.wish.name);
-        let mut octets = body.len() + text::FOOT.len();
-        let mut shown = Vec::new();
-        for candidate in std::mem::take(&mut self.nearest).into_sorted_vec() {
-            let event = text::event(&self.feed, installation_id, &candidate.meeting);
-            // One that is too large for the room left does not keep out smaller ones behind it.
-            if octets + event.len() <= MOST_OCTETS {
-                octets += event.len();
-                shown.push((candidate.meeting.details.starts_at, candidate.meeting.id, event));
-            } else {
-                self.leave_out(&candidate);
-            }
-        }
-        shown.sort_unstable();
-        body.reserve(octets - body.len());
-        for (_, _, event) in &shown {
+    pub fn finish(mut self, beside: &FeedMeetings) -> FeedText {
+        self.events.sort_unstable();
+        let mut body = String::with_capacity(self.octets);
+        body.push_str(&self.head);
+        for (_, _, event) in &self.events {
             body.push_str(event);
         }
         body.push_str(text::FOOT);
         self.members.sort_unstable();
-        let gives_way_at = self.ends_at.filter(|_| self.left_out.meetings > 0);
+        let mut left_out = self.left_out;
+        left_out.ahead = left_out.ahead.saturating_add(beside.more_ahead);
+        left_out.meetings = left_out.meetings.saturating_add(beside.more_ahead).saturating_add(beside.more_past);
+        let gives_way_at = self.ends_at.filter(|_| left_out.meetings > 0);
+        let changes = [self.leaves_at, gives_way_at, beside.next_enters_at, beside.next_leaves_at];
         FeedText {
+            digest: Sha256::digest(&body).to_vec(),
             body: body.into_bytes(),
-            left_out: self.left_out,
+            events: self.events.len(),
+            left_out,
             members: Members(self.members.into()),
-            holds_until: [self.leaves_at, gives_way_at].into_iter().flatten().min(),
+            position: beside.position,
+            holds_until: changes.into_iter().flatten().min(),
         }
     }
 }
 
 fn earlier(known: &mut Option<DateTime<Utc>>, found: DateTime<Utc>) {
     *known = Some(known.map_or(found, |known| known.min(found)));
-}
-
-/// Makes the feed of some meetings; those that it does not show are passed over.
-pub fn render(
-    feed: &Feed,
-    installation_id: &str,
-    meetings: impl IntoIterator<Item = Meeting>,
-    now: DateTime<Utc>,
-) -> FeedText {
-    let mut draft = Draft::new(feed.clone(), now);
-    for meeting in meetings {
-        if feed.wish.rule().check(&meeting, now).is_ok() {
-            draft.take(meeting);
-        }
-    }
-    draft.finish(installation_id)
 }

@@ -6,6 +6,7 @@
 mod answer;
 mod cache;
 pub mod draft;
+pub mod edit;
 mod fetches;
 pub mod lint;
 pub mod personal;
@@ -23,9 +24,9 @@ use axum::routing::get;
 
 pub use cache::{CacheCounts, FeedCache};
 pub use program::Program;
-pub use render::{Fault, Rendered, render};
-pub use token::FeedTokenError;
+pub use render::{Fault, render};
 
+use self::token::FeedTokenError;
 use crate::web::problem::Problem;
 use crate::web::site::Site;
 
@@ -76,7 +77,7 @@ async fn answer(cache: &FeedCache, token: &str, headers: &HeaderMap) -> (Option<
             return (Some(slot.feed.id), unavailable(&error.into()));
         }
     }
-    (None, busy())
+    (None, unavailable(&Fault::Outdated))
 }
 
 fn unknown() -> Response {

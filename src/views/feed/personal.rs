@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 
 use crate::clock::Randomness;
 use crate::meeting::selection::{Detail, Selection, ShowAs, Window};
-use crate::store::{Feed, NewFeed, Store, StoreError, WriteTx};
+use crate::store::{Feed, MeetingOwner, NewFeed, Store, StoreError, WriteTx};
 use crate::web::csv_text::formula_safe;
 use crate::web::links::Links;
 
@@ -28,57 +28,55 @@ pub struct PersonalSettings {
 
 impl Default for PersonalSettings {
     fn default() -> Self {
-        let window = Window { past_days: 30, future_days: 365 };
+        let window = Window::USUAL;
         Self { detail: Detail::Full, window, canceled_days: NewFeed::CANCELED_DAYS, show_as: ShowAs::Busy }
     }
 }
 
-/// What became of the owners.
+/// The owners of meetings by their personal feeds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Personal {
-    /// Those for whom a feed was made, or is missing.
-    pub added: Vec<String>,
+pub struct PersonalFeeds {
+    /// Those who have none.
+    pub missing: Vec<MeetingOwner>,
     /// How many have one.
     pub present: usize,
-    /// Those whose feed was ended by an admin: it is not made again.
-    pub ended: Vec<String>,
+    /// Those whose feed was revoked by an admin: it is not made again.
+    pub revoked: Vec<MeetingOwner>,
 }
 
 fn key(owner: &str) -> String {
     owner.trim().to_ascii_lowercase()
 }
 
-/// Tells the owners apart by their feeds. The added ones come with their name.
-fn sort(owners: Vec<(String, String)>, feeds: &[Feed]) -> (Personal, Vec<(String, String)>) {
-    let mut known = HashMap::<String, bool>::new();
-    for feed in feeds {
-        if let Some(person) = feed.wish.selection.person() {
-            *known.entry(key(person)).or_default() |= feed.revoked_at.is_none();
-        }
-    }
-    let (mut outcome, mut missing) = (Personal::default(), Vec::new());
-    for (owner, name) in owners {
-        match known.get(&key(&owner)) {
-            Some(true) => outcome.present += 1,
-            Some(false) => outcome.ended.push(owner),
-            None => {
-                outcome.added.push(owner.clone());
-                missing.push((owner, name));
+impl PersonalFeeds {
+    fn of(owners: Vec<MeetingOwner>, feeds: &[Feed]) -> Self {
+        let mut is_live = HashMap::<String, bool>::new();
+        for feed in feeds {
+            if let Some(person) = feed.wish.selection.person() {
+                *is_live.entry(key(person)).or_default() |= feed.revoked_at.is_none();
             }
         }
+        let mut sorted = Self::default();
+        for owner in owners {
+            match is_live.get(&key(&owner.username)) {
+                None => sorted.missing.push(owner),
+                Some(true) => sorted.present += 1,
+                Some(false) => sorted.revoked.push(owner),
+            }
+        }
+        sorted
     }
-    (outcome, missing)
+
+    /// As they are now.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn now(store: &Store) -> Result<Self, StoreError> {
+        Ok(Self::of(store.meeting_owners().await?, &store.feeds().await?))
+    }
 }
 
-/// For whom a personal feed would be made.
-///
-/// # Errors
-/// When the database can't be read.
-pub async fn missing(store: &Store) -> Result<Personal, StoreError> {
-    Ok(sort(store.owners().await?, &store.feeds().await?).0)
-}
-
-/// Makes a personal feed for each owner of a meeting who has none. `actor` stands in the audit log.
+/// Makes a personal feed for each owner of a meeting who has none. Returns how they were before. `actor` stands in the audit log.
 ///
 /// # Errors
 /// When the database can't be read or written; then none was made.
@@ -88,48 +86,42 @@ pub async fn add_missing(
     settings: PersonalSettings,
     actor: &'static str,
     now: DateTime<Utc>,
-) -> Result<Personal, StoreError> {
-    let owners = store.owners().await?;
+) -> Result<PersonalFeeds, StoreError> {
+    let owners = store.meeting_owners().await?;
     let mut tx = store.write().await?;
     let feeds = tx.feeds().await?;
-    let (outcome, missing) = sort(owners, &feeds);
+    let before = PersonalFeeds::of(owners, &feeds);
     let live = feeds.iter().filter(|feed| feed.revoked_at.is_none());
     let mut names: HashSet<String> = live.map(|feed| feed.wish.name.clone()).collect();
-    for (owner, name) in missing {
-        add(&mut tx, randomness, settings, owner, &name, &mut names, now).await?;
-    }
-    if !outcome.added.is_empty() {
-        let number = outcome.added.len();
-        let summary = format!("Added {number} personal {}", if number == 1 { "feed" } else { "feeds" });
-        tx.append_admin_action(actor, "feed", summary, now).await?;
+    for owner in &before.missing {
+        add(&mut tx, randomness, settings, owner, &mut names, actor, now).await?;
     }
     tx.commit().await?;
-    Ok(outcome)
+    Ok(before)
 }
 
 async fn add(
     tx: &mut WriteTx<'_>,
     randomness: &Randomness,
     settings: PersonalSettings,
-    owner: String,
-    name: &str,
+    owner: &MeetingOwner,
     names: &mut HashSet<String>,
+    actor: &'static str,
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     let PersonalSettings { detail, window, canceled_days, show_as } = settings;
     let public_id = Links::new_public_id(randomness);
     // Two people may have the same name; if even that is taken, the link's own id tells them apart.
-    let name =
-        [format!("Meetings of {name}"), format!("Meetings of {owner}"), format!("Meetings of {owner} {public_id}")]
-            .into_iter()
-            .map(|name| name.chars().take(LONGEST_NAME).collect::<String>())
-            .find(|name| !names.contains(name))
-            .unwrap_or_else(|| format!("Meetings {public_id}"));
+    let MeetingOwner { username, name } = owner;
+    let names_to_try =
+        [format!("Meetings of {name}"), format!("Meetings of {username}"), format!("Meetings {public_id}")];
+    let mut short = names_to_try.into_iter().map(|name| name.chars().take(LONGEST_NAME).collect::<String>());
+    let name = short.find(|name| !names.contains(name)).unwrap_or_default();
     names.insert(name.clone());
-    let selection = Selection { owners: vec![owner], ..Selection::default() };
+    let selection = Selection { owners: vec![username.clone()], ..Selection::default() };
     let new = NewFeed { public_id, name, selection, detail, window, canceled_days, show_as };
     tx.add_feed(&new, now).await?;
-    Ok(())
+    tx.append_admin_action(actor, "feed", new.added(), now).await
 }
 
 /// The links of all personal feeds, as CSV with a heading.

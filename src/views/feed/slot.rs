@@ -9,12 +9,15 @@ use subtle::ConstantTimeEq as _;
 use tokio::sync::Mutex;
 
 use super::answer::Content;
-use super::draft::Members;
-use super::render::Rendered;
+use super::draft::{FeedText, Members};
 use super::token::{self, FeedTokenError};
+use crate::config::Secret;
 use crate::meeting::showing::Absence;
 use crate::store::{ChangedMeeting, Feed, LeftOut, Rendition};
 use crate::web::links::Links;
+
+/// Milliseconds. No feed rests longer.
+const LONGEST_REST: i64 = 60_000;
 
 /// One feed's place in the cache.
 #[derive(Debug)]
@@ -22,10 +25,12 @@ pub(in crate::views) struct Slot {
     /// The feed as the database has it. When it is changed, it gets another slot.
     pub(in crate::views) feed: Feed,
     /// Of its present link.
-    token: String,
+    token: Secret,
     cached: RwLock<Option<Arc<Cached>>>,
-    /// Held while the bytes are made. After a failure: when to try again.
-    pub(super) making: Mutex<Option<DateTime<Utc>>>,
+    /// Held while the bytes are made.
+    pub(super) making: Mutex<()>,
+    /// Unix milliseconds before which they are not tried to be made again: they failed.
+    rests_until: AtomicI64,
 }
 
 /// The bytes of a feed, and how long they hold.
@@ -49,13 +54,14 @@ impl Slot {
             old => old.filter(|old| old.feed.edition == feed.edition && feed.revoked_at.is_none()),
         };
         let cached = RwLock::new(old.and_then(|old| old.cached()));
-        Arc::new(Self { token: links.token(&feed), feed, cached, making: Mutex::default() })
+        let (token, making) = (Secret::new(links.token(&feed)), Mutex::default());
+        Arc::new(Self { feed, token, cached, making, rests_until: AtomicI64::new(i64::MIN) })
     }
 
     /// Whether the token is that of the feed's present link, or why not. In constant time.
     pub(super) fn check(&self, token: &str, links: &Links) -> Result<(), FeedTokenError> {
         // The MAC of the present link is known, so that it need not be made for each request.
-        if self.feed.revoked_at.is_none() && self.token.as_bytes().ct_eq(token.as_bytes()).into() {
+        if self.feed.revoked_at.is_none() && self.token.reveal().as_bytes().ct_eq(token.as_bytes()).into() {
             return Ok(());
         }
         token::check(links, token, &self.feed)
@@ -71,6 +77,16 @@ impl Slot {
         self.cached().filter(|cached| now.timestamp_millis() < cached.fresh_until.load(Ordering::Acquire))
     }
 
+    /// Whether it failed a moment ago. A clock that was set back does not make it rest for ever.
+    pub(super) fn rests(&self, now: DateTime<Utc>) -> bool {
+        let left = self.rests_until.load(Ordering::Acquire).saturating_sub(now.timestamp_millis());
+        (1..=LONGEST_REST).contains(&left)
+    }
+
+    pub(super) fn rest_until(&self, at: DateTime<Utc>) {
+        self.rests_until.store(at.timestamp_millis(), Ordering::Release);
+    }
+
     pub(super) fn put(&self, cached: Arc<Cached>) {
         *self.cached.write().unwrap_or_else(PoisonError::into_inner) = Some(cached);
     }
@@ -78,15 +94,15 @@ impl Slot {
 
 impl Cached {
     /// Bytes that were made just now. Those known from before are shared if they are the same.
-    pub(super) fn made(made: Rendered, last_modified_at: DateTime<Utc>, known: Option<&Self>) -> Self {
+    pub(super) fn made(made: FeedText, last_modified_at: DateTime<Utc>, known: Option<&Self>) -> Self {
         let same = known.filter(|known| known.content.digest == made.digest);
-        let body = same.map_or_else(|| Bytes::from(made.text.body), |known| known.content.body.clone());
-        let holds_until = made.text.holds_until.map_or(i64::MAX, |at| at.timestamp_millis());
+        let body = same.map_or_else(|| Bytes::from(made.body), |known| known.content.body.clone());
+        let holds_until = made.holds_until.map_or(i64::MAX, |at| at.timestamp_millis());
         Self {
             content: Content::new(body, made.digest, last_modified_at),
-            left_out: made.text.left_out,
+            left_out: made.left_out,
             position: made.position,
-            members: made.text.members,
+            members: made.members,
             fresh_until: AtomicI64::new(holds_until),
         }
     }
@@ -121,7 +137,7 @@ impl Cached {
             Err(Absence::Ahead { until }) => {
                 self.fresh_until.fetch_min(until.timestamp_millis(), Ordering::AcqRel);
             }
-            Err(Absence::NotSelected(_) | Absence::Past | Absence::SaidLongEnough) => {}
+            Err(Absence::NotSelected(_) | Absence::Past | Absence::CanceledLongAgo) => {}
         }
     }
 }

@@ -92,7 +92,7 @@ fn an_edit_changes_what_is_given_and_nothing_else() {
     let field = |name: &str| list[0][name].clone();
     assert_eq!((field("name"), field("detail"), field("onCancel")), (json!("Sales"), json!("busy"), json!("mark")));
     assert_eq!((field("selection"), field("calendarId")), (json!({}), json!(TEAM)));
-    machine.run(&["calendar", "edit", "Sales"]).refused(2, &["required"]);
+    machine.run(&["calendar", "edit", "Sales"]).refused(2, &["say what to change, for example --detail title"]);
     machine.run(&["calendar", "edit", "Team", "--all"]).refused(1, &["there is no calendar Team"]);
     for decision in [&["calendar", "approve", "Sales", "--yes"][..], &["calendar", "reject", "Sales"]] {
         machine.run(decision).refused(1, &["nothing waits for approval in “Sales”"]);

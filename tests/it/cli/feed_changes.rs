@@ -15,9 +15,11 @@ fn edit_changes_what_is_named_and_keeps_the_link() {
         (&json!("busy"), &json!(3)),
         "a feed of one owner is busy time"
     );
-    let said =
-        machine.ok(&["feed", "edit", "Sales", "--name", "Team", "--all", "--detail", "title", "--show-as", "free"]);
-    assert!(said.contains("“Team” now shows all meetings, title; its link is the same"), "{said}");
+    let change = ["feed", "edit", "Sales", "--name", "Team", "--all", "--detail", "title", "--show-as", "free"];
+    assert_eq!(
+        machine.ok(&change),
+        "name “Sales” → “Team”\nmeetings owner ada@example.com → all meetings\ndetail full → title\nshow as busy → free\n"
+    );
     let after = machine.json(&["feed", "show", "Team", "--json"]);
     assert_eq!(after["link"], link.trim());
     for (field, value) in [
@@ -43,11 +45,16 @@ fn edit_changes_what_is_named_and_keeps_the_link() {
         "demo",
     ]);
     let shown = machine.ok(&["feed", "show", "1"]);
-    for line in ["1 days back, 2 days ahead", "shown for 0 days", "schedule demo", "shown as   free"] {
+    for line in ["1 day back, 2 days ahead", "shown for 0 days", "schedule demo", "show as    free"] {
         assert!(shown.contains(line), "{line} is not in {shown}");
     }
     let log = machine.ok(&["audit", "list"]);
-    assert!(log.contains("Edited feed “Team”: schedule demo, title"), "{log}");
+    for told in [
+        "Edited feed “Sales”: name “Sales” → “Team”; meetings owner ada@example.com → all meetings; detail full → title",
+        "Edited feed “Team”: meetings all meetings → schedule demo; past days 30 → 1; future days 365 → 2; canceled days 3 → 0",
+    ] {
+        assert!(log.contains(told), "{told} is not in {log}");
+    }
 }
 
 #[test]
@@ -56,12 +63,16 @@ fn an_edit_that_makes_no_sense_is_refused_and_changes_nothing() {
     machine.ok(&["feed", "add", "--name", "Sales"]);
     machine.ok(&["feed", "add", "--name", "Other"]);
     let before = machine.json(&["feed", "list", "--json"]);
-    machine.run(&["feed", "edit", "Sales"]).refused(2, &["required", "--name <NAME>"]);
+    machine.run(&["feed", "edit", "Sales"]).refused(2, &["say what to change, for example --detail title"]);
     machine.run(&["feed", "edit", "Sales", "--name", "Other"]).refused(1, &["a feed of this name exists already"]);
     machine.run(&["feed", "edit", "Sales", "--all", "--owner", "a@example.com"]).refused(2, &["cannot be used with"]);
     machine.run(&["feed", "edit", "Sales", "--show-as", "away"]).refused(2, &["use busy or free"]);
     machine.run(&["feed", "edit", "Nobody", "--all"]).refused(1, &["there is no feed Nobody"]);
+    machine.run(&["feed", "edit", "Sales", "--owner", ""]).refused(2, &["leave the option out to select all"]);
     assert_eq!(machine.json(&["feed", "list", "--json"]), before);
+    let said = machine.ok(&["feed", "edit", "Sales", "--detail", "full"]);
+    assert_eq!(said, "nothing to change: “Sales” is like that already\n");
+    assert!(!machine.ok(&["audit", "list"]).contains("Edited"), "nothing was edited");
     machine.ok(&["feed", "edit", "Sales", "--name", "Sales", "--detail", "busy"]);
     machine.ok(&["feed", "revoke", "Sales", "--yes"]);
     machine.run(&["feed", "edit", "1", "--all"]).refused(1, &["was revoked: add a new one"]);
@@ -115,7 +126,11 @@ async fn personal_makes_what_is_missing_and_prints_all_links() {
     let again = machine.run(&["feed", "personal"]);
     assert!(again.stderr.contains("0 added; 3 owners had one"), "{again:?}");
     assert_eq!(again.ok(), table);
-    assert!(machine.ok(&["audit", "list"]).contains("Added 2 personal feeds"));
+    assert!(machine.ok(&["audit", "list"]).contains("Added feed “Meetings of Bo Berg”: owner bo2@example.com, title"));
+    let ran = machine.run(&["feed", "add", "--name", "Typo", "--owner", "adda@example.com"]);
+    assert!(ran.stderr.contains("No meeting fits yet"), "{ran:?}");
+    let ran = machine.run(&["feed", "add", "--name", "Team"]);
+    assert!(ran.stderr.contains("It holds 5 meetings now."), "{ran:?}");
     server.stop();
 }
 
@@ -139,5 +154,7 @@ async fn lint_of_an_address_judges_how_it_is_served_too() {
         assert!(ran.stdout.contains(told), "{told} is not in {}", ran.stdout);
     }
     machine.run(&["feed", "lint", &format!("{}/feeds/a.b.ics", server.url)]).refused(1, &["answered 404 Not Found"]);
+    machine.ok(&["feed", "revoke", "Sales", "--yes"]);
+    machine.run(&["feed", "lint", "Sales"]).refused(1, &["was revoked: it has no text"]);
     server.stop();
 }

@@ -4,12 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use chrono::TimeDelta;
+use meeting_mirror::meeting::apply::receive;
+use meeting_mirror::meeting::event::{EventId, EventKey, Kind, MeetingEvent, MeetingId};
 use meeting_mirror::meeting::selection::{Detail, Selection, ShowAs};
+use meeting_mirror::meeting::state::Meeting;
 use meeting_mirror::store::{Feed, Store};
 use meeting_mirror::views::feed::lint::lint;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::support::{TestApp, event, with};
+use crate::support::{TestApp, event, noon, with};
 
 fn only(owner: &str) -> Selection {
     Selection { owners: vec![owner.into()], ..Selection::default() }
@@ -39,7 +42,7 @@ async fn what_is_ready_is_served_without_the_database() {
     let again = app.fetch_as_it_is(&feed, &[]).await;
     assert_eq!((again.status, again.body), (200, got.body.clone()));
     assert_eq!(app.fetch_as_it_is(&feed, &[("if-none-match", got.header("etag"))]).await.status, 304);
-    // A forged link is told apart without it, too; only one with an id that nobody knows asks it.
+    // A forged link is told apart without it, too; of one with an id that nobody knows nothing can be said.
     let mut forged = feed.clone();
     forged.generation += 5;
     assert_eq!(app.fetch_as_it_is(&forged, &[]).await.status, 404);
@@ -216,4 +219,77 @@ async fn readers_meet_no_torn_and_no_empty_feed_while_meetings_change() {
         reader.await.unwrap();
     }
     assert!(fetched.load(Ordering::Relaxed) > 20, "the readers read too little to prove anything");
+}
+
+#[tokio::test]
+async fn what_is_left_out_is_counted_anew_when_it_passes_out_of_the_window() {
+    let app = TestApp::start().await;
+    let feed = app.add_feed("All", Selection::default(), Detail::Busy).await;
+    let mut tx = app.store.write().await.unwrap();
+    for number in 0..1501 {
+        // The nearest thousand and one ended days ago, the others nearly a month ago.
+        let minutes = if number < 1001 { 3000 + number } else { 29 * 1440 + number - 1001 };
+        tx.save_meeting(&past(number, minutes)).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    assert_eq!(app.fetch(&feed, &[]).await.values("UID").len(), 1000);
+    let left_out = async || app.store.rendition_facts().await.unwrap()[0].left_out.meetings;
+    assert_eq!(left_out().await, 501);
+    let before = app.fetch(&feed, &[]).await;
+    app.clock.advance(TimeDelta::days(3));
+    let after = app.fetch(&feed, &[]).await;
+    assert_eq!((left_out().await, after.header("etag")), (1, before.header("etag")));
+}
+
+/// A meeting that ended so many minutes before noon.
+fn past(number: i64, minutes: i64) -> Meeting {
+    let ends_at = noon() - TimeDelta::minutes(minutes);
+    let text = json!({
+        "organization_id": "org-1", "owner": {}, "invitee": {}, "further_invitees": [], "answers": [],
+        "starts_at": ends_at.timestamp() - 1800, "ends_at": ends_at.timestamp(),
+    });
+    let event = MeetingEvent {
+        key: EventKey { happened_at: noon(), kind: Kind::Scheduled, event_id: EventId::new(format!("e-{number}")) },
+        meeting_id: MeetingId::new(format!("m-{number}")),
+        details: serde_json::from_value(text).unwrap(),
+        existing_email_meeting_id: None,
+    };
+    receive(None, &event, noon()).0
+}
+
+#[tokio::test]
+async fn a_request_that_is_given_up_leaves_no_stale_feed_behind() {
+    let app = Arc::new(TestApp::start().await);
+    let feed = app.add_feed("All", Selection::default(), Detail::Full).await;
+    for round in 0..40_u32 {
+        let (its, of) = (app.clone(), feed.clone());
+        let request = tokio::spawn(async move { its.fetch_as_it_is(&of, &[]).await.status });
+        for _ in 0..round {
+            tokio::task::yield_now().await;
+        }
+        request.abort();
+        let _ = request.await;
+        let event_id = format!("e-{round}");
+        app.deliver_all(&[event(&event_id, "rescheduled", "m-1", round.into(), round % 24)]).await;
+        let got = app.fetch(&feed, &[]).await;
+        assert_eq!(got.values("DTSTART"), [format!("20261124T{:02}0000Z", round % 24)], "round {round}");
+    }
+}
+
+#[tokio::test]
+async fn guessed_links_cost_the_database_little() {
+    let app = TestApp::start().await;
+    let feed = app.add_feed("All", Selection::default(), Detail::Full).await;
+    app.fetch(&feed, &[]).await;
+    app.store.close().await;
+    let mut statuses = Vec::new();
+    for number in 0..200 {
+        let mut guessed = feed.clone();
+        guessed.wish.public_id = format!("guess{number}");
+        statuses.push(app.fetch_as_it_is(&guessed, &[]).await.status);
+    }
+    let asked = statuses.iter().filter(|status| **status == 503).count();
+    assert!((1..100).contains(&asked), "{asked} of 200 asked the database");
+    assert!(statuses.iter().all(|status| matches!(status, 404 | 503)), "{statuses:?}");
+    assert_eq!(app.fetch_as_it_is(&feed, &[]).await.status, 200);
 }

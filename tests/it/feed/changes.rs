@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, TimeDelta, Utc};
 use meeting_mirror::meeting::selection::{Detail, Selection, ShowAs};
 use meeting_mirror::store::{Feed, MeetingFilter};
-use meeting_mirror::views::feed::draft;
 use meeting_mirror::views::feed::lint::lint;
 use proptest::prelude::*;
 use serde_json::json;
 
 use super::Got;
+use crate::feed_text::from_scratch;
 use crate::support::{TestApp, event, noon, with};
 
 const OWNERS: [&str; 3] = ["ada@example.com", "bo@example.com", "cy@example.com"];
@@ -136,7 +136,7 @@ async fn live_through(steps: Vec<Step>) {
                 let got = app.fetch(&feed, &[]).await;
                 assert_eq!(got.status, 200);
                 let meetings = app.store.meetings(&MeetingFilter::default(), u32::MAX).await.unwrap();
-                let fresh = draft::render(&feed, &app.site.installation_id, meetings, app.now()).body;
+                let fresh = from_scratch(&feed, &app.site.installation_id, &meetings, app.now()).body;
                 assert_eq!(got.body, String::from_utf8(fresh).unwrap(), "what is served is not what is");
                 assert_eq!(lint(got.body.as_bytes()), []);
                 seen.add(got);

@@ -8,7 +8,7 @@ use crate::process_support::{Machine, browser, get};
 use crate::support::{TestApp, event, noon};
 
 async fn readers(app: &TestApp, feed: &Feed) -> Vec<Reader> {
-    app.store.readers(noon() - TimeDelta::days(13)).await.unwrap().remove(&feed.id).unwrap_or_default()
+    app.store.readers(app.now()).await.unwrap().remove(&feed.id).unwrap_or_default()
 }
 
 #[tokio::test]
@@ -81,7 +81,7 @@ async fn a_server_that_stops_has_written_what_it_counted() {
     );
     let told = machine.ok(&["feed", "show", "Sales"]);
     assert!(
-        told.contains("A program without a name: ") && told.contains("answered 200; today 1, in 7 days 1"),
+        told.contains("A program without a name: ") && told.contains("answered 200; today 1, in 14 days 1"),
         "{told}"
     );
 }

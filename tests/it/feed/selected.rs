@@ -12,6 +12,7 @@ use meeting_mirror::store::{MeetingFilter, Store};
 use proptest::prelude::*;
 use proptest::sample::select;
 
+use crate::feed_text::nearness;
 use crate::support::noon;
 
 const OWNERS: [&str; 4] = ["ada@example.com", "Ada@Example.com", "bo@example.com", "ÖZ@example.com"];
@@ -69,13 +70,6 @@ fn any_selection() -> impl Strategy<Value = Selection> {
     })
 }
 
-fn rank(meeting: &Meeting, now: DateTime<Utc>) -> (bool, i64, String) {
-    let details = &meeting.details;
-    let is_past = details.ends_at <= now;
-    let distance = if is_past { -details.ends_at.timestamp() } else { details.starts_at.timestamp() };
-    (is_past, distance, meeting.id.as_str().to_owned())
-}
-
 async fn check(events: Vec<(MeetingEvent, DateTime<Utc>)>, selection: Selection, most: usize, past_days: u32) {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).await.unwrap();
@@ -89,26 +83,30 @@ async fn check(events: Vec<(MeetingEvent, DateTime<Utc>)>, selection: Selection,
     let now = noon() + TimeDelta::milliseconds(1);
     let all = store.meetings(&MeetingFilter::default(), u32::MAX).await.unwrap();
     let mut expected: Vec<&Meeting> = all.iter().filter(|meeting| rule.check(meeting, now).is_ok()).collect();
-    expected.sort_by_key(|meeting| rank(meeting, now));
+    expected.sort_by_key(|meeting| nearness(meeting, now));
 
     let mut found = Vec::new();
-    let look = store.look_for_feed(&rule, now, most, |meeting| found.push(meeting)).await.unwrap();
-    found.sort_by_key(|meeting| rank(meeting, now));
+    let beside = store.feed_meetings(&rule, now, most, |meeting| found.push(meeting)).await.unwrap();
+    found.sort_by_key(|meeting| nearness(meeting, now));
     let ids = |meetings: &[&Meeting]| meetings.iter().map(|meeting| meeting.id.to_string()).collect::<Vec<_>>();
     let handed = expected.len().min(most + 1);
     assert_eq!(ids(&found.iter().collect::<Vec<_>>()), ids(&expected[..handed]), "the nearest, and one more");
-    let more = |past: bool| expected[handed..].iter().filter(|meeting| rank(meeting, now).0 == past).count();
-    assert_eq!((look.more_ahead as usize, look.more_past as usize), (more(false), more(true)));
+    let more = |past: bool| expected[handed..].iter().filter(|meeting| nearness(meeting, now).0 == past).count();
+    assert_eq!((beside.more_ahead as usize, beside.more_past as usize), (more(false), more(true)));
     let enters = all.iter().filter_map(|meeting| match rule.check(meeting, now) {
         // One of which nothing would be said any more does not come in.
-        Err(Absence::Ahead { until }) if meeting.is_confirmed() || rule.said_until(meeting) > now => Some(until),
+        Err(Absence::Ahead { until }) if meeting.is_confirmed() || rule.canceled_until(meeting) > now => Some(until),
         _ => None,
     });
-    assert_eq!(look.next_enters_at, enters.min());
+    assert_eq!(beside.next_enters_at, enters.min());
 
     let next = store.next_meetings(&rule, now, 3).await.unwrap();
-    let upcoming: Vec<&Meeting> =
-        expected.iter().filter(|meeting| meeting.is_confirmed() && !rank(meeting, now).0).copied().take(3).collect();
+    let upcoming: Vec<&Meeting> = expected
+        .iter()
+        .filter(|meeting| meeting.is_confirmed() && !nearness(meeting, now).0)
+        .copied()
+        .take(3)
+        .collect();
     assert_eq!(ids(&next.iter().collect::<Vec<_>>()), ids(&upcoming));
 }
 
