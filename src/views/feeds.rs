@@ -11,7 +11,7 @@ use super::day_bars::DayBars;
 use super::error::PageError;
 use super::feed::Program;
 use super::frame::{Frame, Params, Section, Visit};
-use super::personal_feeds::{PersonalBox, Said};
+use super::personal_feeds::{PersonalBox, PersonalRow, Said};
 use super::reach::Reach;
 use super::time_text::{Moment, Times};
 use super::words::{self, State, Tone, count, shell};
@@ -33,7 +33,7 @@ struct FeedsPage {
     personal: PersonalBox,
 }
 
-/// A live feed.
+/// A live feed of more than one person.
 struct Card {
     id: i64,
     name: String,
@@ -55,10 +55,10 @@ struct Card {
 }
 
 /// A class of programs that fetches a feed.
-struct ReaderRow {
-    program: &'static str,
-    last: Moment,
-    answer: State,
+pub(super) struct ReaderRow {
+    pub(super) program: &'static str,
+    pub(super) last: Moment,
+    pub(super) answer: State,
     today: u32,
     in_all: u32,
 }
@@ -75,21 +75,31 @@ async fn show(visit: Visit, Params(said): Params<Said>) -> Result<Response, Page
     let (store, times, links) = (&visit.site.store, visit.times, &visit.site.links);
     let facts = store.rendition_facts().await?;
     let mut readers = store.readers(times.now()).await?;
-    let (mut live, mut revoked, mut has_links) = (Vec::new(), Vec::new(), false);
+    let (mut live, mut personal, mut revoked) = (Vec::new(), Vec::new(), Vec::new());
     for feed in store.feeds().await? {
         let readers = readers.remove(&feed.id).unwrap_or_default();
         if let Some(at) = feed.revoked_at {
             let still = readers.iter().find(|reader| reader.last_answer == 410).map(|reader| times.at(reader.last_at));
             revoked.push(Revoked { id: feed.id, name: feed.wish.name, since: times.at(at), still });
+            continue;
+        }
+        let facts = facts.iter().find(|facts| facts.feed_id == feed.id);
+        if let Some(owner) = feed.wish.selection.person() {
+            personal.push(PersonalRow {
+                owner: owner.to_owned(),
+                page_path: format!("/subscribe/{}", links.token(&feed)),
+                detail: words::detail(feed.wish.detail),
+                left_out: facts.and_then(|facts| left_out(&facts.left_out, &times)),
+                reader: readers.first().map(|reader| row(reader, &times)),
+                name: feed.wish.name,
+            });
         } else {
-            has_links |= feed.wish.selection.person().is_some();
-            let facts = facts.iter().find(|facts| facts.feed_id == feed.id);
             live.push(card(&visit, feed, facts, &readers));
         }
     }
     let page = FeedsPage {
         reach: Reach::of(links.public_url()).warning(),
-        personal: PersonalBox::new(&visit, said, has_links).await?,
+        personal: PersonalBox::new(&visit, said, personal).await?,
         frame: visit.frame(Section::Feeds),
         feeds: live,
         revoked,

@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use super::error::PageError;
 use super::feed::personal::{self, PersonalFeeds, PersonalSettings};
+use super::feeds::ReaderRow;
 use super::frame::Visit;
 use super::words::{count, verb};
 use crate::web::site::Site;
@@ -27,8 +28,19 @@ pub(super) struct PersonalBox {
     pub(super) said: Option<String>,
     pub(super) state: String,
     pub(super) button: Option<String>,
-    pub(super) has_links: bool,
+    pub(super) rows: Vec<PersonalRow>,
     pub(super) ended: Vec<String>,
+}
+
+/// A live feed of one person.
+pub(super) struct PersonalRow {
+    pub(super) name: String,
+    pub(super) owner: String,
+    pub(super) page_path: String,
+    pub(super) detail: &'static str,
+    pub(super) left_out: Option<String>,
+    /// Whoever fetched it last.
+    pub(super) reader: Option<ReaderRow>,
 }
 
 /// What the button did, told in the address that one is sent to.
@@ -38,8 +50,8 @@ pub(super) struct Said {
 }
 
 impl PersonalBox {
-    /// Looks who has none. `has_links`: somebody has one.
-    pub(super) async fn new(visit: &Visit, said: Said, has_links: bool) -> Result<Self, PageError> {
+    /// Looks who has none, beside those who have one.
+    pub(super) async fn new(visit: &Visit, said: Said, rows: Vec<PersonalRow>) -> Result<Self, PageError> {
         let feeds = PersonalFeeds::now(&visit.site.store).await?;
         let number = i64::try_from(feeds.missing.len()).unwrap_or(i64::MAX);
         let state = match (number, feeds.present, feeds.revoked.len()) {
@@ -55,7 +67,7 @@ impl PersonalBox {
             said: said.added.map(|added| format!("{} made.", count(i64::from(added), "feed was", "feeds were"))),
             state,
             button: (number > 0).then(|| format!("Make {}", count(number, "personal feed", "personal feeds"))),
-            has_links,
+            rows,
             ended: feeds.revoked.into_iter().map(|owner| owner.username).collect(),
         })
     }
@@ -115,7 +127,8 @@ mod tests {
             "2 feeds were made.",
             "Everybody who owns a meeting has one.",
             "Meetings of Priya Raghunathan",
-            "Show as busy",
+            "everything: title, place, invitee, answers and links",
+            "not in 14 days",
             "href=\"/feeds/personal.csv\"",
         ]);
         let csv = admin.get("/feeds/personal.csv").await;

@@ -293,3 +293,28 @@ async fn guessed_links_cost_the_database_little() {
     assert!(statuses.iter().all(|status| matches!(status, 404 | 503)), "{statuses:?}");
     assert_eq!(app.fetch_as_it_is(&feed, &[]).await.status, 200);
 }
+
+#[tokio::test]
+async fn what_changes_while_a_feed_is_made_is_not_missed() {
+    let app = Arc::new(TestApp::start().await);
+    let feed = app.add_feed("All", Selection::default(), Detail::Full).await;
+    app.deliver_all(&[event("1", "scheduled", "m-1", 0, 9)]).await;
+    // Another process writes: the feed's meetings are looked at, and then its bytes wait to be kept.
+    let other = Store::open(app.store.path().parent().unwrap()).await.unwrap();
+    let mut writing = other.write().await.unwrap();
+    let (its, of) = (app.clone(), feed.clone());
+    let request = tokio::spawn(async move { its.fetch_as_it_is(&of, &[]).await });
+    for _ in 0..300 {
+        app.http.get(app.url("/livez")).send().await.unwrap();
+    }
+    let mut moved = app.meeting("m-1").await;
+    moved.revision += 1;
+    moved.details.title = Some("Moved meanwhile".into());
+    writing.save_meeting(&moved).await.unwrap();
+    writing.commit().await.unwrap();
+    app.feeds.catch_up().await.unwrap();
+    assert_eq!(request.await.unwrap().status, 200);
+    let got = app.fetch(&feed, &[]).await;
+    assert_eq!(got.values("SUMMARY"), ["Moved meanwhile"]);
+    other.close().await;
+}
