@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
@@ -51,6 +51,8 @@ struct Inner {
     slots: RwLock<HashMap<String, Arc<Slot>>>,
     /// How far the database's changes are known here.
     seen: Mutex<Option<Positions>>,
+    /// Whether the feeds were read once.
+    is_loaded: AtomicBool,
     /// Told when meetings may have changed.
     changed: Arc<Notify>,
     fetches: Fetches,
@@ -79,10 +81,17 @@ impl FromRef<FeedCache> for Site {
 impl FeedCache {
     /// An empty cache. `changed` wakes its worker.
     pub fn new(site: Site, changed: Arc<Notify>) -> Self {
-        let (slots, seen, fetches) = (RwLock::default(), Mutex::default(), Fetches::default());
-        let (renders, faults) = (AtomicU64::new(0), AtomicU64::new(0));
-        let looks = RateLimiter::direct(Quota::per_second(LOOKS));
-        Self(Arc::new(Inner { site, slots, seen, changed, fetches, looks, renders, faults }))
+        Self(Arc::new(Inner {
+            site,
+            slots: RwLock::default(),
+            seen: Mutex::default(),
+            is_loaded: AtomicBool::new(false),
+            changed,
+            fetches: Fetches::default(),
+            looks: RateLimiter::direct(Quota::per_second(LOOKS)),
+            renders: AtomicU64::new(0),
+            faults: AtomicU64::new(0),
+        }))
     }
 
     /// What the site serves.
@@ -142,13 +151,12 @@ impl FeedCache {
         let store = &self.0.site.store;
         let mut seen = self.0.seen.lock().await;
         let mut now = store.positions().await?;
-        if seen.is_none_or(|seen| seen.feeds != now.feeds)
-            && let Err(error) = self.reload().await
-        {
+        let are_new = seen.is_none_or(|seen| seen.feeds != now.feeds);
+        let reloaded = if are_new { self.reload().await } else { Ok(()) };
+        if reloaded.is_err() {
             // Changes of meetings still reach the feeds that are known.
-            let Some(before) = *seen else { return Err(error) };
+            let Some(before) = *seen else { return reloaded };
             now.feeds = before.feeds;
-            tracing::error!(%error, cause = ?error, "the feeds could not be read; those known before are served");
         }
         // At the first look nothing is cached yet.
         if let Some(before) = *seen
@@ -159,7 +167,8 @@ impl FeedCache {
             now.meetings = now.meetings.max(self.note_changes(cached, before.meetings).await?);
         }
         *seen = Some(now);
-        Ok(())
+        self.0.is_loaded.store(true, Ordering::Release);
+        reloaded
     }
 
     async fn reload(&self) -> Result<(), StoreError> {
@@ -213,8 +222,7 @@ impl FeedCache {
             return known;
         }
         // The link may have been made a moment ago. How often that is looked up does not depend on who guesses links.
-        let is_loaded = self.0.seen.try_lock().is_ok_and(|seen| seen.is_some());
-        if is_loaded && self.0.looks.check().is_err() {
+        if self.0.is_loaded.load(Ordering::Acquire) && self.0.looks.check().is_err() {
             return known;
         }
         match self.catch_up().await {

@@ -318,3 +318,20 @@ async fn what_changes_while_a_feed_is_made_is_not_missed() {
     assert_eq!(got.values("SUMMARY"), ["Moved meanwhile"]);
     other.close().await;
 }
+
+#[tokio::test]
+async fn a_feed_that_can_not_be_read_does_not_hold_up_the_others() {
+    let app = TestApp::start().await;
+    let feed = app.add_feed("All", Selection::default(), Detail::Full).await;
+    app.add_feed("Damaged", Selection::default(), Detail::Full).await;
+    assert_eq!(app.fetch(&feed, &[]).await.values("UID").len(), 0);
+    app.sql(
+        "UPDATE changes SET position = position + 1;
+         UPDATE feeds SET selection = 'nothing that can be read' WHERE name = 'Damaged';",
+    )
+    .await;
+    app.deliver(&event("1", "scheduled", "m-1", 0, 9)).await;
+    app.inbox.drain().await.unwrap();
+    assert!(app.feeds.catch_up().await.is_err(), "it is told");
+    assert_eq!(app.fetch_as_it_is(&feed, &[]).await.values("UID").len(), 1);
+}
