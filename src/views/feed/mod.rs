@@ -1,7 +1,7 @@
 //! The feeds: meetings in, ICS bytes out. `GET` and `HEAD` of `/feeds/<token>.ics`.
 //!
-//! The way of a request: [`token`] → [`cache`] → (only when something in the feed changed) [`render`] → [`draft`] → [`text`] →
-//! [`answer`], counted by [`fetches`].
+//! The way of a request: `token` → `cache` → (only when something in the feed changed) `render` → `draft` → `text` → `answer`,
+//! counted by `fetches`.
 
 mod answer;
 mod cache;
