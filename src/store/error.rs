@@ -25,6 +25,9 @@ pub enum StoreError {
     /// A name is taken or a number is twice.
     #[error("{0} exists already")]
     Exists(&'static str),
+    /// Somebody else changed it at the same time.
+    #[error("{0} was changed at the same moment: look at it and try again")]
+    Changed(&'static str),
     /// The file is damaged.
     #[error("the database file is damaged, or no database at all: {0}. Restore it from a backup.")]
     Damaged(String),

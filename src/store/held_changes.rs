@@ -136,7 +136,8 @@ impl Store {
     /// approves, and the held change is returned.
     ///
     /// # Errors
-    /// [`StoreError::Exists`] when the name is in use; otherwise when the database can't be used.
+    /// [`StoreError::Exists`] when the name is in use, [`StoreError::Changed`] when the calendar is no longer as given; otherwise
+    /// when the database can't be used.
     pub async fn change_calendar(
         &self,
         calendar: &Calendar,
@@ -157,6 +158,10 @@ impl Store {
         }
         let held = needs_approval(going.len(), mirrored);
         let mut tx = self.write().await?;
+        // Two edits at once: the second was made from what the first has changed, and would take it back.
+        if !tx.calendars().await?.iter().any(|now| now.id == calendar.id && now.wish == calendar.wish) {
+            return Err(StoreError::Changed("the calendar"));
+        }
         // An edit on top of a held one: what an admin would return to is still what was before the first.
         let open = tx.close_held_edits(calendar.id, now).await?;
         tx.release_held(calendar.id).await?;

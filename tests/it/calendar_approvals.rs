@@ -164,3 +164,16 @@ async fn one_wrong_answer_or_a_stripped_mark_makes_no_second_event() {
     let live: Vec<_> = google.events(TEAM).into_iter().filter(|event| !event.is_deleted()).collect();
     assert_eq!((live.len(), app.mirrored(TEAM).len()), (1, 1), "marked again, and not twice");
 }
+
+#[tokio::test]
+async fn of_two_edits_at_once_the_second_does_not_take_back_the_first() {
+    let (app, _) = app_with(1, OnCancel::Delete).await;
+    let seen = app.store.calendars().await.unwrap().remove(0);
+    edit(&app, |wish| wish.detail = Detail::Busy).await;
+    let mut wish = seen.wish.clone();
+    wish.window.past_days = 7;
+    let refused = app.store.change_calendar(&seen, &wish, app.now()).await.unwrap_err();
+    assert!(refused.to_string().contains("changed at the same moment"), "{refused}");
+    let now = app.store.calendars().await.unwrap().remove(0);
+    assert_eq!((now.wish.detail, now.wish.window.past_days), (Detail::Busy, 30));
+}
