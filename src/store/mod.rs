@@ -14,6 +14,7 @@ mod feeds;
 mod group_commit;
 mod held_changes;
 mod inbox;
+mod inbox_list;
 mod installation;
 mod meeting_list;
 mod meetings;
@@ -21,6 +22,8 @@ mod mirror;
 mod mirror_plan;
 mod mirror_rows;
 mod owners;
+#[cfg(test)]
+mod plans;
 mod renditions;
 mod sessions;
 mod status;
@@ -47,15 +50,16 @@ pub use feed_meetings::FeedMeetings;
 pub use feeds::{Feed, NewFeed};
 pub use group_commit::InboxWriter;
 pub use held_changes::{HeldChange, HeldReason, Why};
-pub use inbox::{Delivery, DeliveryFilter, DeliveryStatus, Identity, NewDelivery, PendingDelivery, Stored};
+pub use inbox::{Delivery, DeliveryStatus, Identity, NewDelivery, PendingDelivery, Stored};
+pub use inbox_list::DeliveryFilter;
 pub use installation::Fact;
-pub use meeting_list::MeetingList;
-pub use meetings::{HistoryEntry, MeetingFilter};
+pub use meeting_list::{MeetingCursor, MeetingFilter, MeetingOrder, MeetingPage};
+pub use meetings::HistoryEntry;
 pub use mirror::{Lease, Presence, ProblemKind, Written};
 pub use mirror_rows::MirrorRow;
 pub use owners::MeetingOwner;
 pub use renditions::{LeftOut, Rendition, RenditionFacts};
-pub use status::{InboxCounts, MirrorCounts, MirrorProblem};
+pub use status::{InboxCounts, MirrorCounts, MirrorProblem, Standing};
 
 /// Name of the database file in the data directory.
 pub const DATABASE_FILE: &str = "meeting-mirror.db";

@@ -96,7 +96,7 @@ async fn show(visit: Visit, id: Result<Path<String>, PathRejection>) -> Result<R
 /// The page of that id, also when there is no such meeting.
 pub(super) async fn page(visit: Visit, id: &str) -> Result<Response, PageError> {
     let store = &visit.site.store;
-    let filter = DeliveryFilter { meeting_id: Some(id.to_owned()), ..DeliveryFilter::default() };
+    let filter = DeliveryFilter { about: Some(id.to_owned()), ..DeliveryFilter::default() };
     let deliveries = store.deliveries(&filter, DELIVERIES).await?;
     let waiting = deliveries.iter().filter(|delivery| delivery.status == DeliveryStatus::Pending).count();
     let deliveries = deliveries.into_iter().map(|delivery| DeliveryRow::new(delivery, &visit.times)).collect();

@@ -118,6 +118,13 @@ pub(super) fn meeting_href(id: &str) -> String {
     if matches!(id, "." | "..") { format!("/meetings?id={}", encode(id)) } else { format!("/meetings/{}", encode(id)) }
 }
 
+/// An address with a query of those fields that hold something.
+pub(super) fn href(path: &str, fields: &[(&str, &str)]) -> String {
+    let given = fields.iter().filter(|(_, value)| !value.is_empty());
+    let query: Vec<String> = given.map(|(name, value)| format!("{name}={}", encode(value))).collect();
+    if query.is_empty() { path.to_owned() } else { format!("{path}?{}", query.join("&")) }
+}
+
 /// Text for one part of a path or one value of a query: every octet but letters, digits, `-` and `_` as `%XX`
 /// (RFC 3986 section 2.1).
 pub(super) fn encode(text: &str) -> String {
