@@ -142,7 +142,9 @@ impl Conditions<'_> {
         if let Some(words) = &self.words {
             // A plus keeps the database from taking that index.
             sql.push(if self.text_is_rare { " AND number" } else { " AND +number" });
-            sql.push(" IN (SELECT rowid FROM meeting_texts WHERE meeting_texts MATCH ").push_bind(words.clone()).push(")");
+            sql.push(" IN (SELECT rowid FROM meeting_texts WHERE meeting_texts MATCH ")
+                .push_bind(words.clone())
+                .push(")");
         }
         if let Some((calendar_id, standing)) = self.filter.calendar {
             sql.push(if self.calendar_is_rare {

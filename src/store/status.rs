@@ -47,8 +47,7 @@ pub enum Standing {
 }
 
 impl Standing {
-    const ALL: [Self; 6] =
-        [Self::InStep, Self::Pending, Self::Again, Self::Failing, Self::Refused, Self::Absent];
+    const ALL: [Self; 6] = [Self::InStep, Self::Pending, Self::Again, Self::Failing, Self::Refused, Self::Absent];
 
     /// The word in the database and in addresses of lists.
     pub fn as_str(self) -> &'static str {
@@ -151,9 +150,10 @@ impl Store {
     /// When they can't be read.
     pub async fn arrivals(&self, since: DateTime<Utc>) -> Result<BTreeMap<i64, u32>, StoreError> {
         let first = since.timestamp().div_euclid(TimeDelta::hours(1).num_seconds());
-        let rows = sqlx::query!(r#"SELECT hour AS "hour!", arrivals FROM arrivals WHERE hour >= ? ORDER BY hour"#, first)
-            .fetch_all(&self.reader)
-            .await?;
+        let rows =
+            sqlx::query!(r#"SELECT hour AS "hour!", arrivals FROM arrivals WHERE hour >= ? ORDER BY hour"#, first)
+                .fetch_all(&self.reader)
+                .await?;
         rows.into_iter().map(|row| Ok((row.hour, count(row.arrivals, "arrivals", "arrivals")?))).collect()
     }
 
@@ -173,8 +173,9 @@ impl Store {
     /// When it can't be read.
     pub async fn mirror_counts(&self, now: DateTime<Utc>) -> Result<Vec<MirrorCounts>, StoreError> {
         let now = millis(now);
-        let tally =
-            sqlx::query!("SELECT calendar_id, standing, meetings FROM mirror_tally ORDER BY calendar_id").fetch_all(&self.reader).await?;
+        let tally = sqlx::query!("SELECT calendar_id, standing, meetings FROM mirror_tally ORDER BY calendar_id")
+            .fetch_all(&self.reader)
+            .await?;
         let mut counts: Vec<MirrorCounts> = Vec::new();
         for row in tally {
             if counts.last().is_none_or(|last| last.calendar_id != row.calendar_id) {

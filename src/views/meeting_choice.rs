@@ -121,7 +121,8 @@ impl MeetingChoice {
             ("week", &self.week),
         ];
         let kept = fields.into_iter().filter(|(name, _)| !but.iter().any(|(changed, _)| changed == name));
-        let kept: Vec<(&str, &str)> = kept.map(|(name, value)| (name, value.as_str())).chain(but.iter().copied()).collect();
+        let kept: Vec<(&str, &str)> =
+            kept.map(|(name, value)| (name, value.as_str())).chain(but.iter().copied()).collect();
         href("/meetings", &kept)
     }
 
@@ -164,7 +165,10 @@ mod tests {
     fn links_keep_the_choice_and_hold_any_text() {
         let choice = MeetingChoice { q: "a&b=\"c\"".into(), status: "canceled".into(), ..MeetingChoice::default() };
         assert_eq!(choice.href(&[("status", "")]), "/meetings?q=a%26b%3D%22c%22");
-        assert_eq!(choice.href(&[("after", "0~1~x/y")]), "/meetings?q=a%26b%3D%22c%22&status=canceled&after=0%7E1%7Ex%2Fy");
+        assert_eq!(
+            choice.href(&[("after", "0~1~x/y")]),
+            "/meetings?q=a%26b%3D%22c%22&status=canceled&after=0%7E1%7Ex%2Fy"
+        );
         assert_eq!(MeetingChoice::default().href(&[]), "/meetings");
     }
 }

@@ -2,16 +2,18 @@
 
 use askama::Template;
 use axum::Router;
+use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
 
 use super::error::PageError;
+use super::feed::FeedCache;
 use super::frame::{Frame, Params, Section, Visit};
 use super::meeting;
 use super::meeting_choice::{Choice, MeetingChoice};
 use super::time_text::Moment;
 use super::week::Week;
-use super::words::{State, Tone, count, meeting_href};
+use super::words::{State as StateWord, Tone, count, meeting_href};
 use crate::meeting::entry::full_title;
 use crate::meeting::state::{Meeting, Status};
 use crate::store::{DeliveryStatus, MeetingOrder, MeetingOwner};
@@ -20,8 +22,8 @@ use crate::web::site::Site;
 /// Meetings on one page.
 const PAGE: usize = 50;
 
-pub(super) fn router() -> Router<Site> {
-    Router::new().route("/meetings", get(show))
+pub(super) fn router(cache: FeedCache) -> Router<Site> {
+    Router::new().route("/meetings", get(show)).with_state(cache)
 }
 
 #[derive(Template)]
@@ -60,22 +62,26 @@ struct Row {
     when: Moment,
     owner: String,
     invitee: String,
-    state: State,
+    state: StateWord,
     confirmed: bool,
 }
 
 /// A meeting's status as a state.
-pub(super) fn status_state(meeting: &Meeting) -> State {
+pub(super) fn status_state(meeting: &Meeting) -> StateWord {
     let tone = match meeting.status() {
         Status::Confirmed => Tone::Good,
         Status::Canceled | Status::Replaced { .. } => Tone::Quiet,
     };
-    State::new(tone, meeting.status().as_str())
+    StateWord::new(tone, meeting.status().as_str())
 }
 
-async fn show(visit: Visit, Params(choice): Params<MeetingChoice>) -> Result<Response, PageError> {
+async fn show(
+    State(cache): State<FeedCache>,
+    visit: Visit,
+    Params(choice): Params<MeetingChoice>,
+) -> Result<Response, PageError> {
     if let Some(id) = &choice.id {
-        return meeting::page(visit, id).await;
+        return meeting::page(visit, &cache, id).await;
     }
     let (store, times) = (&visit.site.store, visit.times);
     let after = choice.after();
@@ -108,15 +114,20 @@ async fn show(visit: Visit, Params(choice): Params<MeetingChoice>) -> Result<Res
 
 fn tabs(choice: &MeetingChoice, [confirmed, canceled, replaced]: [i64; 3]) -> Vec<Tab> {
     let all = confirmed + canceled + replaced;
-    [("all", "", all), ("confirmed", "confirmed", confirmed), ("canceled", "canceled", canceled), ("replaced", "replaced", replaced)]
-        .into_iter()
-        .map(|(label, word, number)| Tab {
-            label,
-            href: choice.href(&[("status", word)]),
-            number,
-            current: choice.status == word,
-        })
-        .collect()
+    [
+        ("all", "", all),
+        ("confirmed", "confirmed", confirmed),
+        ("canceled", "canceled", canceled),
+        ("replaced", "replaced", replaced),
+    ]
+    .into_iter()
+    .map(|(label, word, number)| Tab {
+        label,
+        href: choice.href(&[("status", word)]),
+        number,
+        current: choice.status == word,
+    })
+    .collect()
 }
 
 fn parts(meetings: Vec<Meeting>, order: MeetingOrder, visit: &Visit) -> Vec<Part> {
@@ -241,7 +252,11 @@ mod tests {
         let mut admin = stage.admin().await;
         admin.get("/meetings?q=larkfield").await.assert_shows(&["Demo m-1", "value=\"larkfield\""]);
         let answer = admin.get("/meetings?q=%22%3E%3Cscript%3E").await;
-        answer.assert_shows(&["No meeting is like that.", "1 delivery not understood", "href=\"/inbox?status=quarantined\""]);
+        answer.assert_shows(&[
+            "No meeting is like that.",
+            "1 delivery not understood",
+            "href=\"/inbox?status=quarantined\"",
+        ]);
         answer.assert_hides(&["<script>\"", "\"><script>"]);
     }
 

@@ -18,6 +18,8 @@ mod json_text;
 mod login;
 mod meeting;
 mod meeting_choice;
+mod meeting_places;
+mod meeting_timeline;
 mod meetings;
 mod metrics;
 mod mirror_state;
@@ -56,8 +58,8 @@ pub fn router(feeds: &FeedCache) -> Router {
     let admin = Router::new()
         .route("/", get(Redirect::to("/status")))
         .merge(status::router())
-        .merge(meetings::router())
-        .merge(meeting::router())
+        .merge(meetings::router(feeds.clone()))
+        .merge(meeting::router(feeds.clone()))
         .merge(inbox::router())
         .merge(replay::router())
         .merge(delivery::router())

@@ -94,7 +94,11 @@ mod tests {
         let question = inbox.href("Work on all of these again…");
         assert_eq!(question, "/inbox/replay?status=quarantined");
         let answer = admin.get(&question).await;
-        answer.assert_shows(&["Work on 3 deliveries again?", "that are quarantined", "name=\"status\" value=\"quarantined\""]);
+        answer.assert_shows(&[
+            "Work on 3 deliveries again?",
+            "that are quarantined",
+            "name=\"status\" value=\"quarantined\"",
+        ]);
         let fields = [("token", &*answer.form_token()), ("status", "quarantined")];
         let refused = admin.post("/inbox/replay", &[("token", "AAAA"), ("status", "quarantined")]).await;
         assert_eq!(refused.status, StatusCode::FORBIDDEN);

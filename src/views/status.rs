@@ -14,7 +14,9 @@ use super::time_text::{Moment, Times};
 use super::verdict::{Evidence, Finding, findings};
 use super::words::{State, Tone, meeting_href};
 use crate::meeting::entry::full_title;
-use crate::store::{Calendar, DeliveryFilter, DeliveryStatus, InboxCounts, MeetingFilter, MeetingOrder, Store, StoreError};
+use crate::store::{
+    Calendar, DeliveryFilter, DeliveryStatus, InboxCounts, MeetingFilter, MeetingOrder, Store, StoreError,
+};
 use crate::web::site::Site;
 
 /// Meetings in the grid.

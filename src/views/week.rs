@@ -103,7 +103,8 @@ impl Day {
         let filter = MeetingFilter { from: Some(from), until: Some(until), ..filter.clone() };
         let page = store.meeting_page(&filter, MeetingOrder::Earliest, times.now(), None, PER_DAY).await?;
         let date = day.to_string();
-        let list = || choice.href(&[("view", ""), ("week", ""), ("from", &date), ("until", &date), ("sort", "earliest")]);
+        let list =
+            || choice.href(&[("view", ""), ("week", ""), ("from", &date), ("until", &date), ("sort", "earliest")]);
         Ok(Self {
             name: day.format("%a %-d %b").to_string(),
             is_today: day == times.day(times.now()),

@@ -58,6 +58,11 @@ pub fn count(number: i64, one: &str, many: &str) -> String {
     format!("{} {}", grouped(number), if number == 1 { one } else { many })
 }
 
+/// [`count`] of the things in a list.
+pub(super) fn count_of<T>(list: &[T], one: &str, many: &str) -> String {
+    count(i64::try_from(list.len()).unwrap_or(i64::MAX), one, many)
+}
+
 /// "2,000": the digits in groups of three.
 pub(super) fn grouped(number: i64) -> String {
     let digits = number.unsigned_abs().to_string();

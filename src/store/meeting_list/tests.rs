@@ -166,18 +166,21 @@ proptest! {
 async fn words_are_found_wherever_they_stand_and_only_there() {
     let dir = tempfile::tempdir().unwrap();
     let mut demo = event(1, 2, 1, Kind::Scheduled, "ada@example.com", "Title of a demo");
-    demo.details.invitee = Invitee { name: Some("Łukasz Müller".into()), email: Some("lukasz@larkfield.example".into()) };
+    demo.details.invitee =
+        Invitee { name: Some("Łukasz Müller".into()), email: Some("lukasz@larkfield.example".into()) };
     demo.details.location = Some("https://zoom.example.com/j/4711".into());
     let (store, _) = store(dir.path(), &[demo]).await;
     let found = async |text: &str| {
         let filter = MeetingFilter { text: Some(text.into()), ..MeetingFilter::default() };
         !store.meetings(&filter, 9).await.unwrap().is_empty()
     };
-    for text in ["muller", "MÜLL", "larkfield.example", "lukasz@lark", "m-1", "4711", "demo title", "ada", "  demo  & "] {
+    for text in ["muller", "MÜLL", "larkfield.example", "lukasz@lark", "m-1", "4711", "demo title", "ada", "  demo  & "]
+    {
         assert!(found(text).await, "{text}");
     }
     // No names of fields, no times, nothing inside a word, and signs that mean something to the database.
-    for text in ["invitee_name", "2026", "iller", "demo review", "&", "\"", "demo\" OR \"x", "NOT demo", "text : x", ""] {
+    for text in ["invitee_name", "2026", "iller", "demo review", "&", "\"", "demo\" OR \"x", "NOT demo", "text : x", ""]
+    {
         assert!(!found(text).await, "{text}");
     }
     let mut tx = store.write().await.unwrap();
@@ -214,11 +217,18 @@ async fn a_page_is_read_from_an_index_in_its_order() {
         for words in [None, Some("\"demo\"*".to_owned())] {
             for part in [Part::Running, Part::Upcoming, Part::Past, Part::Earliest, Part::Latest, Part::Changed] {
                 for after in [None, Some(&after)] {
-                    let many =
-                        Conditions { filter: &filter, words: words.clone(), text_is_rare: false, calendar_is_rare: false };
+                    let many = Conditions {
+                        filter: &filter,
+                        words: words.clone(),
+                        text_is_rare: false,
+                        calendar_is_rare: false,
+                    };
                     let plan = plan(&store, &many, part, after).await;
                     let (reads, _) = plan.split_once(';').unwrap_or((&plan, ""));
-                    assert!(reads.contains("meetings USING INDEX") || reads.contains("meetings USING COVERING INDEX"), "{plan}");
+                    assert!(
+                        reads.contains("meetings USING INDEX") || reads.contains("meetings USING COVERING INDEX"),
+                        "{plan}"
+                    );
                     // Of what runs there is little, and of one owner or some days not much.
                     let is_narrow = filter.owner.is_some() || filter.from.is_some();
                     let may_sort = part == Part::Running || (is_narrow && part == Part::Changed);
@@ -226,8 +236,12 @@ async fn a_page_is_read_from_an_index_in_its_order() {
                 }
             }
         }
-        let few =
-            Conditions { filter: &filter, words: Some("\"demo\"*".into()), text_is_rare: true, calendar_is_rare: false };
+        let few = Conditions {
+            filter: &filter,
+            words: Some("\"demo\"*".into()),
+            text_is_rare: true,
+            calendar_is_rare: false,
+        };
         for part in [Part::Running, Part::Upcoming, Part::Past, Part::Earliest, Part::Latest, Part::Changed] {
             let plan = plan(&store, &few, part, Some(&after)).await;
             assert!(plan.starts_with("SEARCH meetings USING INDEX meetings_number (number=?)"), "{plan}");
