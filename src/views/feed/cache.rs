@@ -300,7 +300,7 @@ impl FeedCache {
 
     /// Whether a feed shows a meeting now; none when that can't be told.
     pub(in crate::views) async fn shows(&self, feed: &Feed, id: &MeetingId) -> Option<bool> {
-        let slot = self.read_slots().get(&feed.wish.public_id).cloned()?;
+        let slot = self.read_slots().get(&feed.wish.public_id).cloned().flatten()?;
         let uid = text::uid(&self.0.site.installation_id, id);
         let body = self.current(&slot).await.ok()?.content.body.clone();
         Some(body.windows(uid.len()).any(|octets| octets == uid.as_bytes()))
