@@ -15,6 +15,9 @@ use crate::app::Installation;
 use crate::outbound::google::Google;
 use crate::store::{Calendar, NewCalendar, OnCancel, OnDrift};
 
+/// Who stands in the audit log.
+const ACTOR: &str = "command line";
+
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Mirror meetings into a Google Calendar
