@@ -105,8 +105,16 @@ impl Store {
     /// # Errors
     /// When they can't be read.
     pub async fn feeds(&self) -> Result<Vec<Feed>, StoreError> {
+        self.feeds_one_by_one().await?.into_iter().map(|(_, feed)| feed).collect()
+    }
+
+    /// Every feed, also revoked ones, by public id; each may be one that can't be read.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn feeds_one_by_one(&self) -> Result<Vec<(String, Result<Feed, StoreError>)>, StoreError> {
         let rows = sqlx::query_as!(FeedRow, "SELECT * FROM feeds ORDER BY id").fetch_all(&self.reader).await?;
-        rows.into_iter().map(Feed::try_from).collect()
+        Ok(rows.into_iter().map(|row| (row.public_id.clone(), row.try_into())).collect())
     }
 
     /// The feed of that id or name; a live one comes before a revoked one.

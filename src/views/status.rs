@@ -14,11 +14,13 @@ use super::time_text::{Moment, Times};
 use super::verdict::{Evidence, Finding, findings};
 use super::words::{State, Tone, meeting_href};
 use crate::meeting::entry::full_title;
-use crate::store::{Calendar, DeliveryFilter, DeliveryStatus, InboxCounts, MeetingFilter, Store, StoreError};
+use crate::store::{
+    Calendar, DeliveryFilter, DeliveryStatus, InboxCounts, MeetingFilter, MeetingOrder, Store, StoreError,
+};
 use crate::web::site::Site;
 
 /// Meetings in the grid.
-const UPCOMING: u32 = 10;
+const UPCOMING: usize = 10;
 /// Quarantined deliveries and failures that are told here; the rest is on their own pages.
 const LATEST: u32 = 5;
 
@@ -190,9 +192,9 @@ async fn failures(store: &Store, calendars: &[Calendar], times: &Times) -> Resul
 }
 
 async fn grid(store: &Store, calendars: &[Calendar], mirror_is_on: bool, times: &Times) -> Result<Grid, StoreError> {
-    let filter = MeetingFilter { from: Some(times.now()), ..MeetingFilter::default() };
+    let ahead = store.meeting_page(&MeetingFilter::default(), MeetingOrder::Ahead, times.now(), None, UPCOMING).await?;
     let mut rows = Vec::new();
-    for meeting in store.meetings(&filter, UPCOMING).await? {
+    for meeting in ahead.meetings {
         let written = store.mirror_rows(meeting.id.as_str()).await?;
         let cell = |calendar: &Calendar| {
             let row = written.iter().find(|row| row.calendar_id == calendar.id);

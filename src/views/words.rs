@@ -58,6 +58,11 @@ pub fn count(number: i64, one: &str, many: &str) -> String {
     format!("{} {}", grouped(number), if number == 1 { one } else { many })
 }
 
+/// [`count`] of the things in a list.
+pub(super) fn count_of<T>(list: &[T], one: &str, many: &str) -> String {
+    count(i64::try_from(list.len()).unwrap_or(i64::MAX), one, many)
+}
+
 /// "2,000": the digits in groups of three.
 pub(super) fn grouped(number: i64) -> String {
     let digits = number.unsigned_abs().to_string();
@@ -116,6 +121,13 @@ pub(super) fn on_drift(choice: OnDrift) -> &'static str {
 pub(super) fn meeting_href(id: &str) -> String {
     // Programs read "." and ".." as steps in a path, however they are written.
     if matches!(id, "." | "..") { format!("/meetings?id={}", encode(id)) } else { format!("/meetings/{}", encode(id)) }
+}
+
+/// An address with a query of those fields that hold something.
+pub(super) fn href(path: &str, fields: &[(&str, &str)]) -> String {
+    let given = fields.iter().filter(|(_, value)| !value.is_empty());
+    let query: Vec<String> = given.map(|(name, value)| format!("{name}={}", encode(value))).collect();
+    if query.is_empty() { path.to_owned() } else { format!("{path}?{}", query.join("&")) }
 }
 
 /// Text for one part of a path or one value of a query: every octet but letters, digits, `-` and `_` as `%XX`

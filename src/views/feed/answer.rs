@@ -45,7 +45,8 @@ impl Content {
         if !is_known {
             headers.insert(header::CONTENT_TYPE, CONTENT_TYPE);
         }
-        // Also with 304, as with the 200 it stands for (RFC 9110 section 8.6); else a 0 is put there for HEAD.
+        // Also with 304, as with the 200 it stands for (RFC 9110 section 8.6): without it a 304 to HEAD would say 0. In a 304 to
+        // GET hyper leaves it out.
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(self.body.len()));
         headers.insert(header::ETAG, self.etag.clone());
         headers.insert(header::LAST_MODIFIED, self.last_modified.clone());

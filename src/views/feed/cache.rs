@@ -11,15 +11,17 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use axum::extract::FromRef;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::{Mutex, Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::fetches::Fetches;
 use super::render::{self, Fault};
 use super::slot::{Cached, Slot};
+use super::text;
 use super::token::FeedTokenError;
+use crate::meeting::event::MeetingId;
 use crate::meeting::state::whole_seconds;
 use crate::store::{Feed, Positions, Rendition, StoreError};
 use crate::web::links::Links;
@@ -37,6 +39,8 @@ const WAIT_FOR: Duration = Duration::from_secs(5);
 const RETRY_AFTER: TimeDelta = TimeDelta::seconds(5);
 /// How often a second a link that nobody knows is looked up.
 const LOOKS: NonZeroU32 = NonZeroU32::new(20).unwrap();
+/// So many feeds read their meetings at once, at most: the connections that read are few, and others need them, too.
+const READ_AT_ONCE: usize = 2;
 /// With more changed meetings at once than this, every feed counts as changed.
 const MOST_CHANGES: u32 = 1000;
 
@@ -47,8 +51,8 @@ pub struct FeedCache(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     site: Site,
-    /// By public id.
-    slots: RwLock<HashMap<String, Arc<Slot>>>,
+    /// By public id. None = what the database has of that feed can't be read, and never could since the start.
+    slots: RwLock<HashMap<String, Option<Arc<Slot>>>>,
     /// How far the database's changes are known here.
     seen: Mutex<Option<Positions>>,
     /// Whether the feeds were read once.
@@ -57,6 +61,7 @@ struct Inner {
     changed: Arc<Notify>,
     fetches: Fetches,
     looks: DefaultDirectRateLimiter,
+    readers: Semaphore,
     renders: AtomicU64,
     faults: AtomicU64,
 }
@@ -89,6 +94,7 @@ impl FeedCache {
             changed,
             fetches: Fetches::default(),
             looks: RateLimiter::direct(Quota::per_second(LOOKS)),
+            readers: Semaphore::new(READ_AT_ONCE),
             renders: AtomicU64::new(0),
             faults: AtomicU64::new(0),
         }))
@@ -106,33 +112,46 @@ impl FeedCache {
 
     /// What it did.
     pub fn counts(&self) -> CacheCounts {
-        let octets =
-            self.read_slots().values().filter_map(|slot| slot.cached()).map(|cached| cached.content.body.len()).sum();
+        let octets = self
+            .read_slots()
+            .values()
+            .flatten()
+            .filter_map(|slot| slot.cached())
+            .map(|cached| cached.content.body.len())
+            .sum();
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         CacheCounts { renders: count(&self.0.renders), faults: count(&self.0.faults), octets }
     }
 
     /// Learns of changes until `stop`, and keeps the count of fetches.
     pub async fn run(self, stop: CancellationToken) {
-        let clock = &self.0.site.clock;
-        let mut flushed_at = clock.monotonic();
-        loop {
-            let mut pause = POLL;
-            if let Err(error) = self.catch_up().await {
+        // Two loops: writing waits for whoever else writes, learning of changes must not.
+        tokio::join!(self.learn(&stop), self.write_fetches(&stop));
+        self.flush().await;
+    }
+
+    async fn learn(&self, stop: &CancellationToken) {
+        while !stop.is_cancelled() {
+            let learned = self.catch_up().await;
+            if let Err(error) = &learned {
                 tracing::error!(%error, cause = ?error, "changes of feeds and meetings could not be read; trying again");
-                pause = PAUSE;
-            }
-            if clock.monotonic().saturating_sub(flushed_at) >= FLUSH_EVERY {
-                flushed_at = clock.monotonic();
-                self.flush().await;
             }
             tokio::select! {
-                () = stop.cancelled() => break,
-                () = self.0.changed.notified() => {}
-                () = tokio::time::sleep(pause) => {}
+                () = stop.cancelled() => {}
+                () = self.0.changed.notified(), if learned.is_ok() => {}
+                () = tokio::time::sleep(if learned.is_ok() { POLL } else { PAUSE }) => {}
             }
         }
-        self.flush().await;
+    }
+
+    async fn write_fetches(&self, stop: &CancellationToken) {
+        while !stop.is_cancelled() {
+            self.flush().await;
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(FLUSH_EVERY) => {}
+            }
+        }
     }
 
     /// Adds the counted fetches to the database.
@@ -162,7 +181,7 @@ impl FeedCache {
         if let Some(before) = *seen
             && before.meetings < now.meetings
         {
-            let slots: Vec<Arc<Slot>> = self.read_slots().values().cloned().collect();
+            let slots: Vec<Arc<Slot>> = self.read_slots().values().flatten().cloned().collect();
             let cached = slots.iter().filter_map(|slot| Some((&slot.feed, slot.cached()?)));
             now.meetings = now.meetings.max(self.note_changes(cached, before.meetings).await?);
         }
@@ -172,20 +191,27 @@ impl FeedCache {
     }
 
     async fn reload(&self) -> Result<(), StoreError> {
-        let feeds = self.0.site.store.feeds().await?;
+        let feeds = self.0.site.store.feeds_one_by_one().await?;
         let mut slots = self.0.slots.write().unwrap_or_else(PoisonError::into_inner);
         let mut known = std::mem::take(&mut *slots);
         *slots = feeds
             .into_iter()
-            .map(|feed| {
-                let old = known.remove(&feed.wish.public_id);
-                (feed.wish.public_id.clone(), Slot::renewed(feed, old, &self.0.site.links))
+            .map(|(public_id, feed)| {
+                let old = known.remove(&public_id).flatten();
+                let slot = match feed {
+                    Ok(feed) => Some(Slot::renewed(feed, old, &self.0.site.links)),
+                    Err(error) => {
+                        tracing::error!(%error, public_id, "a feed's settings can't be read; it stays as it was known");
+                        old
+                    }
+                };
+                (public_id, slot)
             })
             .collect();
         Ok(())
     }
 
-    fn read_slots(&self) -> RwLockReadGuard<'_, HashMap<String, Arc<Slot>>> {
+    fn read_slots(&self) -> RwLockReadGuard<'_, HashMap<String, Option<Arc<Slot>>>> {
         self.0.slots.read().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -233,7 +259,7 @@ impl FeedCache {
 
     fn find(&self, token: &str) -> Result<Arc<Slot>, FeedTokenError> {
         let slot = Links::public_id(token).and_then(|id| self.read_slots().get(id).cloned());
-        let slot = slot.ok_or(FeedTokenError::Unknown)?;
+        let slot = slot.ok_or(FeedTokenError::Unknown)?.ok_or(FeedTokenError::Unreadable)?;
         slot.check(token, &self.0.site.links)?;
         Ok(slot)
     }
@@ -245,6 +271,10 @@ impl FeedCache {
 
     /// The feed as it is now, or its last good bytes when it can't be made.
     pub(in crate::views) async fn current(&self, slot: &Arc<Slot>) -> Result<Arc<Cached>, Fault> {
+        self.current_within(WAIT_FOR, slot).await
+    }
+
+    async fn current_within(&self, wait: Duration, slot: &Arc<Slot>) -> Result<Arc<Cached>, Fault> {
         let now = self.0.site.clock.now();
         if let Some(cached) = slot.fresh(now) {
             return Ok(cached);
@@ -252,14 +282,28 @@ impl FeedCache {
         // In a task of its own: it is finished also when whoever asked does not wait.
         let (cache, its) = (self.clone(), slot.clone());
         let making = tokio::spawn(async move { cache.make(&its).await });
-        let fault = match tokio::time::timeout(WAIT_FOR, making).await {
-            Ok(Ok(Ok(cached))) => return Ok(cached),
-            Ok(Ok(Err(Fault::Outdated))) => return Err(Fault::Outdated),
-            Ok(Ok(Err(fault))) => fault,
-            Ok(Err(_)) => self.failed(slot, Fault::Panicked),
-            Err(_) => Fault::TooSlow,
+        let made = match tokio::time::timeout(wait, making).await {
+            Ok(Ok(made)) => made,
+            Ok(Err(_)) => Err(self.failed(slot, Fault::Panicked)),
+            // It may yet be made, so it does not rest.
+            Err(_) => Err(self.tell(slot, Fault::TooSlow)),
         };
-        self.last_good(slot).await.ok_or(fault)
+        let answer = match made {
+            Ok(_) | Err(Fault::Outdated) => made,
+            Err(fault) => self.last_good(slot).await.ok_or(fault),
+        };
+        // While it was waited for, the feed may have been edited or its link ended.
+        let is_latest =
+            matches!(self.read_slots().get(&slot.feed.wish.public_id), Some(Some(now)) if Arc::ptr_eq(now, slot));
+        if is_latest { answer } else { Err(Fault::Outdated) }
+    }
+
+    /// Whether a feed shows a meeting now; none when that can't be told.
+    pub(in crate::views) async fn shows(&self, feed: &Feed, id: &MeetingId) -> Option<bool> {
+        let slot = self.read_slots().get(&feed.wish.public_id).cloned().flatten()?;
+        let uid = text::uid(&self.0.site.installation_id, id);
+        let body = self.current(&slot).await.ok()?.content.body.clone();
+        Some(body.windows(uid.len()).any(|octets| octets == uid.as_bytes()))
     }
 
     /// Makes the feed anew, unless another request did so meanwhile or failed a moment ago.
@@ -272,7 +316,7 @@ impl FeedCache {
         if slot.rests(now) {
             return Err(Fault::Again);
         }
-        match self.try_make(slot, now).await {
+        match self.try_make(slot).await {
             Ok(cached) => {
                 self.0.renders.fetch_add(1, Ordering::Relaxed);
                 Ok(cached)
@@ -285,14 +329,22 @@ impl FeedCache {
     /// Tells of a failure, once, and lets the feed rest.
     fn failed(&self, slot: &Slot, fault: Fault) -> Fault {
         slot.rest_until(self.0.site.clock.now() + RETRY_AFTER);
+        self.tell(slot, fault)
+    }
+
+    fn tell(&self, slot: &Slot, fault: Fault) -> Fault {
         self.0.faults.fetch_add(1, Ordering::Relaxed);
         tracing::error!(feed_id = slot.feed.id, error = %fault, cause = ?fault, "a feed could not be made");
         fault
     }
 
-    async fn try_make(&self, slot: &Slot, now: DateTime<Utc>) -> Result<Arc<Cached>, Fault> {
+    async fn try_make(&self, slot: &Slot) -> Result<Arc<Cached>, Fault> {
         let site = &self.0.site;
+        // Nobody closes it.
+        let turn = self.0.readers.acquire().await;
+        let now = site.clock.now();
         let made = render::render(&site.store, &site.installation_id, &slot.feed, now).await?;
+        drop(turn);
         let known = match slot.cached() {
             Some(cached) => Some(cached),
             None => self.kept(slot).await?,
@@ -337,3 +389,6 @@ impl FeedCache {
         Ok(self.0.site.store.rendition(slot.feed.id).await?.map(|kept| Arc::new(Cached::kept(kept))))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,7 @@
 //! waits for that.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
@@ -11,7 +12,11 @@ use crate::store::{FetchKey, Store, StoreError, Tally, day_of};
 
 /// Fetches that are not yet in the database.
 #[derive(Debug, Default)]
-pub(super) struct Fetches(Mutex<HashMap<FetchKey, Tally>>);
+pub(super) struct Fetches {
+    waiting: Mutex<HashMap<FetchKey, Tally>>,
+    /// The day on which those long past were last forgotten.
+    tidied_on: AtomicI64,
+}
 
 impl Fetches {
     /// Counts one.
@@ -21,16 +26,17 @@ impl Fetches {
     }
 
     fn add(&self, key: FetchKey, tally: Tally) {
-        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let known = waiting.entry(key).or_insert(Tally { fetches: 0, ..tally });
         known.fetches = known.fetches.saturating_add(tally.fetches);
         known.last_at = known.last_at.max(tally.last_at);
     }
 
-    /// Adds what was counted to the database. What could not be added waits for the next time.
+    /// Adds what was counted to the database, and forgets what is long past there, at least once a day. What could not be added
+    /// waits for the next time.
     pub(super) async fn flush(&self, store: &Store, now: DateTime<Utc>) -> Result<(), StoreError> {
-        let counted = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
-        if counted.is_empty() {
+        let counted = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
+        if counted.is_empty() && self.tidied_on.load(Ordering::Relaxed) == day_of(now) {
             return Ok(());
         }
         let added = async {
@@ -39,7 +45,9 @@ impl Fetches {
             tx.commit().await
         };
         let added = added.await;
-        if added.is_err() {
+        if added.is_ok() {
+            self.tidied_on.store(day_of(now), Ordering::Relaxed);
+        } else {
             for (key, tally) in counted {
                 self.add(key, tally);
             }

@@ -65,6 +65,7 @@ async fn answer(cache: &FeedCache, token: &str, headers: &HeaderMap) -> (Option<
                 let text = "This link was ended. Ask whoever gave it to you for a new one.";
                 return (Some(feed_id), Problem::new(StatusCode::GONE, "link_ended", text).into_response());
             }
+            Err(FeedTokenError::Unreadable) => return (None, busy()),
             Err(FeedTokenError::Store(error)) => return (None, unavailable(&error.into())),
         };
         match cache.current(&slot).await {

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use chrono::{DateTime, Utc};
 
 use crate::clock::Randomness;
-use crate::meeting::selection::{Detail, Selection, ShowAs, Window};
+use crate::meeting::selection::{Detail, Selection, ShowAs, Window, plain};
 use crate::store::{Feed, MeetingOwner, NewFeed, Store, StoreError, WriteTx};
 use crate::web::csv_text::formula_safe;
 use crate::web::links::Links;
@@ -44,21 +44,22 @@ pub struct PersonalFeeds {
     pub revoked: Vec<MeetingOwner>,
 }
 
-fn key(owner: &str) -> String {
-    owner.trim().to_ascii_lowercase()
-}
-
 impl PersonalFeeds {
     fn of(owners: Vec<MeetingOwner>, feeds: &[Feed]) -> Self {
         let mut is_live = HashMap::<String, bool>::new();
         for feed in feeds {
             if let Some(person) = feed.wish.selection.person() {
-                *is_live.entry(key(person)).or_default() |= feed.revoked_at.is_none();
+                *is_live.entry(plain(person)).or_default() |= feed.revoked_at.is_none();
             }
         }
-        let mut sorted = Self::default();
+        let (mut sorted, mut known) = (Self::default(), HashSet::new());
         for owner in owners {
-            match is_live.get(&key(&owner.username)) {
+            let person = plain(&owner.username);
+            // The database tells owners apart that a selection takes for the same.
+            if !known.insert(person.clone()) {
+                continue;
+            }
+            match is_live.get(&person) {
                 None => sorted.missing.push(owner),
                 Some(true) => sorted.present += 1,
                 Some(false) => sorted.revoked.push(owner),
@@ -138,4 +139,36 @@ pub async fn links_csv(store: &Store, links: &Links) -> Result<Vec<u8>, StoreErr
         let _ = table.write_record(texts.map(formula_safe));
     }
     Ok(table.into_inner().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn people_are_told_apart_as_selections_do() {
+        let owner = |username: &str| MeetingOwner { username: username.into(), name: username.into() };
+        let owners = ["Ünal@example.com", "ünal@example.com", " ÜNAL@example.com/", "bo@example.com"].map(owner);
+        let found = PersonalFeeds::of(owners.to_vec(), &[]);
+        assert_eq!(found.missing, [owner("Ünal@example.com"), owner("bo@example.com")]);
+        let settings = PersonalSettings::default();
+        let feed = Feed {
+            id: 1,
+            wish: NewFeed {
+                public_id: "public".into(),
+                name: "Meetings of Ünal".into(),
+                selection: Selection { owners: vec!["ÜNAL@EXAMPLE.COM".into()], ..Selection::default() },
+                detail: settings.detail,
+                window: settings.window,
+                canceled_days: settings.canceled_days,
+                show_as: settings.show_as,
+            },
+            generation: 0,
+            edition: 0,
+            created_at: DateTime::UNIX_EPOCH,
+            revoked_at: None,
+        };
+        let found = PersonalFeeds::of(owners.to_vec(), &[feed]);
+        assert_eq!((found.present, found.missing), (1, vec![owner("bo@example.com")]));
+    }
 }

@@ -123,7 +123,8 @@ impl Cached {
         self.fresh_until.store(i64::MIN, Ordering::Release);
     }
 
-    /// A meeting changed: they must be made anew if they show it, or now would, or when it comes into the window.
+    /// A meeting changed: they must be made anew if they show it, or now would, or when it comes into the window; and if it may
+    /// be one of those that were counted because they did not fit.
     pub(super) fn note(&self, change: &ChangedMeeting, feed: &Feed, now: DateTime<Utc>) {
         if change.position <= self.position {
             return;
@@ -132,8 +133,11 @@ impl Cached {
         if self.members.contain(&meeting.id) {
             return self.outdate();
         }
+        // Nothing that is told of for the first time was counted.
+        let may_be_counted = self.left_out.meetings > 0 && meeting.revision > 0;
         match feed.wish.rule().check(meeting, now) {
             Ok(()) => self.outdate(),
+            Err(Absence::Past | Absence::CanceledLongAgo | Absence::Ahead { .. }) if may_be_counted => self.outdate(),
             Err(Absence::Ahead { until }) => {
                 self.fresh_until.fetch_min(until.timestamp_millis(), Ordering::AcqRel);
             }

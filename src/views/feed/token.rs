@@ -16,6 +16,9 @@ pub enum FeedTokenError {
     /// The feed of this row id was ended.
     #[error("the feed {0} was ended")]
     Revoked(i64),
+    /// What the database has of the feed can't be read. It is in the log already.
+    #[error("the feed's settings can't be read")]
+    Unreadable,
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -27,6 +30,7 @@ impl From<FeedTokenError> for PageError {
             FeedTokenError::Unknown => Self::NoFeed,
             FeedTokenError::Rotated(_) => Self::FeedRotated,
             FeedTokenError::Revoked(_) => Self::FeedRevoked,
+            FeedTokenError::Unreadable => Self::Internal,
             FeedTokenError::Store(error) => error.into(),
         }
     }
