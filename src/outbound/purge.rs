@@ -274,10 +274,7 @@ impl Errand<'_> {
     }
 
     /// Waits until the mirror has ended what it began before the calendar was held: it could still write.
-    async fn wait_for_begun_work(
-        &self,
-        steps: &watch::Sender<PurgeStep>,
-    ) -> Result<Option<PurgeStop>, StoreError> {
+    async fn wait_for_begun_work(&self, steps: &watch::Sender<PurgeStep>) -> Result<Option<PurgeStop>, StoreError> {
         let give_up_at = self.clock.monotonic() + BEGUN_WORK_WITHIN;
         loop {
             let leased = self.store.leased_rows(self.calendar.id, self.clock.now()).await?;

@@ -220,9 +220,14 @@ impl WriteTx<'_> {
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
         let (kind, now) = (kind.as_str(), millis(now));
-        sqlx::query!("INSERT INTO calendar_jobs (calendar_id, kind, asked_at) VALUES (?, ?, ?)", calendar_id, kind, now)
-            .execute(&mut *self.0)
-            .await?;
+        sqlx::query!(
+            "INSERT INTO calendar_jobs (calendar_id, kind, asked_at) VALUES (?, ?, ?)",
+            calendar_id,
+            kind,
+            now
+        )
+        .execute(&mut *self.0)
+        .await?;
         Ok(())
     }
 
@@ -253,12 +258,7 @@ impl WriteTx<'_> {
     ///
     /// # Errors
     /// When the database can't be written.
-    pub async fn finish_job(
-        &mut self,
-        id: i64,
-        findings: &[JobFinding],
-        now: DateTime<Utc>,
-    ) -> Result<(), StoreError> {
+    pub async fn finish_job(&mut self, id: i64, findings: &[JobFinding], now: DateTime<Utc>) -> Result<(), StoreError> {
         let findings = serde_json::to_string(findings).map_err(|error| StoreError::row(TABLE, "findings", error))?;
         let now = millis(now);
         sqlx::query!("UPDATE calendar_jobs SET finished_at = ?, findings = ? WHERE id = ?", now, findings, id)

@@ -127,8 +127,7 @@ pub(super) async fn check(
 
 pub(super) async fn resync(context: &Context, installation: &Installation, calendar: &str) -> anyhow::Result<()> {
     let calendar = find_live(installation, calendar).await?;
-    let Resync { added, retried } =
-        installation.store.resync_calendar(&calendar, ACTOR, context.clock.now()).await?;
+    let Resync { added, retried } = installation.store.resync_calendar(&calendar, ACTOR, context.clock.now()).await?;
     output::line(format_args!(
         "“{}” is compared with what was written ({added} meetings added, {retried} tried again); a running server does so at once",
         calendar.wish.name

@@ -248,8 +248,9 @@ async fn a_purge_that_can_not_go_on_tells_what_is_left_and_goes_on_when_run_agai
     let delete = Matcher::method(ApiMethod::EventsDelete);
     setup.google.fail(delete.clone(), Fault::Unavailable503Html, 1);
     setup.google.fail(delete, Fault::Forbidden { reason: "quotaExceeded" }, 1);
-    let told =
-        setup.run(&["calendar", "purge", "Team", "--yes"]).refused(1, &["Run the command again: it goes on", "quotaExceeded"]);
+    let told = setup
+        .run(&["calendar", "purge", "Team", "--yes"])
+        .refused(1, &["Run the command again: it goes on", "quotaExceeded"]);
     assert!(told.contains("0 events were deleted and 2 are left"), "{told}");
     assert_eq!(setup.standing(), 2);
     let summary = setup.machine.json(&["audit", "list", "--json"])[0]["summary"].clone();

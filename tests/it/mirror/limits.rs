@@ -119,8 +119,7 @@ async fn a_purge_waits_for_what_passes_and_gives_up_on_what_does_not() {
     let (client, _) = app.mirror.as_ref().unwrap().google.current().await;
     let (clock, randomness): (SharedClock, _) = (app.clock.clone(), Randomness::seeded(1));
     let calendar = &app.store.calendars().await.unwrap()[0];
-    let errand =
-        Errand { store: &app.store, google: &client, calendar, clock: &clock, randomness: &randomness };
+    let errand = Errand { store: &app.store, google: &client, calendar, clock: &clock, randomness: &randomness };
 
     let passing = [Fault::RateLimited429 { retry_after: Some(20) }, Fault::Unavailable503Html, Fault::ResetBefore];
     for fault in passing {
