@@ -15,6 +15,29 @@ pub struct Resync {
 }
 
 impl NewCalendar {
+    /// Google's id of a calendar, as somebody typed it.
+    ///
+    /// # Errors
+    /// What to do instead, for whoever typed it.
+    pub fn google_id(text: &str) -> Result<String, String> {
+        let text = text.trim();
+        let dots = text.chars().all(|c| c == '.');
+        if dots || text.len() > 254 || text.chars().any(|c| c.is_control() || c.is_whitespace()) {
+            return Err(
+                "copy it from the calendar's settings in Google Calendar; it looks like an e-mail address".to_owned()
+            );
+        }
+        let id = text.to_lowercase();
+        if id == "primary" {
+            return Err(
+                "primary means another calendar for each account; use the calendar's real id: for a person's main calendar, \
+                 their e-mail address"
+                    .to_owned(),
+            );
+        }
+        Ok(id)
+    }
+
     /// How another wish differs, each as "detail full → busy".
     pub fn differences(&self, after: &Self) -> Vec<String> {
         let settings = |wish: &Self| {
@@ -101,6 +124,20 @@ impl Store {
         let again = tx.retry_failed(calendar.id, now).await?;
         tx.commit().await?;
         Ok(again)
+    }
+
+    /// How many events of ours may stand in a calendar, by what was written.
+    ///
+    /// # Errors
+    /// When they can't be read.
+    pub async fn events_there(&self, calendar_id: i64) -> Result<i64, StoreError> {
+        let there = sqlx::query_scalar!(
+            "SELECT count(*) FROM mirror WHERE calendar_id = ? AND presence <> 'absent'",
+            calendar_id
+        )
+        .fetch_one(&self.reader)
+        .await?;
+        Ok(there)
     }
 
     /// Ends mirroring into a calendar. What was written there stays, or with `purge` is deleted by a worker, also when a purge

@@ -189,9 +189,13 @@ mod tests {
         stage.site.store.change_calendar(&now, &wish, "test", stage.now()).await.unwrap().expect("it waits")
     }
 
+    /// What was done on a page.
     async fn recorded(stage: &Stage) -> Vec<String> {
         let entries = stage.site.store.audit_newest(None, 10).await.unwrap();
-        let ours = entries.into_iter().filter(|link| link.entry.category == "calendar");
+        let here = |link: &crate::store::StoredEntry| {
+            link.entry.category == "calendar" && link.entry.actor.display() == "admin page"
+        };
+        let ours = entries.into_iter().filter(here);
         ours.map(|link| format!("{}: {}", link.entry.actor.display(), link.entry.summary)).collect()
     }
 

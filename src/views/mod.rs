@@ -3,6 +3,8 @@
 
 mod assets;
 mod audit;
+mod calendar_end;
+mod calendar_job;
 mod calendar_summary;
 mod calendars;
 mod day_bars;
@@ -64,6 +66,8 @@ pub fn router(feeds: &FeedCache) -> Router {
         .merge(replay::router())
         .merge(delivery::router())
         .merge(calendars::router())
+        .merge(calendar_job::router())
+        .merge(calendar_end::router())
         .merge(held_change::router())
         .merge(feeds::router())
         .merge(personal_feeds::router())

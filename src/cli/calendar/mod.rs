@@ -26,7 +26,7 @@ pub(super) enum Command {
         #[arg(long, value_parser = name)]
         name: String,
         /// Google's id of the calendar (calendar settings, "Integrate calendar")
-        #[arg(long, value_name = "ID", value_parser = google_id)]
+        #[arg(long, value_name = "ID", value_parser = NewCalendar::google_id)]
         calendar_id: String,
         #[command(flatten)]
         selection: SelectionArgs,
@@ -99,25 +99,6 @@ pub(super) enum Command {
 
 fn on_cancel(word: &str) -> Result<OnCancel, String> {
     OnCancel::from_word(word).ok_or_else(|| "use delete or mark".to_owned())
-}
-
-fn google_id(text: &str) -> Result<String, String> {
-    let text = text.trim();
-    let dots = text.chars().all(|c| c == '.');
-    if dots || text.len() > 254 || text.chars().any(|c| c.is_control() || c.is_whitespace()) {
-        return Err(
-            "copy it from the calendar's settings in Google Calendar; it looks like an e-mail address".to_owned()
-        );
-    }
-    let id = text.to_lowercase();
-    if id == "primary" {
-        return Err(
-            "primary means another calendar for each account; use the calendar's real id: for a person's main calendar, \
-             their e-mail address"
-                .to_owned(),
-        );
-    }
-    Ok(id)
 }
 
 fn on_drift(word: &str) -> Result<OnDrift, String> {
