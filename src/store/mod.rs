@@ -30,6 +30,7 @@ mod plans;
 mod renditions;
 mod sessions;
 mod status;
+mod upkeep;
 
 use std::fs::{File, Permissions};
 use std::io;
@@ -50,7 +51,7 @@ pub use calendar_jobs::{CalendarJob, JobFinding, JobKind, JobState, Verdict};
 pub use calendars::{Calendar, NewCalendar, OnCancel, OnDrift};
 pub use changes::{ChangedMeeting, Positions};
 pub use error::StoreError;
-pub use feed_fetches::{FetchKey, Reader, TOLD_DAYS, Tally, day_of};
+pub use feed_fetches::{FetchKey, FetchSummary, Reader, TOLD_DAYS, Tally, day_of};
 pub use feed_meetings::FeedMeetings;
 pub use feeds::{Feed, NewFeed};
 pub use group_commit::InboxWriter;
@@ -66,6 +67,7 @@ pub use mirror_rows::MirrorRow;
 pub use owners::MeetingOwner;
 pub use renditions::{LeftOut, Rendition, RenditionFacts};
 pub use status::{InboxCounts, MirrorCounts, MirrorProblem, Standing};
+pub use upkeep::{AuditVerified, BackupMade, Storage};
 
 /// Name of the database file in the data directory.
 pub const DATABASE_FILE: &str = "meeting-mirror.db";

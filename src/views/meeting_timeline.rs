@@ -19,6 +19,8 @@ pub(super) struct Step {
     pub(super) state: Option<State>,
     /// What was said.
     pub(super) said: String,
+    /// An attempt to mirror it.
+    pub(super) is_attempt: bool,
     /// When.
     pub(super) when: Moment,
     /// When it happened at the sender's, if it was told.
@@ -62,6 +64,7 @@ fn of_delivery(delivery: Delivery, times: &Times) -> Step {
     Step {
         at: delivery.received_at,
         what: "Arrived".to_owned(),
+        is_attempt: false,
         state: Some(delivery_state(delivery.status)),
         said: format!("{event_type}{reason}"),
         when: times.exactly(delivery.received_at),
@@ -88,6 +91,7 @@ fn of_event(entry: HistoryEntry, id: &MeetingId, times: &Times) -> Step {
     Step {
         at: entry.applied_at,
         what: what.to_owned(),
+        is_attempt: false,
         state: None,
         said: format!("{}: {title}{}", entry.key.kind.as_str(), span.text()),
         when: times.exactly(entry.applied_at),
@@ -116,6 +120,7 @@ fn of_attempt(attempt: MirrorAttempt, calendar: &str, times: &Times) -> Step {
     Step {
         at: attempt.attempted_at,
         what: format!("Google Calendar “{calendar}”: {outcome}"),
+        is_attempt: true,
         state: None,
         said,
         when: times.exactly(attempt.attempted_at),

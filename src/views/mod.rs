@@ -30,7 +30,9 @@ mod personal_feeds;
 mod progress;
 mod reach;
 mod replay;
+mod rhythm;
 mod status;
+mod status_keeping;
 mod subscribe;
 #[cfg(test)]
 mod testing;
@@ -59,7 +61,7 @@ pub fn router(feeds: &FeedCache) -> Router {
     let https = site.links.public_url().starts_with("https:");
     let admin = Router::new()
         .route("/", get(Redirect::to("/status")))
-        .merge(status::router())
+        .merge(status::router(feeds.clone()))
         .merge(meetings::router(feeds.clone()))
         .merge(meeting::router(feeds.clone()))
         .merge(inbox::router())

@@ -92,12 +92,17 @@ impl Times {
         time.with_timezone(&self.zone).date_naive()
     }
 
+    /// The day of a time as a number: days since 1970-01-01.
+    pub(super) fn day_number(&self, time: DateTime<Utc>) -> i64 {
+        self.day(time).signed_duration_since(NaiveDate::default()).num_days()
+    }
+
     /// The first moment of a day.
     pub(super) fn begin_of(&self, day: NaiveDate) -> DateTime<Utc> {
         let midnight = day.and_time(NaiveTime::MIN);
         // Where clocks go forward at midnight, the day begins later.
-        let hours = (0..24).map(|hours| midnight + TimeDelta::hours(hours));
-        let begin = hours.filter_map(|time| time.and_local_timezone(self.zone).earliest()).next();
+        let mut hours = (0..24).map(|hours| midnight + TimeDelta::hours(hours));
+        let begin = hours.find_map(|time| time.and_local_timezone(self.zone).earliest());
         begin.map_or_else(|| midnight.and_utc(), |time| time.with_timezone(&Utc))
     }
 
