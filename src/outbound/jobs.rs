@@ -96,11 +96,14 @@ impl Jobs {
         let purged = purged?;
         told?;
         let finding = match &purged.stopped {
-            None => JobFinding {
-                about: "purge".to_owned(),
-                verdict: Verdict::Fine,
-                text: format!("all {} events were deleted", purged.deleted),
-            },
+            None => {
+                let text = match purged.deleted {
+                    0 => "nothing of this installation was there".to_owned(),
+                    1 => "the one event was deleted".to_owned(),
+                    deleted => format!("all {deleted} events were deleted"),
+                };
+                JobFinding { about: "result".to_owned(), verdict: Verdict::Fine, text }
+            }
             Some(stop) => {
                 let next = match stop {
                     PurgeStop::MirroredAgain { .. } => "To delete them all, purge that one.",
@@ -108,7 +111,7 @@ impl Jobs {
                     PurgeStop::Refused { .. } => "Purge it again: it goes on where it stopped.",
                 };
                 let text = format!("{}. {next}", stop.to_string().trim_end_matches('.'));
-                JobFinding { about: "purge".to_owned(), verdict: Verdict::Problem, text }
+                JobFinding { about: "result".to_owned(), verdict: Verdict::Problem, text }
             }
         };
         tracing::info!(calendar_id = calendar.id, deleted = purged.deleted, stopped = ?purged.stopped, "purged a calendar");

@@ -62,26 +62,26 @@ impl Line {
             Verdict::Problem => (Tone::Bad, sentence(&finding.text)),
             Verdict::NotTried => (Tone::Quiet, "Not tried: what comes before it failed.".to_owned()),
         };
-        Self { state: State::new(tone, &finding.about), text: capital(text) }
+        Self { state: State::new(tone, capital(finding.about.clone())), text: capital(text) }
     }
 }
 
 impl JobBox {
     /// Puts it together; none when there is nothing to tell any more.
     pub(super) fn new(job: &CalendarJob, mirror: &Mirror, times: &Times) -> Option<Self> {
-        let (ended, lines) = match &job.state {
-            JobState::Waits | JobState::Runs => (None, Vec::new()),
-            JobState::Finished { at, findings } => {
-                let well = findings.iter().all(|finding| finding.verdict == Verdict::Fine);
-                if well && times.now() - *at > TOLD_FOR {
-                    return None;
-                }
-                (Some(times.at(*at)), findings.iter().map(Line::new).collect())
-            }
-        };
+        if let JobState::Finished { at, findings } = &job.state {
+            let well = findings.iter().all(|finding| finding.verdict == Verdict::Fine);
+            let what = match job.kind {
+                JobKind::Check => "Checked",
+                JobKind::Purge if well => "Purged",
+                JobKind::Purge => "The purge stopped",
+            };
+            let lines = findings.iter().map(Line::new).collect();
+            let ended = Some(times.at(*at));
+            let told = !well || times.now() - *at <= TOLD_FOR;
+            return told.then(|| Self { id: job.id, what: what.to_owned(), ended, progress: None, lines });
+        }
         let what = match (job.kind, job.total) {
-            (JobKind::Check, _) if ended.is_some() => "Checked".to_owned(),
-            (JobKind::Purge, _) if ended.is_some() => "Purged".to_owned(),
             (JobKind::Check, _) if !mirror.is_on() => "A check waits until the mirror is on.".to_owned(),
             (JobKind::Purge, _) if !mirror.is_on() => "A purge waits until the mirror is on.".to_owned(),
             (JobKind::Check, _) => "It is being checked.".to_owned(),
@@ -92,8 +92,8 @@ impl JobBox {
                 format!("It is being purged: {} of {events} {is} deleted.", grouped(job.done.into()))
             }
         };
-        let progress = job.total.filter(|_| job.is_open()).map(|total| (job.done, total));
-        Some(Self { id: job.id, what, ended, progress, lines })
+        let progress = job.total.map(|total| (job.done, total));
+        Some(Self { id: job.id, what, ended: None, progress, lines: Vec::new() })
     }
 }
 
@@ -224,9 +224,9 @@ mod tests {
         answer.assert_shows(&[
             "Checked",
             "3 days ago",
-            "state-good\"><span class=\"mark\" aria-hidden=\"true\"></span>credentials",
+            "state-good\"><span class=\"mark\" aria-hidden=\"true\"></span>Credentials",
             "Google gives access tokens.",
-            "state-bad\"><span class=\"mark\" aria-hidden=\"true\"></span>sharing",
+            "state-bad\"><span class=\"mark\" aria-hidden=\"true\"></span>Sharing",
             "Google knows no &#60;calendar&#62;.",
             "Not tried: what comes before it failed.",
             "/calendars/1/check",
@@ -262,9 +262,9 @@ mod tests {
         let google = stage.site.google.take();
         stage.admin().await.get("/calendars").await.assert_shows(&["A purge waits until the mirror is on."]);
         stage.site.google = google;
-        finish(&stage, &job, &[finding("purge", Verdict::Problem, "1 events were deleted. Purge it again")]).await;
+        finish(&stage, &job, &[finding("purge", Verdict::Problem, "1 event was deleted. Purge it again")]).await;
         let answer = stage.admin().await.get("/calendars").await;
-        answer.assert_shows(&["Purged", "1 events were deleted. Purge it again.", "/calendars/1/purge"]);
+        answer.assert_shows(&["The purge stopped", "Purge it again.", "/calendars/1/purge"]);
         answer.assert_hides(&["<progress"]);
     }
 
