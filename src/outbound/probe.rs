@@ -92,8 +92,9 @@ impl Errand<'_> {
                 _ => finding(about, Verdict::Fine, well.to_owned()),
             });
         }
+        let well = lack.is_none();
         let mut again = 0;
-        if lack.is_none() && self.calendar.removed_at.is_none() {
+        if well && self.calendar.removed_at.is_none() {
             again = self.store.try_calendar_again(self.calendar, self.clock.now()).await?;
         }
         findings.push(match lack.filter(|lack| lack.need == Need::Rate) {
@@ -105,25 +106,26 @@ impl Errand<'_> {
                 );
                 finding("backlog", Verdict::Problem, text)
             }
-            None => finding("backlog", Verdict::Fine, self.backlog(again, calls_per_second).await?),
+            None => finding("backlog", Verdict::Fine, self.backlog(again, well.then_some(calls_per_second)).await?),
         });
         Ok(findings)
     }
 
-    /// How far the mirror has come.
-    async fn backlog(&self, again: u64, calls_per_second: u32) -> Result<String, StoreError> {
+    /// How far the mirror has come, and how long the rest takes at this many calls a second: none while it can't go on.
+    async fn backlog(&self, again: u64, calls_per_second: Option<u32>) -> Result<String, StoreError> {
         let counts = self.store.mirror_counts(self.clock.now()).await?;
         let counts = counts.into_iter().find(|counts| counts.calendar_id == self.calendar.id).unwrap_or_default();
         let waiting = counts.pending + counts.failing;
         if waiting == 0 {
             return Ok(format!("nothing waits, {} in step", counts.in_step));
         }
+        let rest = match calls_per_second.map(|rate| (rate, waiting / i64::from(rate) / 60)) {
+            None => "waits until then".to_owned(),
+            Some((_, 0)) => "takes less than a minute".to_owned(),
+            Some((rate, minutes)) => format!("takes about {} minutes at {rate} calls a second", minutes + 1),
+        };
         let again = if again > 0 { format!("; {again} that failed are tried again now") } else { String::new() };
-        Ok(format!(
-            "{} of {} meetings are mirrored; the rest takes about {} minutes at {calls_per_second} calls a second{again}",
-            counts.in_step,
-            counts.in_step + waiting,
-            waiting / i64::from(calls_per_second) / 60 + 1
-        ))
+        let (done, all) = (counts.in_step, counts.in_step + waiting);
+        Ok(format!("{done} of {all} meetings are mirrored; the rest {rest}{again}"))
     }
 }

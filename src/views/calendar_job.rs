@@ -15,7 +15,7 @@ use super::error::PageError;
 use super::frame::{Mirror, Visit};
 use super::mirror_state::sentence;
 use super::time_text::{Moment, Times};
-use super::words::{State, Tone, count, grouped, verb};
+use super::words::{State, Tone, capital, count, grouped, verb};
 use crate::store::{Calendar, CalendarJob, JobFinding, JobKind, JobState, Resync, StoreError, Verdict};
 use crate::web::site::Site;
 
@@ -42,6 +42,7 @@ pub(super) struct JobBox {
     ended: Option<Moment>,
     /// Events deleted, of how many.
     progress: Option<(u32, u32)>,
+    is_bad: bool,
     lines: Vec<Line>,
 }
 
@@ -79,7 +80,14 @@ impl JobBox {
             let lines = findings.iter().map(Line::new).collect();
             let ended = Some(times.at(*at));
             let told = !well || times.now() - *at <= TOLD_FOR;
-            return told.then(|| Self { id: job.id, what: what.to_owned(), ended, progress: None, lines });
+            return told.then(|| Self {
+                id: job.id,
+                what: what.to_owned(),
+                ended,
+                progress: None,
+                is_bad: !well,
+                lines,
+            });
         }
         let what = match (job.kind, job.total) {
             (JobKind::Check, _) if !mirror.is_on() => "A check waits until the mirror is on.".to_owned(),
@@ -93,16 +101,8 @@ impl JobBox {
             }
         };
         let progress = job.total.map(|total| (job.done, total));
-        Some(Self { id: job.id, what, ended: None, progress, lines: Vec::new() })
+        Some(Self { id: job.id, what, ended: None, progress, is_bad: false, lines: Vec::new() })
     }
-}
-
-/// The text with a large first letter.
-pub(super) fn capital(mut text: String) -> String {
-    if let Some(first) = text.get_mut(..1) {
-        first.make_ascii_uppercase();
-    }
-    text
 }
 
 /// A form that is only a button.

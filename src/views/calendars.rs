@@ -6,7 +6,7 @@ use axum::response::Response;
 use axum::routing::get;
 use serde::Deserialize;
 
-use super::calendar_job::{JobBox, capital};
+use super::calendar_job::JobBox;
 use super::calendar_summary::CalendarSummary;
 use super::error::PageError;
 use super::frame::{Frame, Mirror, Params, Section, Visit};
@@ -14,7 +14,7 @@ use super::held_change::HeldBox;
 use super::mirror_state::sentence;
 use super::progress::Progress;
 use super::time_text::{Moment, Times};
-use super::words::{self, count, grouped, verb};
+use super::words::{self, capital, count, grouped, verb};
 use crate::store::{Calendar, CalendarCheck, CalendarJob, MirrorCounts, NOT_CHECKED};
 use crate::web::site::Site;
 
@@ -194,10 +194,10 @@ async fn show(visit: Visit, Params(said): Params<Said>) -> Result<Response, Page
             summary,
         });
     }
-    let said = removed.iter().find(|calendar| said.removed == Some(calendar.id)).map(|calendar| {
-        let purge = if calendar.is_busy { " What was written there is being deleted." } else { "" };
-        format!("“{}” is no longer mirrored into.{purge}", calendar.name)
-    });
+    let said = removed
+        .iter()
+        .find(|calendar| said.removed == Some(calendar.id))
+        .map(|calendar| format!("“{}” is no longer mirrored into.", calendar.name));
     Ok(visit.show(CalendarsPage { frame, said, calendars, removed }))
 }
 

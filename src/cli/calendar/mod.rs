@@ -9,9 +9,10 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 use clap::Subcommand;
 
-use super::selection::{SelectionArgs, ShownArgs, name};
+use super::selection::{SelectionArgs, ShownArgs};
 use super::{Context, output};
 use crate::app::Installation;
+use crate::meeting::selection;
 use crate::outbound::google::Google;
 use crate::store::{Calendar, NewCalendar, OnCancel, OnDrift};
 
@@ -23,7 +24,7 @@ pub(super) enum Command {
     /// Mirror meetings into a Google Calendar
     Add {
         /// Name, for people
-        #[arg(long, value_parser = name)]
+        #[arg(long, value_parser = selection::name)]
         name: String,
         /// Google's id of the calendar (calendar settings, "Integrate calendar")
         #[arg(long, value_name = "ID", value_parser = NewCalendar::google_id)]
