@@ -260,6 +260,17 @@ async fn a_purge_that_can_not_go_on_tells_what_is_left_and_goes_on_when_run_agai
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_running_server_does_what_a_page_asks_for() {
+    let setup = mirrored().await;
+    let server = Server::start(&mut setup.command(&["serve", "--listen", "127.0.0.1:0"]));
+    sql(&setup.machine, "INSERT INTO calendar_jobs (calendar_id, kind, asked_at) VALUES (1, 'purge', 0)").await;
+    let purged = json!("Purged calendar “Team”: 2 events deleted");
+    setup.machine.until(&["audit", "list", "--json"], |list| list[0]["summary"] == purged);
+    assert_eq!(setup.standing(), 0);
+    server.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_purge_waits_for_what_the_server_has_begun() {
     let setup = mirrored().await;
     let begun = "UPDATE mirror SET lease = 7, leased_until = (unixepoch() + 3) * 1000 WHERE meeting_id = 'm-1'";
