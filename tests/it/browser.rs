@@ -40,7 +40,7 @@ async fn add_calendar(app: &TestApp, name: &str, google_id: &str, selection: Sel
 /// Edits the calendar so that only these owners' meetings are selected.
 async fn narrow(app: &TestApp, calendar: &Calendar, owners: &[&str]) {
     let wish = NewCalendar { selection: of(owners), ..calendar.wish.clone() };
-    app.store.change_calendar(calendar, &wish, app.now()).await.unwrap().expect("it waits for approval");
+    app.store.change_calendar(calendar, &wish, "test", app.now()).await.unwrap().expect("it waits for approval");
     app.settle().await;
 }
 

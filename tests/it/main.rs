@@ -7,6 +7,7 @@ mod browser;
 mod browser_support;
 mod calendar_approvals;
 mod calendar_checks;
+mod calendar_jobs;
 mod cli;
 mod convergence;
 mod feed;
