@@ -55,6 +55,7 @@ pub use mirror::{Lease, Presence, ProblemKind, Written};
 pub use mirror_rows::MirrorRow;
 pub use owners::MeetingOwner;
 pub use renditions::{LeftOut, Rendition, RenditionFacts};
+pub use sessions::StoredSession;
 pub use status::{InboxCounts, MirrorCounts, MirrorProblem};
 
 /// Name of the database file in the data directory.
