@@ -17,6 +17,7 @@ mod mirror_chaos;
 mod process;
 mod process_support;
 mod replaced;
+mod security;
 mod sign_in;
 mod simulated_google;
 mod state;
