@@ -155,26 +155,22 @@ async fn replay(
     status: Option<DeliveryStatus>,
     yes: bool,
 ) -> anyhow::Result<()> {
-    let ids: Vec<i64> = match (&id, status) {
-        (Some(id), _) => vec![find(store, id).await?.id],
-        (None, status) => {
-            let filter = DeliveryFilter { status, ..DeliveryFilter::default() };
-            store.deliveries(&filter, u32::MAX).await?.into_iter().map(|delivery| delivery.id).collect()
-        }
-    };
-    if id.is_none() {
-        output::confirm(&format!("Work on {} deliveries again?", ids.len()), yes)?;
-    }
-    let mut replayed = 0;
-    for step in ids.chunks(200) {
+    let now = context.clock.now();
+    let replayed = if let Some(id) = &id {
+        let delivery = find(store, id).await?;
         let mut tx = store.write().await?;
-        for id in step {
-            replayed += usize::from(tx.replay_delivery(*id).await?);
-        }
-        let summary = format!("Replayed {} deliveries, the first is number {}", step.len(), step[0]);
-        tx.append_admin_action("command line", "inbox", summary, context.clock.now()).await?;
+        let replayed = tx.replay_deliveries(&[delivery.id], now).await?;
+        let summary = format!("Delivery {} (event {}) is worked on again", delivery.id, delivery.event_id);
+        tx.append_admin_action("command line", "replay", summary, now).await?;
         tx.commit().await?;
-    }
+        replayed
+    } else {
+        let filter = DeliveryFilter { status, ..DeliveryFilter::default() };
+        let number = store.delivery_count(&filter).await?;
+        output::confirm(&format!("Work on {number} deliveries again?"), yes)?;
+        let what = format!("{number} that were {}", status.map_or("received", DeliveryStatus::as_str));
+        store.replay(&filter, "command line", &what, now).await?
+    };
     let wait = if replayed == 1 { "delivery waits" } else { "deliveries wait" };
     output::line(format_args!("{replayed} {wait} to be applied again; a running server does so at once"));
     Ok(())

@@ -8,13 +8,13 @@ use super::{Context, output};
 use crate::meeting::entry::full_title;
 use crate::meeting::event::MeetingId;
 use crate::meeting::state::{Meeting, Status};
-use crate::store::{HistoryEntry, MeetingFilter, MirrorRow, Store};
+use crate::store::{HistoryEntry, MeetingFilter, MeetingOrder, MirrorRow, Store};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// List meetings by begin
     List {
-        /// Only meetings whose id or texts hold this
+        /// Only meetings of these words: each begins a word of its id or of one of its texts
         #[arg(long, value_name = "TEXT")]
         search: Option<String>,
         /// Also meetings that ended
@@ -22,7 +22,7 @@ pub(super) enum Command {
         past: bool,
         /// Most rows
         #[arg(long, value_name = "N", default_value_t = 100)]
-        limit: u32,
+        limit: usize,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -41,8 +41,9 @@ pub(super) async fn run(context: &Context, command: Command) -> anyhow::Result<(
     let store = context.open().await?.store;
     match command {
         Command::List { search, past, limit, json } => {
-            let from = (!past).then(|| context.clock.now());
-            let found = store.meetings(&MeetingFilter { text: search, from, until: None }, limit).await?;
+            let filter = MeetingFilter { text: search, ..MeetingFilter::default() };
+            let order = if past { MeetingOrder::Earliest } else { MeetingOrder::Ahead };
+            let found = store.meeting_page(&filter, order, context.clock.now(), None, limit).await?.meetings;
             if json {
                 output::json(&Value::Array(found.iter().map(as_json).collect()));
                 return Ok(());
@@ -94,7 +95,8 @@ async fn find(context: &Context, store: &Store, id_or_title: &str) -> anyhow::Re
     }
     // A title that was made of the invitee's name is not stored as a whole.
     let text = id_or_title.strip_prefix("Meeting with ").unwrap_or(id_or_title).to_owned();
-    let mut found = store.meetings(&MeetingFilter { text: Some(text), from: None, until: None }, u32::MAX).await?;
+    let filter = MeetingFilter { text: Some(text), ..MeetingFilter::default() };
+    let mut found = store.meetings(&filter, usize::MAX).await?;
     found.retain(|meeting| full_title(meeting) == id_or_title);
     match found.len() {
         0 => bail!("there is no meeting {id_or_title}; see: meeting-mirror meeting list --past"),

@@ -83,7 +83,42 @@ impl WriteTx<'_> {
     }
 }
 
+/// Fetches of all feeds.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct FetchSummary {
+    /// On each day on which there were any, days since 1970-01-01 UTC.
+    pub days: BTreeMap<i64, u32>,
+    /// Latest of them.
+    pub last_at: Option<DateTime<Utc>>,
+    /// Of the latest day with any, those that were answered with an error of ours.
+    pub failed: u32,
+}
+
 impl Store {
+    /// Fetches of all feeds in the last [`TOLD_DAYS`].
+    ///
+    /// # Errors
+    /// When they can't be read.
+    pub async fn fetch_summary(&self, now: DateTime<Utc>) -> Result<FetchSummary, StoreError> {
+        const TABLE: &str = "feed_fetches";
+        let since = day_of(now) - TOLD_DAYS + 1;
+        let rows = sqlx::query!(
+            r#"SELECT day AS "day!", sum(fetches) AS "fetches!: i64", max(last_at) AS "last_at!: i64",
+                      coalesce(sum(fetches) FILTER (WHERE answer >= 500), 0) AS "failed!: i64"
+               FROM feed_fetches WHERE day >= ? GROUP BY day ORDER BY day"#,
+            since
+        )
+        .fetch_all(&self.reader)
+        .await?;
+        let mut summary = FetchSummary::default();
+        for row in rows {
+            summary.days.insert(row.day, count(row.fetches, TABLE, "fetches")?);
+            summary.last_at = summary.last_at.max(Some(time(row.last_at, TABLE, "last_at")?));
+            summary.failed = count(row.failed, TABLE, "fetches")?;
+        }
+        Ok(summary)
+    }
+
     /// Who read each feed in the last [`TOLD_DAYS`], by feed; of each feed the program that fetched last comes first.
     ///
     /// # Errors

@@ -1,9 +1,8 @@
 //! The inbox: deliveries as received, and their fate.
 
 use chrono::{DateTime, Utc};
-use sqlx::AssertSqlSafe;
 
-use super::{Store, StoreError, WriteTx, millis, time};
+use super::{Store, StoreError, WriteTx, count, millis, time};
 
 /// The only sender so far.
 const SOURCE: &str = "cirrus-insight";
@@ -119,25 +118,14 @@ pub struct Delivery {
     pub last_received_at: DateTime<Utc>,
     /// How often it arrived.
     pub deliveries: i64,
+    /// The sender's attempt counter, the highest seen.
+    pub delivery_attempt: Option<u32>,
     /// Where it stands.
     pub status: DeliveryStatus,
     /// Why it was quarantined or ignored.
     pub reason: Option<String>,
     /// How often an admin had it worked on again.
     pub replays: i64,
-}
-
-/// Which deliveries to list.
-#[derive(Debug, Clone, Default)]
-pub struct DeliveryFilter {
-    /// Only of this status.
-    pub status: Option<DeliveryStatus>,
-    /// Only about this meeting.
-    pub meeting_id: Option<String>,
-    /// Only those that arrived more than once.
-    pub repeated: bool,
-    /// Only rows before this id: the next page.
-    pub before: Option<i64>,
 }
 
 impl WriteTx<'_> {
@@ -151,11 +139,13 @@ impl WriteTx<'_> {
         let happened = identity.happened_at.and_then(|at| at.timestamp_nanos_opt());
         let attempt = identity.delivery_attempt.map(i64::from);
         let status = new.status.as_str();
-        let settled = (new.status != DeliveryStatus::Pending).then_some(received);
+        let is_pending = new.status == DeliveryStatus::Pending;
+        let (settled, pending_since) = ((!is_pending).then_some(received), is_pending.then_some(received));
         let row = sqlx::query!(
             r#"INSERT INTO inbox (source, event_id, event_type, organization_id, happened_at_ns, meeting_id, body, headers,
-                                  signature, received_at, last_received_at, delivery_attempt, status, reason, settled_at)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10, ?11, ?12, ?13, ?14)
+                                  signature, received_at, last_received_at, delivery_attempt, status, reason, settled_at,
+                                  pending_since)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10, ?11, ?12, ?13, ?14, ?15)
                ON CONFLICT (source, event_id) DO UPDATE SET
                    deliveries = deliveries + 1,
                    last_received_at = max(last_received_at, excluded.last_received_at),
@@ -175,6 +165,7 @@ impl WriteTx<'_> {
             status,
             new.reason,
             settled,
+            pending_since,
         )
         .fetch_one(&mut *self.0)
         .await?;
@@ -243,25 +234,10 @@ impl WriteTx<'_> {
         .await?;
         Ok(())
     }
-
-    /// Has a delivery worked on again. Returns whether there is one of that id that is not waiting already.
-    ///
-    /// # Errors
-    /// When the database can't be written.
-    pub async fn replay_delivery(&mut self, id: i64) -> Result<bool, StoreError> {
-        let done = sqlx::query!(
-            "UPDATE inbox SET status = 'pending', reason = NULL, settled_at = NULL, replays = replays + 1
-             WHERE id = ? AND status <> 'pending'",
-            id
-        )
-        .execute(&mut *self.0)
-        .await?;
-        Ok(done.rows_affected() > 0)
-    }
 }
 
 #[derive(sqlx::FromRow)]
-struct DeliveryRow {
+pub(super) struct DeliveryRow {
     id: i64,
     event_id: String,
     event_type: Option<String>,
@@ -270,6 +246,7 @@ struct DeliveryRow {
     received_at: i64,
     last_received_at: i64,
     deliveries: i64,
+    delivery_attempt: Option<i64>,
     status: String,
     reason: Option<String>,
     replays: i64,
@@ -288,6 +265,10 @@ impl TryFrom<DeliveryRow> for Delivery {
             received_at: time(row.received_at, "inbox", "received_at")?,
             last_received_at: time(row.last_received_at, "inbox", "last_received_at")?,
             deliveries: row.deliveries,
+            delivery_attempt: row
+                .delivery_attempt
+                .map(|attempt| count(attempt, "inbox", "delivery_attempt"))
+                .transpose()?,
             status: DeliveryStatus::from_word(&row.status)
                 .ok_or_else(|| StoreError::row("inbox", "status", &row.status))?,
             reason: row.reason,
@@ -307,41 +288,6 @@ impl Store {
             .await?)
     }
 
-    /// Deliveries, newest first.
-    ///
-    /// # Errors
-    /// When the database can't be read.
-    pub async fn deliveries(&self, filter: &DeliveryFilter, most: u32) -> Result<Vec<Delivery>, StoreError> {
-        // Conditions are put together from fixed parts so that each combination finds its index.
-        let mut sql = String::from(
-            "SELECT id, event_id, event_type, meeting_id, signature, received_at, last_received_at, deliveries, status, \
-             reason, replays FROM inbox WHERE 1",
-        );
-        for (present, condition) in [
-            (filter.status.is_some(), " AND status = ?"),
-            (filter.meeting_id.is_some(), " AND meeting_id = ?"),
-            (filter.repeated, " AND deliveries > 1"),
-            (filter.before.is_some(), " AND id < ?"),
-        ] {
-            if present {
-                sql.push_str(condition);
-            }
-        }
-        sql.push_str(" ORDER BY id DESC LIMIT ?");
-        let mut query = sqlx::query_as::<_, DeliveryRow>(AssertSqlSafe(sql));
-        if let Some(status) = filter.status {
-            query = query.bind(status.as_str());
-        }
-        if let Some(meeting_id) = &filter.meeting_id {
-            query = query.bind(meeting_id.as_str());
-        }
-        if let Some(before) = filter.before {
-            query = query.bind(before);
-        }
-        let rows = query.bind(most).fetch_all(&self.reader).await?;
-        rows.into_iter().map(Delivery::try_from).collect()
-    }
-
     /// One delivery, by its row id or its event id. Where a text is both, the row id wins.
     ///
     /// # Errors
@@ -350,8 +296,8 @@ impl Store {
         let row = sqlx::query_as!(
             DeliveryRow,
             r#"SELECT id AS "id!", event_id, event_type, meeting_id, signature, received_at, last_received_at, deliveries,
-                      status, reason, replays
-               FROM inbox WHERE event_id = ?1 OR id = CAST(?1 AS INTEGER) AND CAST(CAST(?1 AS INTEGER) AS TEXT) = ?1
+                      delivery_attempt, status, reason, replays
+               FROM inbox WHERE source = 'cirrus-insight' AND event_id = ?1 OR id = CAST(?1 AS INTEGER) AND CAST(CAST(?1 AS INTEGER) AS TEXT) = ?1
                ORDER BY CAST(id AS TEXT) = ?1 DESC LIMIT 1"#,
             id_or_event_id
         )

@@ -11,6 +11,10 @@ pub enum Fact {
     AdminPasswordHash,
     /// Base of every link, as the server that ran last had it.
     PublicUrl,
+    /// JSON of [`super::BackupMade`].
+    LastBackup,
+    /// JSON of [`super::AuditVerified`].
+    AuditVerified,
 }
 
 impl Fact {
@@ -19,6 +23,8 @@ impl Fact {
             Self::Id => "id",
             Self::AdminPasswordHash => "admin_password_hash",
             Self::PublicUrl => "public_url",
+            Self::LastBackup => "last_backup",
+            Self::AuditVerified => "audit_verified",
         }
     }
 }

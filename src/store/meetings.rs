@@ -1,7 +1,6 @@
 //! The meeting state table and the history of each meeting.
 
 use chrono::{DateTime, Utc};
-use sqlx::AssertSqlSafe;
 
 use super::{Store, StoreError, WriteTx, count, millis, time};
 use crate::meeting::apply::Effect;
@@ -83,27 +82,6 @@ pub struct HistoryEntry {
     pub applied_at: DateTime<Utc>,
 }
 
-/// The condition that a meeting holds a text: takes the text, then its [`pattern`]. Ids count whole, and of the details only
-/// values: the names of the fields stand in every meeting.
-pub(super) const HOLDS_TEXT: &str = " AND (meeting_id = ? OR EXISTS (SELECT 1 FROM json_tree(details) \
-     WHERE json_tree.type = 'text' AND json_tree.atom LIKE ? ESCAPE '\\'))";
-
-/// The LIKE pattern of what holds the text.
-pub(super) fn pattern(text: &str) -> String {
-    format!("%{}%", text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"))
-}
-
-/// Which meetings to list.
-#[derive(Debug, Clone, Default)]
-pub struct MeetingFilter {
-    /// Only those one of whose values holds this, without regard to the case of ASCII letters; ids count whole.
-    pub text: Option<String>,
-    /// Only those that end after this.
-    pub from: Option<DateTime<Utc>>,
-    /// Only those that begin before this.
-    pub until: Option<DateTime<Utc>>,
-}
-
 impl WriteTx<'_> {
     /// The meeting of that id.
     ///
@@ -136,8 +114,8 @@ impl WriteTx<'_> {
         let position = self.next_meeting_position().await?;
         sqlx::query!(
             "INSERT INTO meetings (meeting_id, happened_at_ns, kind, event_id, replaced_by, starts_at, ends_at, details, revision,
-                                   first_seen_at, last_modified_at, position)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+                                   first_seen_at, last_modified_at, position, number)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, (SELECT coalesce(max(number), 0) + 1 FROM meetings))
              ON CONFLICT (meeting_id) DO UPDATE SET
                  happened_at_ns = ?2, kind = ?3, event_id = ?4, replaced_by = ?5, starts_at = ?6, ends_at = ?7, details = ?8,
                  revision = ?9, last_modified_at = ?11,
@@ -294,38 +272,6 @@ impl Store {
         .fetch_optional(&self.reader)
         .await?;
         row.map(Meeting::try_from).transpose()
-    }
-
-    /// Meetings by begin, earliest first.
-    ///
-    /// # Errors
-    /// When they can't be read.
-    pub async fn meetings(&self, filter: &MeetingFilter, most: u32) -> Result<Vec<Meeting>, StoreError> {
-        let mut sql = String::from(
-            "SELECT meeting_id, happened_at_ns, kind, event_id, replaced_by, details, revision, first_seen_at, \
-             last_modified_at FROM meetings WHERE 1",
-        );
-        for (present, condition) in [
-            (filter.from.is_some(), " AND ends_at >= ?"),
-            // The plus: what began before a time is nearly everything; what ends after one is little.
-            (filter.until.is_some(), " AND +starts_at <= ?"),
-            (filter.text.is_some(), HOLDS_TEXT),
-        ] {
-            if present {
-                sql.push_str(condition);
-            }
-        }
-        sql.push_str(if filter.from.is_some() { " ORDER BY +starts_at" } else { " ORDER BY starts_at" });
-        sql.push_str(", meeting_id LIMIT ?");
-        let mut query = sqlx::query_as::<_, MeetingRow>(AssertSqlSafe(sql));
-        for bound in [filter.from, filter.until].into_iter().flatten() {
-            query = query.bind(millis(bound));
-        }
-        if let Some(text) = &filter.text {
-            query = query.bind(text.as_str()).bind(pattern(text));
-        }
-        let rows = query.bind(most).fetch_all(&self.reader).await?;
-        rows.into_iter().map(Meeting::try_from).collect()
     }
 
     /// Every event that touched a meeting, in the order of application.

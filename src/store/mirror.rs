@@ -227,6 +227,17 @@ impl WriteTx<'_> {
             })
             .collect();
         let (rows, now) = (json_text(&rows)?, millis(now));
+        sqlx::query!(
+            "INSERT INTO mirror_attempts (meeting_id, calendar_id, attempted_at, revision, presence)
+             SELECT mirror.meeting_id, mirror.calendar_id, ?2, done.value ->> 3, done.value ->> 4
+             FROM json_each(?1) AS done
+             JOIN mirror ON mirror.meeting_id = done.value ->> 0 AND mirror.calendar_id = done.value ->> 1
+                            AND mirror.lease = done.value ->> 2",
+            rows,
+            now
+        )
+        .execute(&mut *self.0)
+        .await?;
         let recorded = sqlx::query!(
             "UPDATE mirror SET
                  written_revision = done.value ->> 3, presence = done.value ->> 4, generation = done.value ->> 5,
@@ -262,6 +273,20 @@ impl WriteTx<'_> {
         let (id, now, again) = (lease.meeting_id.as_str(), millis(now), again_at.map(millis));
         let (text, kind) = (problem.0, problem.1.as_str());
         let presence = written.presence.as_str();
+        sqlx::query!(
+            "INSERT INTO mirror_attempts (meeting_id, calendar_id, attempted_at, revision, presence, problem, problem_kind)
+             SELECT meeting_id, calendar_id, ?, wanted_revision, ?, ?, ? FROM mirror
+             WHERE meeting_id = ? AND calendar_id = ? AND lease = ?",
+            now,
+            presence,
+            text,
+            kind,
+            id,
+            lease.calendar_id,
+            lease.token
+        )
+        .execute(&mut *self.0)
+        .await?;
         let done = sqlx::query!(
             "UPDATE mirror SET presence = ?1, generation = ?2, sequence = ?3, content_hash = ?4, seen_hash = ?13,
                     due_at = CASE WHEN asked > ?5 THEN due_at ELSE ?6 END,

@@ -2,9 +2,10 @@
 
 use chrono::{DateTime, Utc};
 
-use super::meetings::MeetingFilter;
-use super::{Calendar, Store, StoreError, WriteTx};
+use super::meetings::MeetingRow;
+use super::{Calendar, Store, StoreError, WriteTx, millis};
 use crate::meeting::event::MeetingId;
+use crate::meeting::selection::Window;
 use crate::meeting::state::Meeting;
 
 /// Meetings planned in one transaction, so that the writer is never held long.
@@ -48,6 +49,22 @@ impl WriteTx<'_> {
 }
 
 impl Store {
+    /// Every meeting in a window, by begin.
+    async fn meetings_inside(&self, window: Window, now: DateTime<Utc>) -> Result<Vec<Meeting>, StoreError> {
+        let (opens, closes) = (millis(window.opens(now)), millis(window.closes(now)));
+        // The pluses: what began before a time is nearly everything; what ends after one is little.
+        let rows = sqlx::query_as!(
+            MeetingRow,
+            "SELECT meeting_id, happened_at_ns, kind, event_id, replaced_by, details, revision, first_seen_at, last_modified_at
+             FROM meetings WHERE ends_at >= ? AND +starts_at <= ? ORDER BY +starts_at, meeting_id",
+            opens,
+            closes
+        )
+        .fetch_all(&self.reader)
+        .await?;
+        rows.into_iter().map(Meeting::try_from).collect()
+    }
+
     /// Asks for the meetings that a calendar lacks: for a new calendar, and as the window rolls on. Rows that work or have an
     /// event at Google stay as they are, so meetings that passed out of the window are not touched. Returns how many were
     /// asked for.
@@ -55,9 +72,7 @@ impl Store {
     /// # Errors
     /// When the database can't be read or written.
     pub async fn plan_calendar(&self, calendar: &Calendar, now: DateTime<Utc>) -> Result<usize, StoreError> {
-        let window = calendar.wish.window;
-        let filter = MeetingFilter { text: None, from: Some(window.opens(now)), until: Some(window.closes(now)) };
-        let meetings = self.meetings(&filter, u32::MAX).await?;
+        let meetings = self.meetings_inside(calendar.wish.window, now).await?;
         let wanted: Vec<&Meeting> = meetings
             .iter()
             .filter(|meeting| meeting.is_confirmed() && calendar.wish.selection.check(&meeting.details).is_ok())

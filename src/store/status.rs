@@ -1,6 +1,8 @@
 //! Counts for the status page and the metrics.
 
-use chrono::{DateTime, Utc};
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{DeliveryStatus, Store, StoreError, count, millis, time};
 use crate::meeting::event::MeetingId;
@@ -24,6 +26,44 @@ impl InboxCounts {
     /// Number in one status.
     pub fn of(&self, status: DeliveryStatus) -> i64 {
         self.by_status.iter().find(|(found, _)| *found == status).map_or(0, |(_, count)| *count)
+    }
+}
+
+/// How a meeting stands in a calendar.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It is there and as wanted.
+    InStep,
+    /// It waits for its turn.
+    Pending,
+    /// It is there and up to date, and only looked at again.
+    Again,
+    /// It failed and is tried again.
+    Failing,
+    /// Google refuses it until it changes.
+    Refused,
+    /// It is rightly not there.
+    Absent,
+}
+
+impl Standing {
+    const ALL: [Self; 6] = [Self::InStep, Self::Pending, Self::Again, Self::Failing, Self::Refused, Self::Absent];
+
+    /// The word in the database and in addresses of lists.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InStep => "in step",
+            Self::Pending => "pending",
+            Self::Again => "again",
+            Self::Failing => "failing",
+            Self::Refused => "refused",
+            Self::Absent => "absent",
+        }
+    }
+
+    /// The standing of that word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|standing| standing.as_str() == word)
     }
 }
 
@@ -76,25 +116,23 @@ impl Store {
     /// # Errors
     /// When they can't be read.
     pub async fn inbox_counts(&self) -> Result<InboxCounts, StoreError> {
-        let rows = sqlx::query!(
-            r#"SELECT status AS "status!", count(*) AS "count!: i64", sum(deliveries - 1) AS "duplicates!: i64",
-                      max(last_received_at) AS "last!: i64", min(received_at) AS "first!: i64"
-               FROM inbox GROUP BY status"#
-        )
-        .fetch_all(&self.reader)
-        .await?;
+        let rows = sqlx::query!("SELECT status, deliveries, repeats FROM inbox_tally").fetch_all(&self.reader).await?;
         let mut counts = InboxCounts::default();
         for row in rows {
             let status = DeliveryStatus::from_word(&row.status)
-                .ok_or_else(|| StoreError::row("inbox", "status", &row.status))?;
-            counts.by_status.push((status, row.count));
-            counts.duplicates += row.duplicates;
-            let last = time(row.last, "inbox", "last_received_at")?;
-            counts.last_received_at = counts.last_received_at.max(Some(last));
-            if status == DeliveryStatus::Pending {
-                counts.oldest_pending_at = Some(time(row.first, "inbox", "received_at")?);
-            }
+                .ok_or_else(|| StoreError::row("inbox_tally", "status", &row.status))?;
+            counts.by_status.push((status, row.deliveries));
+            counts.duplicates += row.repeats;
         }
+        let times = sqlx::query!(
+            r#"SELECT (SELECT max(last_at) FROM arrivals WHERE hour >= (SELECT max(hour) FROM arrivals)) AS "last: i64",
+                      (SELECT coalesce(pending_since, received_at) FROM inbox WHERE status = 'pending' ORDER BY id LIMIT 1)
+                          AS "pending: i64""#
+        )
+        .fetch_one(&self.reader)
+        .await?;
+        counts.last_received_at = times.last.map(|at| time(at, "arrivals", "last_at")).transpose()?;
+        counts.oldest_pending_at = times.pending.map(|at| time(at, "inbox", "pending_since")).transpose()?;
         let test = sqlx::query!(
             "SELECT last_received_at, signature FROM inbox WHERE event_type = 'developer.webhook.test' ORDER BY id DESC LIMIT 1"
         )
@@ -106,20 +144,27 @@ impl Store {
         Ok(counts)
     }
 
+    /// Arrivals of deliveries by hour, hours since 1970-01-01 UTC, from `since` on; repeated ones count as well.
+    ///
+    /// # Errors
+    /// When they can't be read.
+    pub async fn arrivals(&self, since: DateTime<Utc>) -> Result<BTreeMap<i64, u32>, StoreError> {
+        let first = since.timestamp().div_euclid(TimeDelta::hours(1).num_seconds());
+        let rows =
+            sqlx::query!(r#"SELECT hour AS "hour!", arrivals FROM arrivals WHERE hour >= ? ORDER BY hour"#, first)
+                .fetch_all(&self.reader)
+                .await?;
+        rows.into_iter().map(|row| Ok((row.hour, count(row.arrivals, "arrivals", "arrivals")?))).collect()
+    }
+
     /// Meetings by status: confirmed, canceled, replaced.
     ///
     /// # Errors
     /// When they can't be read.
     pub async fn meeting_counts(&self) -> Result<[i64; 3], StoreError> {
-        let row = sqlx::query!(
-            r#"SELECT coalesce(sum(replaced_by IS NULL AND kind < 2), 0) AS "confirmed!: i64",
-                      coalesce(sum(replaced_by IS NULL AND kind = 2), 0) AS "canceled!: i64",
-                      coalesce(sum(replaced_by IS NOT NULL), 0) AS "replaced!: i64"
-               FROM meetings"#
-        )
-        .fetch_one(&self.reader)
-        .await?;
-        Ok([row.confirmed, row.canceled, row.replaced])
+        let rows = sqlx::query!("SELECT status, meetings FROM meeting_tally").fetch_all(&self.reader).await?;
+        let of = |status| rows.iter().find(|row| row.status == status).map_or(0, |row| row.meetings);
+        Ok([of("confirmed"), of("canceled"), of("replaced")])
     }
 
     /// Mirror work by calendar.
@@ -128,41 +173,43 @@ impl Store {
     /// When it can't be read.
     pub async fn mirror_counts(&self, now: DateTime<Utc>) -> Result<Vec<MirrorCounts>, StoreError> {
         let now = millis(now);
-        let rows = sqlx::query!(
-            r#"SELECT calendar_id AS "calendar_id!: i64",
-                      sum(due_at IS NULL AND problem IS NULL AND presence = 'present') AS "in_step!: i64",
-                      sum(due_at IS NOT NULL AND problem IS NULL) AS "pending!: i64",
-                      coalesce(sum(due_at IS NOT NULL AND problem IS NULL AND presence = 'present'
-                                   AND written_revision = wanted_revision), 0) AS "again!: i64",
-                      sum(due_at IS NOT NULL AND problem IS NOT NULL) AS "failing!: i64",
-                      sum(due_at IS NULL AND problem IS NOT NULL) AS "rejected!: i64",
-                      min(CASE WHEN due_at <= ? THEN due_at END) AS "oldest: i64",
-                      max(written_at) AS "last_written: i64"
-               FROM mirror GROUP BY calendar_id ORDER BY calendar_id"#,
-            now
-        )
-        .fetch_all(&self.reader)
-        .await?;
-        let mut counts = Vec::with_capacity(rows.len());
-        for row in rows {
-            let last_problem = sqlx::query_scalar!(
-                "SELECT problem FROM mirror WHERE calendar_id = ? AND problem IS NOT NULL ORDER BY problem_at DESC LIMIT 1",
-                row.calendar_id
+        let tally = sqlx::query!("SELECT calendar_id, standing, meetings FROM mirror_tally ORDER BY calendar_id")
+            .fetch_all(&self.reader)
+            .await?;
+        let mut counts: Vec<MirrorCounts> = Vec::new();
+        for row in tally {
+            if counts.last().is_none_or(|last| last.calendar_id != row.calendar_id) {
+                counts.push(MirrorCounts { calendar_id: row.calendar_id, ..MirrorCounts::default() });
+            }
+            let (Some(of), Some(standing)) = (counts.last_mut(), Standing::from_word(&row.standing)) else {
+                return Err(StoreError::row("mirror_tally", "standing", &row.standing));
+            };
+            match standing {
+                Standing::InStep => of.in_step = row.meetings,
+                Standing::Pending => of.pending += row.meetings,
+                Standing::Again => {
+                    of.pending += row.meetings;
+                    of.again = row.meetings;
+                }
+                Standing::Failing => of.failing = row.meetings,
+                Standing::Refused => of.rejected = row.meetings,
+                Standing::Absent => {}
+            }
+        }
+        for of in &mut counts {
+            let row = sqlx::query!(
+                r#"SELECT (SELECT min(due_at) FROM mirror WHERE calendar_id = ?1 AND due_at <= ?2) AS "oldest: i64",
+                          (SELECT max(written_at) FROM mirror WHERE calendar_id = ?1) AS "written: i64",
+                          (SELECT problem FROM mirror WHERE calendar_id = ?1 AND problem IS NOT NULL
+                           ORDER BY problem_at DESC LIMIT 1) AS "problem: String""#,
+                of.calendar_id,
+                now
             )
-            .fetch_optional(&self.reader)
-            .await?
-            .flatten();
-            counts.push(MirrorCounts {
-                calendar_id: row.calendar_id,
-                in_step: row.in_step,
-                pending: row.pending,
-                again: row.again,
-                failing: row.failing,
-                rejected: row.rejected,
-                oldest_due_at: row.oldest.map(|at| time(at, "mirror", "due_at")).transpose()?,
-                last_problem,
-                last_written_at: row.last_written.map(|at| time(at, "mirror", "written_at")).transpose()?,
-            });
+            .fetch_one(&self.reader)
+            .await?;
+            of.oldest_due_at = row.oldest.map(|at| time(at, "mirror", "due_at")).transpose()?;
+            of.last_written_at = row.written.map(|at| time(at, "mirror", "written_at")).transpose()?;
+            of.last_problem = row.problem;
         }
         Ok(counts)
     }

@@ -1,10 +1,11 @@
-//! The audit log, newest first: who changed what, from what to what. Whether the whole chain holds is for the command
-//! line to verify; a page shows a part of it only.
+//! The audit log, newest first: who changed what, from what to what; and whether the whole chain holds.
 
 use askama::Template;
-use axum::Router;
-use axum::response::Response;
-use axum::routing::get;
+use axum::extract::DefaultBodyLimit;
+use axum::extract::rejection::FormRejection;
+use axum::response::{Redirect, Response};
+use axum::routing::{get, post};
+use axum::{Form, Router};
 use data_encoding::HEXLOWER;
 use serde::Deserialize;
 use serde_json::Value;
@@ -13,14 +14,17 @@ use super::error::PageError;
 use super::frame::{Frame, Params, Section, Visit};
 use super::time_text::{Moment, Times};
 use crate::audit::entry::Source;
-use crate::store::StoredEntry;
+use crate::store::{AuditVerified, StoredEntry};
 use crate::web::site::Site;
 
 /// Entries on one page.
 const PAGE: u32 = 50;
 
 pub(super) fn router() -> Router<Site> {
-    Router::new().route("/audit", get(show))
+    Router::new()
+        .route("/audit", get(show))
+        // Who was sent to sign in from the button comes back by a link.
+        .route("/audit/verify", post(verify).get(Redirect::to("/audit#verify")).layer(DefaultBodyLimit::max(4096)))
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -35,6 +39,18 @@ struct AuditPage {
     rows: Vec<Row>,
     beyond_first: bool,
     older: Option<i64>,
+    verified: Option<Verified>,
+}
+
+/// What the last verification found.
+struct Verified {
+    at: Moment,
+    found: AuditVerified,
+}
+
+#[derive(Deserialize)]
+struct Verify {
+    token: String,
 }
 
 struct Row {
@@ -65,13 +81,26 @@ async fn show(visit: Visit, Params(query): Params<Query>) -> Result<Response, Pa
     found.truncate(PAGE as usize);
     let older = found.last().filter(|_| more).map(|last| last.seq);
     let times = visit.times;
+    let verified = visit.site.store.audit_verified().await?;
     let page = AuditPage {
+        verified: verified.map(|found| Verified { at: times.at(found.at), found }),
         frame: visit.frame(Section::Audit),
         rows: found.into_iter().map(|link| row(link, &times)).collect(),
         beyond_first: before.is_some(),
         older,
     };
     Ok(visit.show(page))
+}
+
+async fn verify(visit: Visit, form: Result<Form<Verify>, FormRejection>) -> Result<Redirect, PageError> {
+    let Form(form) = form.map_err(|_| PageError::BadForm)?;
+    visit.check(&form.token)?;
+    let store = &visit.site.store;
+    let found = store.verify_audit(visit.times.now()).await?;
+    let mut tx = store.write().await?;
+    tx.keep_audit_verified(&found).await?;
+    tx.commit().await?;
+    Ok(Redirect::to("/audit#verify"))
 }
 
 fn row(link: StoredEntry, times: &Times) -> Row {
@@ -121,7 +150,23 @@ mod tests {
     async fn the_sign_in_is_the_first_entry() {
         let stage = Stage::new().await;
         let answer = stage.admin().await.get("/audit").await;
-        answer.assert_shows(&["Signed in from 127.0.0.1", "an admin (admin page)", "meeting-mirror audit verify"]);
+        answer.assert_shows(&["Signed in from 127.0.0.1", "an admin (admin page)", "It has not been verified yet."]);
+    }
+
+    #[tokio::test]
+    async fn the_page_verifies_the_chain_and_says_where_it_breaks() {
+        let stage = Stage::new().await;
+        let mut admin = stage.admin().await;
+        let token = admin.get("/audit").await.form_token();
+        assert_eq!(admin.post("/audit/verify", &[("token", "AAAA")]).await.status.as_u16(), 403);
+        assert_eq!(admin.post("/audit/verify", &[("token", &token)]).await.header("location"), "/audit#verify");
+        admin.get("/audit").await.assert_shows(&["1 entry was intact when last verified"]);
+        admin.get("/status").await.assert_shows(&["<a href=\"/audit#verify\">intact</a>"]);
+        stage.site.store.tamper_with_audit().await;
+        admin.post("/audit/verify", &[("token", &token)]).await;
+        admin.get("/audit").await.assert_shows(&["The chain is broken: entry 1 was changed after it was written."]);
+        let status = admin.get("/status").await;
+        status.assert_shows(&["verdict-bad", "The audit log is not as it was written: entry 1 was changed"]);
     }
 
     #[tokio::test]

@@ -38,8 +38,12 @@ struct Bar {
 impl DayBars {
     /// Of numbers by day (days since 1970-01-01 UTC) up to now; `what` says what they count.
     pub(super) fn new(what: &str, numbers: &BTreeMap<i64, u32>, now: DateTime<Utc>) -> Self {
-        let last = day_of(now);
-        let days: Vec<(i64, i64)> = (last - TOLD_DAYS + 1..=last)
+        Self::over(what, numbers, day_of(now), TOLD_DAYS)
+    }
+
+    /// Of numbers by day (days since 1970-01-01) over some days up to the last one.
+    pub(super) fn over(what: &str, numbers: &BTreeMap<i64, u32>, last: i64, over: i64) -> Self {
+        let days: Vec<(i64, i64)> = (last - over + 1..=last)
             .map(|day| (day, i64::from(numbers.get(&day).copied().unwrap_or_default())))
             .collect();
         let most = days.iter().map(|(_, number)| *number).max().unwrap_or_default().max(1);
@@ -52,8 +56,8 @@ impl DayBars {
         });
         let numbers: Vec<String> = days.iter().map(|(_, number)| number.to_string()).collect();
         Self {
-            label: format!("{what} a day over the last {TOLD_DAYS} days, the latest last: {}", numbers.join(", ")),
-            width: TOLD_DAYS * STEP,
+            label: format!("{what} a day over the last {over} days, the latest last: {}", numbers.join(", ")),
+            width: over * STEP,
             bars: bars.collect(),
         }
     }

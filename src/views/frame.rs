@@ -3,7 +3,7 @@
 
 use askama::Template;
 use askama_web::WebTemplate;
-use axum::extract::{FromRequestParts, Query};
+use axum::extract::{FromRef, FromRequestParts, Query};
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use axum_csrf::CsrfToken;
@@ -146,10 +146,14 @@ pub(super) struct Visit {
     token: CsrfToken,
 }
 
-impl FromRequestParts<Site> for Visit {
+impl<S: Sync> FromRequestParts<S> for Visit
+where
+    Site: FromRef<S>,
+{
     type Rejection = Response;
 
-    async fn from_request_parts(parts: &mut Parts, site: &Site) -> Result<Self, Response> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
+        let site = &Site::from_ref(state);
         let session = Session::from_request_parts(parts, site).await.map_err(IntoResponse::into_response)?;
         // A session that can't be read now is no reason to ask for the password again.
         session.load().await.map_err(|error| PageError::from(error).into_response())?;

@@ -1,16 +1,16 @@
-//! The inbox: deliveries as received, newest first, by status.
+//! The inbox: deliveries as received, newest first, filtered and turned page by page.
 
 use askama::Template;
 use axum::Router;
 use axum::response::Response;
 use axum::routing::get;
-use serde::Deserialize;
 
+use super::delivery_choice::DeliveryChoice;
 use super::error::PageError;
 use super::frame::{Frame, Params, Section, Visit};
 use super::time_text::{Moment, Times};
 use super::words::{State, Tone, meeting_href};
-use crate::store::{Delivery, DeliveryFilter, DeliveryStatus};
+use crate::store::{Delivery, DeliveryStatus};
 use crate::web::site::Site;
 
 /// Deliveries on one page.
@@ -20,30 +20,25 @@ pub(super) fn router() -> Router<Site> {
     Router::new().route("/inbox", get(show))
 }
 
-#[derive(Debug, Default, Deserialize)]
-struct Query {
-    status: Option<String>,
-    repeated: Option<String>,
-    before: Option<String>,
-}
-
 #[derive(Template)]
 #[template(path = "inbox.html")]
 struct InboxPage {
     frame: Frame,
-    filters: Vec<Filter>,
-    filtered: bool,
+    choice: DeliveryChoice,
+    tabs: Vec<Tab>,
+    types: Vec<String>,
     rows: Vec<DeliveryRow>,
+    replay: String,
     first: Option<String>,
-    older: Option<String>,
+    next: Option<String>,
     empty: &'static str,
 }
 
-/// A choice of deliveries, with how many there are.
-struct Filter {
+/// A choice of status, with how many deliveries there are.
+struct Tab {
     label: &'static str,
     href: String,
-    number: Option<i64>,
+    number: i64,
     current: bool,
 }
 
@@ -57,8 +52,8 @@ pub(super) struct DeliveryRow {
     pub(super) state: State,
     /// First arrival.
     pub(super) arrived: Moment,
-    /// Repeated arrivals.
-    pub(super) repeated: String,
+    /// Repeated arrivals, the sender's attempts and replays.
+    pub(super) again: String,
     /// Why it was ignored or quarantined.
     pub(super) reason: String,
     /// The meeting it speaks of, as its page and its id.
@@ -68,16 +63,18 @@ pub(super) struct DeliveryRow {
 impl DeliveryRow {
     /// A delivery as seen from now.
     pub(super) fn new(delivery: Delivery, times: &Times) -> Self {
+        let attempt = delivery.delivery_attempt.filter(|attempt| *attempt > 1);
+        let again = [
+            (delivery.deliveries > 1).then(|| format!("arrived {}×", delivery.deliveries)),
+            attempt.map(|attempt| format!("attempt {attempt}")),
+            (delivery.replays > 0).then(|| format!("tried again {}×", delivery.replays)),
+        ];
         Self {
             id: delivery.id,
             event_type: delivery.event_type.unwrap_or_else(|| "type not readable".to_owned()),
             state: delivery_state(delivery.status),
             arrived: times.at(delivery.received_at),
-            repeated: if delivery.deliveries > 1 {
-                format!("arrived {}×", delivery.deliveries)
-            } else {
-                String::new()
-            },
+            again: again.into_iter().flatten().collect::<Vec<_>>().join(", "),
             reason: delivery.reason.unwrap_or_default(),
             meeting: delivery.meeting_id.map(|id| (meeting_href(&id), id)),
         }
@@ -95,10 +92,10 @@ pub(super) fn delivery_state(status: DeliveryStatus) -> State {
     State::new(tone, status.as_str())
 }
 
-/// What a status means, for a list that has none of it.
-fn none_of(status: Option<DeliveryStatus>, repeated: bool) -> &'static str {
-    match status {
-        _ if repeated => "No delivery arrived more than once.",
+/// What it means that a list is empty.
+fn none_of(choice: &DeliveryChoice) -> &'static str {
+    match choice.status() {
+        _ if choice.is_narrow() => "No delivery is like that.",
         None => "No delivery has arrived yet. The status page says how to get the first one.",
         Some(DeliveryStatus::Pending) => "Nothing waits: every delivery has been worked on.",
         Some(DeliveryStatus::Applied) => "No delivery has been applied yet.",
@@ -108,38 +105,32 @@ fn none_of(status: Option<DeliveryStatus>, repeated: bool) -> &'static str {
     }
 }
 
-async fn show(visit: Visit, Params(query): Params<Query>) -> Result<Response, PageError> {
+async fn show(visit: Visit, Params(choice): Params<DeliveryChoice>) -> Result<Response, PageError> {
     let (store, times) = (&visit.site.store, visit.times);
-    let status = query.status.as_deref().and_then(DeliveryStatus::from_word);
-    let repeated = query.repeated.is_some();
-    let before: Option<i64> = query.before.and_then(|before| before.parse().ok());
-    let filter = DeliveryFilter { status, repeated, before, ..DeliveryFilter::default() };
+    let filter = choice.filter(&times);
     let mut found = store.deliveries(&filter, PAGE + 1).await?;
     let more = found.len() > PAGE as usize;
     found.truncate(PAGE as usize);
     let counts = store.inbox_counts().await?;
-    let mut filters =
-        vec![Filter { label: "all", href: "/inbox".into(), number: None, current: status.is_none() && !repeated }];
-    filters.extend(DeliveryStatus::ALL.into_iter().map(|choice| Filter {
-        label: choice.as_str(),
-        href: format!("/inbox?status={}", choice.as_str()),
-        number: Some(counts.of(choice)),
-        current: status == Some(choice) && !repeated,
-    }));
-    filters.push(Filter { label: "repeated", href: "/inbox?repeated=1".into(), number: None, current: repeated });
-    let here = filters.iter().find(|filter| filter.current).map_or("/inbox", |filter| filter.href.as_str()).to_owned();
-    let older = found.last().filter(|_| more).map(|last| {
-        let joint = if here.contains('?') { '&' } else { '?' };
-        format!("{here}{joint}before={}", last.id)
+    let statuses = DeliveryStatus::ALL.into_iter().map(|status| (status.as_str(), status.as_str(), counts.of(status)));
+    let all = ("all", "", counts.by_status.iter().map(|(_, number)| number).sum());
+    let tabs = [all].into_iter().chain(statuses).map(|(label, word, number)| Tab {
+        label,
+        href: choice.href("/inbox", &[("status", word)]),
+        number,
+        current: choice.status().map_or("", DeliveryStatus::as_str) == word,
     });
+    let next = found.last().filter(|_| more).map(|last| choice.href("/inbox", &[("after", &last.id.to_string())]));
     let page = InboxPage {
         frame: visit.frame(Section::Inbox),
-        filters,
-        filtered: status.is_some() || repeated,
+        tabs: tabs.collect(),
+        types: store.event_types().await?,
         rows: found.into_iter().map(|delivery| DeliveryRow::new(delivery, &times)).collect(),
-        first: before.is_some().then_some(here),
-        older,
-        empty: none_of(status, repeated),
+        replay: choice.href("/inbox/replay", &[]),
+        first: filter.after.map(|_| choice.href("/inbox", &[])),
+        next,
+        empty: none_of(&choice),
+        choice,
     };
     Ok(visit.show(page))
 }
@@ -148,6 +139,7 @@ async fn show(visit: Visit, Params(query): Params<Query>) -> Result<Response, Pa
 mod tests {
     use super::super::testing::Stage;
     use crate::store::{DeliveryStatus, Identity};
+    use chrono::TimeDelta;
 
     #[tokio::test]
     async fn an_empty_inbox_says_what_that_means() {
@@ -155,7 +147,7 @@ mod tests {
         let mut admin = stage.admin().await;
         admin.get("/inbox").await.assert_shows(&["No delivery has arrived yet.", "href=\"/status\""]);
         admin.get("/inbox?status=quarantined").await.assert_shows(&["Every delivery could be understood."]);
-        admin.get("/inbox?repeated=1").await.assert_shows(&["No delivery arrived more than once."]);
+        admin.get("/inbox?repeated=1").await.assert_shows(&["No delivery is like that."]);
     }
 
     #[tokio::test]
@@ -192,10 +184,36 @@ mod tests {
         }
         let mut admin = stage.admin().await;
         let answer = admin.get("/inbox?status=quarantined").await;
-        answer.assert_shows(&["href=\"/inbox?status=quarantined&#38;before=3\"", "href=\"/inbox/52\""]);
+        answer.assert_shows(&["href=\"/inbox?status=quarantined&#38;after=3\"", "href=\"/inbox/52\""]);
         answer.assert_hides(&["href=\"/inbox/2\""]);
-        let answer = admin.get("/inbox?status=quarantined&before=3").await;
+        let answer = admin.get("/inbox?status=quarantined&after=3").await;
         answer.assert_shows(&["href=\"/inbox/2\"", "Newest"]);
-        answer.assert_hides(&["before="]);
+        answer.assert_hides(&["after="]);
+    }
+
+    #[tokio::test]
+    async fn an_inbox_is_narrowed_by_type_day_and_what_it_is_about() {
+        let stage = Stage::new().await;
+        stage.meeting("m-1", 24).await;
+        stage.clock.advance(TimeDelta::days(2));
+        stage.quarantined("sha256:1", "body: found bytes", b"{}").await;
+        let mut admin = stage.admin().await;
+        let (meeting, other) = ("href=\"/inbox/1\"", "href=\"/inbox/2\"");
+        for (query, shows, hides) in [
+            ("type=scheduling.smartscheduler.scheduled", meeting, other),
+            ("about=m-1", meeting, other),
+            ("about=+e-m-1-scheduled+", meeting, other),
+            ("about=sha256%3A1", other, meeting),
+            ("until=2026-11-20", meeting, other),
+            ("from=2026-11-21&until=2026-11-22", other, meeting),
+            ("status=quarantined&from=2026-11-01", other, meeting),
+        ] {
+            let answer = admin.get(&format!("/inbox?{query}")).await;
+            answer.assert_shows(&[shows]);
+            answer.assert_hides(&[hides]);
+        }
+        admin.get("/inbox?from=yesterday&after=x").await.assert_shows(&[meeting, other]);
+        let answer = admin.get("/inbox?type=none&from=2026-11-01").await;
+        answer.assert_shows(&["No delivery is like that.", "<details open>", "value=\"2026-11-01\""]);
     }
 }

@@ -1,54 +1,59 @@
 //! One meeting: what everyone sees now, where it is and why it is not elsewhere, and how it came to be so. This page alone
-//! answers "why isn't my meeting there?".
-
-use std::fmt::Write as _;
+//! answers "why isn't my meeting there?". From here it can be mirrored again.
 
 use askama::Template;
-use axum::Router;
-use axum::extract::Path;
-use axum::extract::rejection::PathRejection;
+use axum::extract::rejection::{FormRejection, PathRejection};
+use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::StatusCode;
-use axum::response::Response;
-use axum::routing::get;
+use axum::response::{Redirect, Response};
+use axum::routing::{get, post};
+use axum::{Form, Router};
+use serde::Deserialize;
 
 use super::error::PageError;
-use super::feed::{render, text};
-use super::frame::{Frame, Mirror, Section, Visit};
+use super::feed::FeedCache;
+use super::frame::{Frame, Section, Visit};
 use super::inbox::DeliveryRow;
+use super::meeting_places::Places;
+use super::meeting_timeline::{Step, timeline};
 use super::meetings::status_state;
-use super::mirror_state::{Placement, in_calendar, in_feed, no_room};
 use super::time_text::{Moment, Times};
-use super::words::{State, Tone, count, meeting_href, verb};
+use super::words::{State as StateWord, count, count_of, href, meeting_href};
 use crate::meeting::entry::{full_title, is_web_address};
 use crate::meeting::event::{Answer, MeetingId};
-use crate::meeting::state::{Meeting, Status};
-use crate::store::{DeliveryFilter, DeliveryStatus, HistoryEntry};
+use crate::meeting::state::Meeting;
+use crate::store::{DeliveryFilter, DeliveryStatus};
 use crate::web::site::Site;
 
-/// Deliveries that are listed; the history holds every event anyway.
-const DELIVERIES: u32 = 50;
+/// Deliveries that are looked at; the history holds every event anyway.
+const DELIVERIES: u32 = 100;
 
-pub(super) fn router() -> Router<Site> {
-    Router::new().route("/meetings/{id}", get(show))
+pub(super) fn router(cache: FeedCache) -> Router<Site> {
+    Router::new()
+        .route("/meetings/{id}", get(show))
+        // Who was sent to sign in from the button comes back by a link.
+        .route("/meetings/mirror-again", post(mirror_again).get(Redirect::to("/meetings")))
+        .layer(DefaultBodyLimit::max(16 * 1024))
+        .with_state(cache)
 }
 
 #[derive(Template)]
 #[template(path = "meeting.html")]
 struct MeetingPage {
     frame: Frame,
+    id: String,
     title: String,
-    state: State,
+    state: StateWord,
     confirmed: bool,
     replaced_by: Option<String>,
     when: Moment,
     answer: String,
     fields: Vec<Field>,
     answers: Vec<Answer>,
-    places: Vec<Place>,
-    no_calendar: bool,
-    no_feed: bool,
-    history: Vec<Step>,
-    deliveries: Vec<DeliveryRow>,
+    places: Places,
+    timeline: Vec<Step>,
+    /// The question whether its deliveries are worked on again, with their number.
+    replay: Option<(String, String)>,
 }
 
 #[derive(Template)]
@@ -67,140 +72,71 @@ struct Field {
     href: Option<String>,
 }
 
-/// A calendar or a feed, and whether the meeting is there.
-struct Place {
-    kind: &'static str,
-    name: String,
-    placement: Placement,
-    /// Where an admin decides whether its event is deleted.
-    decide: Option<String>,
+#[derive(Deserialize)]
+struct MirrorAgain {
+    token: String,
+    id: String,
 }
 
-/// One event of the history.
-struct Step {
-    word: &'static str,
-    said: String,
-    told: Moment,
-    applied: Moment,
-    revision: u32,
-    href: String,
-    number: i64,
-    origin: Option<String>,
-}
-
-async fn show(visit: Visit, id: Result<Path<String>, PathRejection>) -> Result<Response, PageError> {
+async fn show(
+    State(cache): State<FeedCache>,
+    visit: Visit,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Response, PageError> {
     let Path(id) = id.map_err(|_| PageError::NoPage)?;
-    page(visit, &id).await
+    page(visit, &cache, &id).await
 }
 
 /// The page of that id, also when there is no such meeting.
-pub(super) async fn page(visit: Visit, id: &str) -> Result<Response, PageError> {
-    let store = &visit.site.store;
-    let filter = DeliveryFilter { meeting_id: Some(id.to_owned()), ..DeliveryFilter::default() };
+pub(super) async fn page(visit: Visit, cache: &FeedCache, id: &str) -> Result<Response, PageError> {
+    let (store, times) = (&visit.site.store, visit.times);
+    let filter = DeliveryFilter { about: Some(id.to_owned()), ..DeliveryFilter::default() };
     let deliveries = store.deliveries(&filter, DELIVERIES).await?;
-    let waiting = deliveries.iter().filter(|delivery| delivery.status == DeliveryStatus::Pending).count();
-    let deliveries = deliveries.into_iter().map(|delivery| DeliveryRow::new(delivery, &visit.times)).collect();
     let Some(meeting) = store.meeting(id).await? else {
         let quarantined = store.inbox_counts().await?.of(DeliveryStatus::Quarantined);
+        let deliveries = deliveries.into_iter().map(|delivery| DeliveryRow::new(delivery, &times)).collect();
         let page = MissingPage { frame: visit.frame(Section::Meetings), id: id.to_owned(), deliveries, quarantined };
         let mut response = visit.show(page);
         *response.status_mut() = StatusCode::NOT_FOUND;
         return Ok(response);
     };
-    let times = visit.times;
-    let places = places(&visit, &meeting).await?;
-    let of_kind = |kind| places.iter().filter(|place| place.kind == kind).count();
-    let (no_calendar, no_feed) = (of_kind(CALENDAR) == 0, of_kind(FEED) == 0);
+    let waiting = deliveries.iter().filter(|delivery| delivery.status == DeliveryStatus::Pending).count();
+    let places = Places::of(&visit, cache, &meeting).await?;
+    let replay = (!deliveries.is_empty())
+        .then(|| (href("/inbox/replay", &[("about", id)]), count_of(&deliveries, "delivery", "deliveries")));
     let page = MeetingPage {
         frame: visit.frame(Section::Meetings),
+        id: id.to_owned(),
         title: full_title(&meeting),
         state: status_state(&meeting),
         confirmed: meeting.is_confirmed(),
         replaced_by: meeting.replaced_by.as_ref().map(|by| meeting_href(by.as_str())),
         when: times.span(meeting.details.starts_at, meeting.details.ends_at),
-        answer: answer(&meeting, &places, waiting),
+        answer: places.answer(&meeting, waiting),
         fields: fields(&meeting, &times),
         answers: meeting.details.answers.clone(),
+        timeline: timeline(store, &meeting.id, deliveries, &times).await?,
         places,
-        no_calendar,
-        no_feed,
-        history: store.history(id).await?.into_iter().rev().map(|entry| step(entry, &meeting.id, &times)).collect(),
-        deliveries,
+        replay,
     };
     Ok(visit.show(page))
 }
 
-const CALENDAR: &str = "Google Calendar";
-const REMOVED: &str = "Google Calendar, removed";
-const FEED: &str = "Feed";
-
-/// Every calendar and feed in use, and removed ones that may still show the meeting.
-async fn places(visit: &Visit, meeting: &Meeting) -> Result<Vec<Place>, PageError> {
-    let (store, times) = (&visit.site.store, &visit.times);
-    let rows = store.mirror_rows(meeting.id.as_str()).await?;
-    let mirror_is_on = Mirror::of(&visit.site).is_on();
-    let mut places = Vec::new();
-    for calendar in store.all_calendars().await? {
-        let row = rows.iter().find(|row| row.calendar_id == calendar.id);
-        if calendar.removed_at.is_none() || row.is_some() {
-            let placement = in_calendar(meeting, &calendar, row, mirror_is_on, times);
-            let kind = if calendar.removed_at.is_none() { CALENDAR } else { REMOVED };
-            let decide = placement.to_approve.then(|| format!("/calendars#calendar-{}", calendar.id));
-            places.push(Place { kind, name: calendar.wish.name, placement, decide });
-        }
-    }
-    let facts = store.rendition_facts().await?;
-    let uid = text::uid(&visit.site.installation_id, &meeting.id);
-    for feed in store.feeds().await?.into_iter().filter(|feed| feed.revoked_at.is_none()) {
-        let mut placement = in_feed(meeting, &feed, times);
-        let is_cut = facts.iter().any(|facts| facts.feed_id == feed.id && facts.left_out.meetings > 0);
-        if is_cut && placement.state.tone == Tone::Good {
-            // Only the text tells which meetings fit now; the last one may be from before this meeting.
-            match render(store, &visit.site.installation_id, &feed, times.now()).await {
-                Ok(made) if !String::from_utf8_lossy(&made.body).contains(&uid) => placement = no_room(),
-                Ok(_) => {}
-                Err(error) => tracing::warn!(%error, feed_id = feed.id, "a feed could not be looked into"),
-            }
-        }
-        places.push(Place { kind: FEED, name: feed.wish.name, placement, decide: None });
-    }
-    Ok(places)
-}
-
-/// The answer in a sentence or two.
-fn answer(meeting: &Meeting, places: &[Place], waiting: usize) -> String {
-    let takes_place = match meeting.status() {
-        Status::Confirmed => "It takes place.",
-        Status::Canceled => "It is canceled: calendars and feeds mark it so or take it out.",
-        Status::Replaced { .. } => "Another booking took it over: calendars and feeds mark it canceled or take it out.",
-    };
-    let number = |tone: Tone| places.iter().filter(|place| place.placement.state.tone == tone).count();
-    let mut text = takes_place.to_owned();
-    let kinds: Vec<String> = [(CALENDAR, "calendar", "calendars"), (FEED, "feed", "feeds")]
-        .into_iter()
-        .filter_map(|(kind, one, many)| {
-            let placements = || places.iter().filter(|place| place.kind == kind).map(|place| &place.placement);
-            let all = i64::try_from(placements().count()).ok().filter(|all| *all > 0)?;
-            let there = placements().filter(|placement| placement.state.tone == Tone::Good || placement.to_approve);
-            Some(format!("{} of {}", there.count(), count(all, one, many)))
-        })
-        .collect();
-    if meeting.is_confirmed() && !kinds.is_empty() {
-        let _ = write!(text, " It is in {}.", kinds.join(" and "));
-    }
-    for (tone, one, many) in
-        [(Tone::Bad, "needs a look", "need a look"), (Tone::Waiting, "is on its way", "are on their way")]
-    {
-        let number = i64::try_from(number(tone)).unwrap_or(i64::MAX);
-        if number > 0 {
-            let _ = write!(text, " {} {}.", count(number, "place", "places"), verb(number, one, many));
-        }
-    }
-    if waiting > 0 {
-        let number = i64::try_from(waiting).unwrap_or(i64::MAX);
-        let _ = write!(text, " {} about it still to be worked on.", count(number, "delivery is", "deliveries are"));
-    }
-    text
+async fn mirror_again(visit: Visit, form: Result<Form<MirrorAgain>, FormRejection>) -> Result<Redirect, PageError> {
+    let Form(form) = form.map_err(|_| PageError::BadForm)?;
+    visit.check(&form.token)?;
+    let (store, now, id) = (&visit.site.store, visit.times.now(), MeetingId::new(form.id));
+    let mut tx = store.write().await?;
+    let meeting = tx.meeting(&id).await?.ok_or(PageError::NoPage)?;
+    // A calendar that was added a moment ago may have no row of it yet.
+    let calendars = tx.calendars().await?;
+    tx.want_in_calendars(&meeting, &calendars, now).await?;
+    let number = tx.mirror_again(&id, now).await?;
+    let summary =
+        format!("Meeting {id} is mirrored again into {}", count(number.cast_signed(), "calendar", "calendars"));
+    tx.append_admin_action("admin page", "mirror", summary, now).await?;
+    tx.commit().await?;
+    Ok(Redirect::to(&meeting_href(id.as_str())))
 }
 
 fn fields(meeting: &Meeting, times: &Times) -> Vec<Field> {
@@ -239,29 +175,6 @@ fn fields(meeting: &Meeting, times: &Times) -> Vec<Field> {
         Some(Field { label, href: is_web_address(&text).then(|| text.clone()), text })
     })
     .collect()
-}
-
-fn step(entry: HistoryEntry, id: &MeetingId, times: &Times) -> Step {
-    let title = entry.title.map_or_else(String::new, |title| format!("“{title}”, "));
-    let span = times.span(entry.starts_at, entry.ends_at);
-    Step {
-        word: match entry.effect.as_str() {
-            "created" => "Seen for the first time",
-            "changed" => "Changed",
-            "canceled" => "Canceled",
-            "replaced" => "Taken over by another booking",
-            "unchanged" => "Said nothing new",
-            "superseded" => "Came late: a newer event was here before, so it changed nothing",
-            _ => "Recorded",
-        },
-        said: format!("{}: {title}{}", entry.key.kind.as_str(), span.text()),
-        told: times.exactly(entry.key.happened_at),
-        applied: times.exactly(entry.applied_at),
-        revision: entry.revision,
-        href: format!("/inbox/{}", entry.inbox_id),
-        number: entry.inbox_id,
-        origin: (entry.origin != *id).then(|| meeting_href(entry.origin.as_str())),
-    }
 }
 
 #[cfg(test)]
@@ -339,9 +252,58 @@ mod tests {
             "Google asked to slow down.",
             "Came late: a newer event was here before",
             "No feed is set up.",
+            "Google Calendar “Team”: failed",
         ]);
         let at = |text: &str| answer.body.find(text).unwrap();
         assert!(at("Came late") < at("Seen for the first time"), "newest first");
+    }
+
+    #[tokio::test]
+    async fn each_attempt_to_mirror_it_is_told_and_it_is_mirrored_again_on_demand() {
+        let mut stage = Stage::new().await;
+        stage.google();
+        let calendar = stage.calendar("Team", Selection::default()).await;
+        stage.meeting("m-1", 24).await;
+        stage.mirror(&[("m-1", "Google is not well", ProblemKind::Retry)]).await;
+        stage.clock.advance(TimeDelta::minutes(3));
+        stage.mirror(&[]).await;
+        let mut admin = stage.admin().await;
+        let answer = admin.get("/meetings/m-1").await;
+        answer.assert_shows(&[
+            "Google Calendar “Team”: failed, and is tried again",
+            "Google is not well.",
+            "Google Calendar “Team”: it is there, as of revision 0",
+            "Work on its 1 delivery again…",
+        ]);
+        let at = |text: &str| answer.body.find(text).unwrap();
+        assert!(at("it is there, as of") < at("failed, and is") && at("failed, and is") < at("Seen for the first"));
+        let token = answer.form_token();
+        let refused = admin.post("/meetings/mirror-again", &[("token", "AAAA"), ("id", "m-1")]).await;
+        assert_eq!(refused.status, StatusCode::FORBIDDEN);
+        let done = admin.post("/meetings/mirror-again", &[("token", &token), ("id", "m-1")]).await;
+        assert_eq!((done.status, done.header("location")), (StatusCode::SEE_OTHER, "/meetings/m-1"));
+        let row = stage.site.store.mirror_rows("m-1").await.unwrap().remove(0);
+        assert_eq!((row.calendar_id, row.due_at), (calendar.id, Some(stage.now())));
+        let entries = stage.site.store.audit_newest(None, 1).await.unwrap();
+        assert_eq!(entries[0].entry.summary, "Meeting m-1 is mirrored again into 1 calendar");
+        let lost = admin.post("/meetings/mirror-again", &[("token", &token), ("id", "m-9")]).await;
+        assert_eq!(lost.status, StatusCode::NOT_FOUND);
+        assert_eq!(admin.get("/meetings/mirror-again").await.header("location"), "/meetings");
+    }
+
+    #[tokio::test]
+    async fn feeds_that_do_not_show_it_are_told_apart_when_there_are_many() {
+        let stage = Stage::new().await;
+        stage.meeting("m-1", 24).await;
+        stage.feed("Everything").await;
+        for number in 2..14 {
+            let name = format!("Personal {}", "x".repeat(number));
+            stage.feed_of(&name, crate::meeting::selection::Detail::Full, only("nobody@example.com")).await;
+        }
+        let answer = stage.admin().await.get("/meetings/m-1").await;
+        answer.assert_shows(&["It is in 1 of 13 feeds.", "Not in 12 other feeds"]);
+        let at = |text: &str| answer.body.find(text).unwrap();
+        assert!(at("Everything") < at("Not in 12 other") && at("Not in 12 other") < at("Personal x"));
     }
 
     #[tokio::test]

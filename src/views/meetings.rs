@@ -1,59 +1,59 @@
-//! The list of meetings: what is still to come first, then what is past. One field searches all their texts.
+//! The list of meetings, searched, filtered and turned page by page; or a week of them.
 
 use askama::Template;
 use axum::Router;
+use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
-use serde::Deserialize;
 
 use super::error::PageError;
+use super::feed::FeedCache;
 use super::frame::{Frame, Params, Section, Visit};
 use super::meeting;
+use super::meeting_choice::{Choice, MeetingChoice};
 use super::time_text::Moment;
-use super::words::{State, Tone, encode, meeting_href};
+use super::week::Week;
+use super::words::{State as StateWord, Tone, count, meeting_href};
 use crate::meeting::entry::full_title;
 use crate::meeting::state::{Meeting, Status};
-use crate::store::{DeliveryStatus, MeetingList};
+use crate::store::{DeliveryStatus, MeetingOrder, MeetingOwner};
 use crate::web::site::Site;
 
 /// Meetings on one page.
-const PAGE: u32 = 50;
-/// The furthest page; nobody turns this many.
-const LAST_PAGE: u32 = 10_000;
+const PAGE: usize = 50;
 
-pub(super) fn router() -> Router<Site> {
-    Router::new().route("/meetings", get(show))
-}
-
-#[derive(Debug, Default, Deserialize)]
-struct Query {
-    q: Option<String>,
-    status: Option<String>,
-    page: Option<String>,
-    /// For ids that no path can carry.
-    id: Option<String>,
+pub(super) fn router(cache: FeedCache) -> Router<Site> {
+    Router::new().route("/meetings", get(show)).with_state(cache)
 }
 
 #[derive(Template)]
 #[template(path = "meetings.html")]
 struct MeetingsPage {
     frame: Frame,
-    q: String,
-    status: String,
-    filters: Vec<Filter>,
-    upcoming: Vec<Row>,
-    past: Vec<Row>,
-    newer: Option<String>,
-    older: Option<String>,
-    page: u32,
+    choice: MeetingChoice,
+    tabs: Vec<Tab>,
+    owners: Vec<MeetingOwner>,
+    calendars: Vec<Choice>,
+    parts: Vec<Part>,
+    week: Option<Week>,
+    first: Option<String>,
+    next: Option<String>,
     unread: Vec<(String, &'static str)>,
 }
 
-/// A choice of status.
-struct Filter {
+/// A choice of status, with how many meetings there are.
+struct Tab {
     label: &'static str,
     href: String,
+    number: i64,
     current: bool,
+}
+
+/// Meetings under one heading.
+struct Part {
+    id: &'static str,
+    heading: &'static str,
+    rows: Vec<Row>,
 }
 
 struct Row {
@@ -62,71 +62,87 @@ struct Row {
     when: Moment,
     owner: String,
     invitee: String,
-    state: State,
+    state: StateWord,
     confirmed: bool,
 }
 
 /// A meeting's status as a state.
-pub(super) fn status_state(meeting: &Meeting) -> State {
+pub(super) fn status_state(meeting: &Meeting) -> StateWord {
     let tone = match meeting.status() {
         Status::Confirmed => Tone::Good,
         Status::Canceled | Status::Replaced { .. } => Tone::Quiet,
     };
-    State::new(tone, meeting.status().as_str())
+    StateWord::new(tone, meeting.status().as_str())
 }
 
-fn href(q: &str, status: &str, page: u32) -> String {
-    let mut parts = Vec::new();
-    for (name, value) in [("q", q), ("status", status)] {
-        if !value.is_empty() {
-            parts.push(format!("{name}={}", encode(value)));
-        }
-    }
-    if page > 1 {
-        parts.push(format!("page={page}"));
-    }
-    if parts.is_empty() { "/meetings".to_owned() } else { format!("/meetings?{}", parts.join("&")) }
-}
-
-async fn show(visit: Visit, Params(query): Params<Query>) -> Result<Response, PageError> {
-    if let Some(id) = query.id {
-        return meeting::page(visit, &id).await;
+async fn show(
+    State(cache): State<FeedCache>,
+    visit: Visit,
+    Params(choice): Params<MeetingChoice>,
+) -> Result<Response, PageError> {
+    if let Some(id) = &choice.id {
+        return meeting::page(visit, &cache, id).await;
     }
     let (store, times) = (&visit.site.store, visit.times);
-    let q = query.q.as_deref().unwrap_or_default().trim().to_owned();
-    let status = query.status.unwrap_or_default();
-    let page = query.page.and_then(|page| page.parse().ok()).unwrap_or(1).clamp(1, LAST_PAGE);
-    let list = MeetingList {
-        text: Some(q.as_str()).filter(|text| !text.is_empty()),
-        status: Some(status.as_str()).filter(|word| !word.is_empty()),
-        now: times.now(),
-        skip: (page - 1) * PAGE,
-        most: PAGE + 1,
-    };
-    let mut found = store.meeting_list(list).await?;
-    let more = found.len() > PAGE as usize;
-    found.truncate(PAGE as usize);
-    let unread = if found.is_empty() { unread(&visit).await? } else { Vec::new() };
-    let (upcoming, past): (Vec<Meeting>, Vec<Meeting>) =
-        found.into_iter().partition(|meeting| meeting.details.ends_at >= times.now());
-    let rows = |meetings: Vec<Meeting>| meetings.iter().map(|meeting| row(meeting, &visit)).collect();
-    let filters = [("all", ""), ("confirmed", "confirmed"), ("canceled", "canceled"), ("replaced", "replaced")];
-    let view = MeetingsPage {
+    let after = choice.after();
+    let mut page = MeetingsPage {
         frame: visit.frame(Section::Meetings),
-        filters: filters
-            .into_iter()
-            .map(|(label, word)| Filter { label, href: href(&q, word, 1), current: status == word })
-            .collect(),
-        upcoming: rows(upcoming),
-        past: rows(past),
-        newer: (page > 1).then(|| href(&q, &status, page - 1)),
-        older: more.then(|| href(&q, &status, page + 1)),
-        page,
-        unread,
-        q,
-        status,
+        tabs: tabs(&choice, store.meeting_counts().await?),
+        owners: store.meeting_owners().await?,
+        calendars: choice.calendars(&store.calendars().await?),
+        parts: Vec::new(),
+        week: None,
+        first: after.is_some().then(|| choice.href(&[])),
+        next: None,
+        unread: Vec::new(),
+        choice,
     };
-    Ok(visit.show(view))
+    let filter = page.choice.filter(&times);
+    if page.choice.is_week() {
+        page.week = Some(Week::read(store, &page.choice, filter, &times).await?);
+        return Ok(visit.show(page));
+    }
+    let order = page.choice.order();
+    let found = store.meeting_page(&filter, order, times.now(), after.as_ref(), PAGE).await?;
+    if found.meetings.is_empty() {
+        page.unread = unread(&visit).await?;
+    }
+    page.next = found.next.map(|next| page.choice.href(&[("after", &next.to_string())]));
+    page.parts = parts(found.meetings, order, &visit);
+    Ok(visit.show(page))
+}
+
+fn tabs(choice: &MeetingChoice, [confirmed, canceled, replaced]: [i64; 3]) -> Vec<Tab> {
+    let all = confirmed + canceled + replaced;
+    [
+        ("all", "", all),
+        ("confirmed", "confirmed", confirmed),
+        ("canceled", "canceled", canceled),
+        ("replaced", "replaced", replaced),
+    ]
+    .into_iter()
+    .map(|(label, word, number)| Tab {
+        label,
+        href: choice.href(&[("status", word)]),
+        number,
+        current: choice.status == word,
+    })
+    .collect()
+}
+
+fn parts(meetings: Vec<Meeting>, order: MeetingOrder, visit: &Visit) -> Vec<Part> {
+    let rows = |meetings: Vec<Meeting>| meetings.iter().map(|meeting| row(meeting, visit)).collect();
+    let parts = if order == MeetingOrder::NextFirst {
+        let (ahead, past): (Vec<Meeting>, Vec<Meeting>) =
+            meetings.into_iter().partition(|meeting| meeting.details.ends_at > visit.times.now());
+        vec![
+            Part { id: "upcoming", heading: "Upcoming", rows: rows(ahead) },
+            Part { id: "past", heading: "Past", rows: rows(past) },
+        ]
+    } else {
+        vec![Part { id: "found", heading: "Meetings", rows: rows(meetings) }]
+    };
+    parts.into_iter().filter(|part| !part.rows.is_empty()).collect()
 }
 
 /// Deliveries that may speak of a meeting that is not found: each as a link's text and address.
@@ -136,9 +152,10 @@ async fn unread(visit: &Visit) -> Result<Vec<(String, &'static str)>, PageError>
         (DeliveryStatus::Pending, "waiting to be worked on", "/inbox?status=pending"),
         (DeliveryStatus::Quarantined, "not understood", "/inbox?status=quarantined"),
     ];
-    let found = kinds.into_iter().filter(|(status, ..)| counts.of(*status) > 0).map(|(status, words, href)| {
-        (format!("{} {words}", super::words::count(counts.of(status), "delivery", "deliveries")), href)
-    });
+    let found = kinds
+        .into_iter()
+        .filter(|(status, ..)| counts.of(*status) > 0)
+        .map(|(status, words, href)| (format!("{} {words}", count(counts.of(status), "delivery", "deliveries")), href));
     Ok(found.collect())
 }
 
@@ -159,6 +176,8 @@ fn row(meeting: &Meeting, visit: &Visit) -> Row {
 mod tests {
     use super::super::testing::{Stage, meeting_event};
     use crate::meeting::event::Kind;
+    use crate::meeting::selection::Selection;
+    use crate::store::ProblemKind;
     use chrono::TimeDelta;
 
     #[tokio::test]
@@ -177,12 +196,52 @@ mod tests {
         stage.event(&meeting_event("off", Kind::Canceled, stage.now(), 20)).await;
         let mut admin = stage.admin().await;
         let answer = admin.get("/meetings").await;
-        answer.assert_shows(&["Upcoming", "Past", "Eleanor Whitcombe", "Priya Raghunathan", "canceled"]);
+        answer.assert_shows(&["Upcoming", "Past", "Eleanor Whitcombe", "Priya Raghunathan", "canceled", "all 3"]);
         let at = |text: &str| answer.body.find(text).unwrap();
         assert!(at("Demo off") < at("Demo next") && at("Demo next") < at("Demo past"));
         let answer = admin.get("/meetings?status=canceled").await;
         answer.assert_shows(&["Demo off"]);
         answer.assert_hides(&["Demo next"]);
+        let answer = admin.get("/meetings?sort=latest").await;
+        let at = |text: &str| answer.body.find(text).unwrap();
+        assert!(at("Demo next") < at("Demo off") && at("Demo off") < at("Demo past"));
+    }
+
+    #[tokio::test]
+    async fn a_list_is_narrowed_by_owner_day_and_calendar() {
+        let mut stage = Stage::new().await;
+        stage.google();
+        let calendar = stage.calendar("Team", Selection::default()).await;
+        let mut other = meeting_event("m-2", Kind::Scheduled, stage.now(), 48);
+        other.details.owner.username = Some("Jon@Example.com".into());
+        stage.meeting("m-1", 24).await;
+        stage.event(&other).await;
+        stage.mirror(&[("m-2", "Google says no", ProblemKind::Rejected)]).await;
+        let mut admin = stage.admin().await;
+        let refused = format!("calendar={}&standing=refused", calendar.id);
+        for (query, shows, hides) in [
+            ("owner=jon%40example.com", "Demo m-2", "Demo m-1"),
+            ("from=2026-11-22", "Demo m-2", "Demo m-1"),
+            ("from=2026-11-21&until=2026-11-21", "Demo m-1", "Demo m-2"),
+            (refused.as_str(), "Demo m-2", "Demo m-1"),
+            (&refused.replace("refused", "in+step"), "Demo m-1", "Demo m-2"),
+        ] {
+            let answer = admin.get(&format!("/meetings?{query}")).await;
+            answer.assert_shows(&[shows]);
+            answer.assert_hides(&[hides]);
+        }
+        let answer = admin.get(&format!("/meetings?{refused}&from=2026-11-22&sort=latest")).await;
+        answer.assert_shows(&[
+            &format!("value=\"{}\" selected>Team", calendar.id),
+            "value=\"refused\" selected",
+            "value=\"2026-11-22\"",
+            "value=\"latest\" selected",
+            "<details open>",
+        ]);
+        let all = format!("/meetings?calendar={}", calendar.id);
+        admin.get(&all).await.assert_shows(&["Demo m-1", "Demo m-2"]);
+        admin.get("/meetings?from=tomorrow&calendar=x").await.assert_shows(&["Demo m-1", "Demo m-2"]);
+        admin.get("/meetings?owner=nobody%40example.com").await.assert_shows(&["No meeting is like that."]);
     }
 
     #[tokio::test]
@@ -193,7 +252,11 @@ mod tests {
         let mut admin = stage.admin().await;
         admin.get("/meetings?q=larkfield").await.assert_shows(&["Demo m-1", "value=\"larkfield\""]);
         let answer = admin.get("/meetings?q=%22%3E%3Cscript%3E").await;
-        answer.assert_shows(&["No meeting holds", "1 delivery not understood", "href=\"/inbox?status=quarantined\""]);
+        answer.assert_shows(&[
+            "No meeting is like that.",
+            "1 delivery not understood",
+            "href=\"/inbox?status=quarantined\"",
+        ]);
         answer.assert_hides(&["<script>\"", "\"><script>"]);
     }
 
@@ -205,12 +268,15 @@ mod tests {
         }
         let mut admin = stage.admin().await;
         let first = admin.get("/meetings?q=demo").await;
-        first.assert_shows(&["href=\"/meetings?q=demo&#38;page=2\"", "Demo m-49"]);
-        first.assert_hides(&["Demo m-50"]);
-        let second = admin.get("/meetings?q=demo&page=2").await;
-        second.assert_shows(&["Demo m-50", "href=\"/meetings?q=demo\""]);
-        admin.get("/meetings?page=99999999").await.assert_shows(&["No meeting on this page."]);
-        admin.get("/meetings?page=x&page=y").await.assert_shows(&["Demo m-0"]);
+        first.assert_shows(&["Demo m-49"]);
+        first.assert_hides(&["Demo m-50", "First page"]);
+        let next = first.href("Next page →");
+        assert!(next.starts_with("/meetings?q=demo&after="), "{next}");
+        let second = admin.get(&next).await;
+        second.assert_shows(&["Demo m-50", "href=\"/meetings?q=demo\"", "First page"]);
+        second.assert_hides(&["Demo m-49", "Next page"]);
+        admin.get("/meetings?after=9~9~9").await.assert_shows(&["No further meeting."]);
+        admin.get("/meetings?after=x").await.assert_shows(&["Demo m-0"]);
     }
 
     #[tokio::test]

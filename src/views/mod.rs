@@ -7,6 +7,7 @@ mod calendar_summary;
 mod calendars;
 mod day_bars;
 mod delivery;
+mod delivery_choice;
 mod error;
 pub mod feed;
 mod feeds;
@@ -16,6 +17,9 @@ mod inbox;
 mod json_text;
 mod login;
 mod meeting;
+mod meeting_choice;
+mod meeting_places;
+mod meeting_timeline;
 mod meetings;
 mod metrics;
 mod mirror_state;
@@ -24,12 +28,16 @@ mod password;
 mod personal_feeds;
 mod progress;
 mod reach;
+mod replay;
+mod rhythm;
 mod status;
+mod status_keeping;
 mod subscribe;
 #[cfg(test)]
 mod testing;
 mod time_text;
 mod verdict;
+mod week;
 mod words;
 
 use axum::Router;
@@ -52,10 +60,11 @@ pub fn router(feeds: &FeedCache) -> Router {
     let https = site.links.public_url().starts_with("https:");
     let admin = Router::new()
         .route("/", get(Redirect::to("/status")))
-        .merge(status::router())
-        .merge(meetings::router())
-        .merge(meeting::router())
+        .merge(status::router(feeds.clone()))
+        .merge(meetings::router(feeds.clone()))
+        .merge(meeting::router(feeds.clone()))
         .merge(inbox::router())
+        .merge(replay::router())
         .merge(delivery::router())
         .merge(calendars::router())
         .merge(held_change::router())

@@ -1,29 +1,41 @@
 //! The status page: one sentence that tells the truth, then what it rests on. Each number leads to what it counts.
 
+use std::collections::BTreeMap;
+
 use askama::Template;
 use axum::Router;
+use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
+use chrono::{DateTime, TimeDelta};
 
 use super::calendar_summary::CalendarSummary;
+use super::day_bars::DayBars;
 use super::error::PageError;
+use super::feed::FeedCache;
 use super::frame::{Frame, Mirror, Section, Visit};
 use super::mirror_state::in_calendar;
 use super::reach::Reach;
+use super::rhythm::{longest_pause, unusual_silence};
+use super::status_keeping::Keeping;
 use super::time_text::{Moment, Times};
 use super::verdict::{Evidence, Finding, findings};
-use super::words::{State, Tone, meeting_href};
+use super::words::{self, State as StateWord, Tone, meeting_href};
 use crate::meeting::entry::full_title;
-use crate::store::{Calendar, DeliveryFilter, DeliveryStatus, InboxCounts, MeetingFilter, Store, StoreError};
+use crate::store::{
+    Calendar, DeliveryFilter, DeliveryStatus, InboxCounts, MeetingFilter, MeetingOrder, Store, StoreError,
+};
 use crate::web::site::Site;
 
+/// Days of the chart of deliveries.
+const CHART_DAYS: i64 = 30;
 /// Meetings in the grid.
-const UPCOMING: u32 = 10;
+const UPCOMING: usize = 10;
 /// Quarantined deliveries and failures that are told here; the rest is on their own pages.
 const LATEST: u32 = 5;
 
-pub(super) fn router() -> Router<Site> {
-    Router::new().route("/status", get(show))
+pub(super) fn router(cache: FeedCache) -> Router<Site> {
+    Router::new().route("/status", get(show)).with_state(cache)
 }
 
 #[derive(Template)]
@@ -39,8 +51,9 @@ struct StatusPage {
     calendars: Vec<CalendarSummary>,
     failures: Vec<Failure>,
     grid: Grid,
-    feeds: usize,
+    keeping: Keeping,
     reach: Option<&'static str>,
+    calls_per_second: Option<u32>,
 }
 
 /// What arrived.
@@ -50,6 +63,9 @@ struct Inbound {
     test: Option<(Moment, String)>,
     oldest_pending: Option<Moment>,
     counts: Vec<Count>,
+    arrivals: DayBars,
+    arrived: String,
+    usual_pause: Option<String>,
 }
 
 /// A number that leads to what it counts.
@@ -89,10 +105,10 @@ struct GridRow {
     owner: String,
     when: Moment,
     confirmed: bool,
-    cells: Vec<(String, State)>,
+    cells: Vec<(String, StateWord)>,
 }
 
-async fn show(visit: Visit) -> Result<Response, PageError> {
+async fn show(State(cache): State<FeedCache>, visit: Visit) -> Result<Response, PageError> {
     let (store, times) = (&visit.site.store, visit.times);
     let mirror = Mirror::of(&visit.site);
     let public_url = visit.site.links.public_url();
@@ -101,7 +117,17 @@ async fn show(visit: Visit) -> Result<Response, PageError> {
     let counts = store.mirror_counts(times.now()).await?;
     let held = store.held_changes().await?;
     let summaries = CalendarSummary::all(&calendars, &counts, &held, &mirror, &times);
-    let evidence = Evidence { inbox: &inbox, calendars: &summaries, mirror: &mirror, public_url, times: &times };
+    let arrivals = store.arrivals(times.now() - TimeDelta::days(CHART_DAYS)).await?;
+    let keeping = Keeping::of(store, &cache, &times).await?;
+    let evidence = Evidence {
+        inbox: &inbox,
+        calendars: &summaries,
+        mirror: &mirror,
+        public_url,
+        silence: unusual_silence(&arrivals, inbox.last_received_at, times.now()),
+        audit_broken: keeping.verified.as_ref().and_then(|(found, _)| found.broken.as_deref()),
+        times: &times,
+    };
     let mut found = findings(&evidence).into_iter();
     let verdict = found.next().ok_or(PageError::Internal)?;
     let page = StatusPage {
@@ -109,19 +135,20 @@ async fn show(visit: Visit) -> Result<Response, PageError> {
         verdict,
         also: found.collect(),
         up_since: times.at(visit.site.started_at),
-        inbound: inbound(&inbox, public_url, &times),
+        inbound: inbound(&inbox, &arrivals, public_url, &times),
         quarantined: quarantined(store, &times).await?,
         meetings: meetings(store.meeting_counts().await?),
         failures: failures(store, &calendars, &times).await?,
         grid: grid(store, &calendars, mirror.is_on(), &times).await?,
         calendars: summaries,
-        feeds: store.feeds().await?.iter().filter(|feed| feed.revoked_at.is_none()).count(),
+        keeping,
+        calls_per_second: visit.site.google.as_ref().map(|google| google.calls_per_second),
         reach: Reach::of(public_url).warning(),
     };
     Ok(visit.show(page))
 }
 
-fn inbound(inbox: &InboxCounts, public_url: &str, times: &Times) -> Inbound {
+fn inbound(inbox: &InboxCounts, arrivals: &BTreeMap<i64, u32>, public_url: &str, times: &Times) -> Inbound {
     let by_status = DeliveryStatus::ALL.into_iter().map(|status| Count {
         number: inbox.of(status),
         label: status.as_str(),
@@ -139,7 +166,16 @@ fn inbound(inbox: &InboxCounts, public_url: &str, times: &Times) -> Inbound {
         href: "/inbox?repeated=1".to_owned(),
         tone: Tone::Quiet,
     };
+    let mut days = BTreeMap::<i64, u32>::new();
+    for (hour, number) in arrivals {
+        let day = DateTime::from_timestamp(hour * 3600, 0).map_or(0, |at| times.day_number(at));
+        *days.entry(day).or_default() += number;
+    }
+    let number = days.values().map(|number| i64::from(*number)).sum();
     Inbound {
+        arrivals: DayBars::over("Deliveries", &days, times.day_number(times.now()), CHART_DAYS),
+        arrived: format!("{} in {CHART_DAYS} days", words::count(number, "arrival", "arrivals")),
+        usual_pause: longest_pause(arrivals, times.now()).map(words::length),
         endpoint: format!("{public_url}/webhooks/cirrus-insight"),
         last: inbox.last_received_at.map(|at| times.at(at)),
         test: inbox.last_test.as_ref().map(|(at, signature)| (times.at(*at), signature.clone())),
@@ -190,9 +226,9 @@ async fn failures(store: &Store, calendars: &[Calendar], times: &Times) -> Resul
 }
 
 async fn grid(store: &Store, calendars: &[Calendar], mirror_is_on: bool, times: &Times) -> Result<Grid, StoreError> {
-    let filter = MeetingFilter { from: Some(times.now()), ..MeetingFilter::default() };
+    let ahead = store.meeting_page(&MeetingFilter::default(), MeetingOrder::Ahead, times.now(), None, UPCOMING).await?;
     let mut rows = Vec::new();
-    for meeting in store.meetings(&filter, UPCOMING).await? {
+    for meeting in ahead.meetings {
         let written = store.mirror_rows(meeting.id.as_str()).await?;
         let cell = |calendar: &Calendar| {
             let row = written.iter().find(|row| row.calendar_id == calendar.id);
@@ -215,7 +251,7 @@ mod tests {
     use super::super::testing::{Stage, meeting_event};
     use crate::meeting::event::Kind;
     use crate::meeting::selection::Selection;
-    use crate::store::{DeliveryStatus, Identity, ProblemKind};
+    use crate::store::{BackupMade, DeliveryStatus, Identity, ProblemKind};
     use chrono::TimeDelta;
 
     #[tokio::test]
@@ -263,8 +299,44 @@ mod tests {
             "In step",
             "Not selected",
             "1 feed",
+            "Deliveries a day over the last 30 days",
+            "3 arrivals in 30 days",
+            "href=\"/meetings?calendar=1&amp;standing=in+step\">1</a>",
+            "Nobody has fetched one in the last 14 days.",
+            "not verified yet",
+            "Oldest body",
+            "meeting-mirror backup FILE",
         ]);
         answer.assert_hides(&["simulated", "could not be understood"]);
+    }
+
+    #[tokio::test]
+    async fn a_silence_that_is_not_usual_is_told() {
+        let stage = Stage::new().await;
+        for number in 0..30 {
+            let identity = Identity { event_id: format!("e-{number}"), ..Identity::default() };
+            stage.store_delivery(&stage.delivery(identity, DeliveryStatus::Applied)).await;
+            stage.clock.advance(TimeDelta::hours(10));
+        }
+        let mut admin = stage.admin().await;
+        let usual = admin.get("/status").await;
+        usual.assert_shows(&["longest pause in four weeks 11 hours", "verdict-good"]);
+        stage.clock.advance(TimeDelta::hours(2));
+        admin.get("/status").await.assert_shows(&[
+            "verdict-waiting",
+            "No delivery has come for 12 hours; in four weeks the longest pause was 11 hours.",
+            "whether the endpoint is active",
+        ]);
+    }
+
+    #[tokio::test]
+    async fn a_backup_is_remembered() {
+        let stage = Stage::new().await;
+        let made = BackupMade { at: stage.now(), file: "/backup/<b>.db".into() };
+        let mut tx = stage.site.store.write().await.unwrap();
+        tx.keep_last_backup(&made).await.unwrap();
+        tx.commit().await.unwrap();
+        stage.admin().await.get("/status").await.assert_shows(&["/backup/&#60;b&#62;.db", "20 Nov 2026, 13:00"]);
     }
 
     #[tokio::test]

@@ -349,6 +349,13 @@ impl Answer {
         }
     }
 
+    /// Where the link of that text leads.
+    pub(super) fn href(&self, text: &str) -> String {
+        let (before, _) = self.body.split_once(&format!(">{text}</a>")).unwrap_or_else(|| panic!("no link {text:?}"));
+        let (_, link) = before.rsplit_once("href=\"").unwrap();
+        link.split_once('"').unwrap().0.replace("&#38;", "&")
+    }
+
     /// The hidden field `token` of the first form.
     pub(super) fn form_token(&self) -> String {
         let (_, rest) = self.body.split_once("name=\"token\" value=\"").unwrap();

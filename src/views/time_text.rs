@@ -3,7 +3,7 @@
 
 use askama::Template;
 use askama::filters::HtmlSafe;
-use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, NaiveTime, SecondsFormat, TimeDelta, Utc};
 use chrono_tz::Tz;
 
 use crate::web::site::Site;
@@ -79,6 +79,31 @@ impl Times {
             "now".clone_into(&mut span.relative);
         }
         span
+    }
+
+    /// "11:00–11:30": from begin to end on a day that is told already.
+    pub(super) fn hours(&self, begin: DateTime<Utc>, end: DateTime<Utc>) -> String {
+        let hour = |time: DateTime<Utc>| time.with_timezone(&self.zone).format("%H:%M");
+        format!("{}–{}", hour(begin), hour(end))
+    }
+
+    /// The day of a time.
+    pub(super) fn day(&self, time: DateTime<Utc>) -> NaiveDate {
+        time.with_timezone(&self.zone).date_naive()
+    }
+
+    /// The day of a time as a number: days since 1970-01-01.
+    pub(super) fn day_number(&self, time: DateTime<Utc>) -> i64 {
+        self.day(time).signed_duration_since(NaiveDate::default()).num_days()
+    }
+
+    /// The first moment of a day.
+    pub(super) fn begin_of(&self, day: NaiveDate) -> DateTime<Utc> {
+        let midnight = day.and_time(NaiveTime::MIN);
+        // Where clocks go forward at midnight, the day begins later.
+        let mut hours = (0..24).map(|hours| midnight + TimeDelta::hours(hours));
+        let begin = hours.find_map(|time| time.and_local_timezone(self.zone).earliest());
+        begin.map_or_else(|| midnight.and_utc(), |time| time.with_timezone(&Utc))
     }
 
     fn moment(&self, time: DateTime<Utc>, text: String) -> Moment {

@@ -1,11 +1,13 @@
 //! The one sentence at the top of the status page: the worst thing that is true, or that all is well. What else is true
 //! follows it, worst first.
 
+use chrono::TimeDelta;
+
 use super::calendar_summary::CalendarSummary;
 use super::frame::Mirror;
 use super::reach::Reach;
 use super::time_text::Times;
-use super::words::{Tone, count, verb};
+use super::words::{Tone, count, length, verb};
 use crate::store::{DeliveryStatus, InboxCounts};
 
 /// A delivery that waits longer than this, in seconds, is not just on its way.
@@ -38,6 +40,10 @@ pub(super) struct Evidence<'a> {
     pub(super) calendars: &'a [CalendarSummary],
     pub(super) mirror: &'a Mirror,
     pub(super) public_url: &'a str,
+    /// The silence since the last delivery and the longest usual pause, if it is longer than that.
+    pub(super) silence: Option<(TimeDelta, TimeDelta)>,
+    /// Where the audit log's chain was found to break.
+    pub(super) audit_broken: Option<&'a str>,
     pub(super) times: &'a Times,
 }
 
@@ -45,11 +51,13 @@ pub(super) struct Evidence<'a> {
 pub(super) fn findings(evidence: &Evidence<'_>) -> Vec<Finding> {
     let mut found = Vec::new();
     found.extend(no_delivery(evidence));
+    found.extend(evidence.audit_broken.map(audit_broken));
     for calendar in evidence.calendars.iter().filter(|_| evidence.mirror.is_on()) {
         found.extend(calendar_findings(calendar));
     }
     found.extend(quarantined(evidence.inbox));
     found.extend(pending(evidence));
+    found.extend(evidence.silence.map(silent));
     // Stable: among equals the order above holds.
     found.sort_by_key(|finding| std::cmp::Reverse(finding.tone));
     if found.is_empty() {
@@ -78,6 +86,21 @@ fn no_delivery(evidence: &Evidence<'_>) -> Option<Finding> {
         "meeting-mirror send fixtures/webhooks/scheduling.smartscheduler.scheduled.json --url {endpoint} --key YOUR-SIGNING-KEY"
     );
     Some(finding)
+}
+
+fn audit_broken(broken: &str) -> Finding {
+    let advice = "Somebody or something changed the database beside the program. Compare with an export or a backup from before.";
+    let link = ("/audit#verify", "See where");
+    let sentence = format!("The audit log is not as it was written: {broken}.");
+    Finding { advice: advice.to_owned(), link, ..Finding::new(Tone::Bad, sentence) }
+}
+
+fn silent((silence, usual): (TimeDelta, TimeDelta)) -> Finding {
+    let advice = "Cirrus Insight disables an endpoint that fails for long, without a word. See in its settings whether the \
+                  endpoint is active, and send its test event.";
+    let sentence =
+        format!("No delivery has come for {}; in four weeks the longest pause was {}.", length(silence), length(usual));
+    Finding { advice: advice.to_owned(), ..Finding::new(Tone::Waiting, sentence) }
 }
 
 fn quarantined(inbox: &InboxCounts) -> Option<Finding> {
@@ -175,7 +198,6 @@ mod tests {
     use super::*;
     use crate::meeting::selection::Selection;
     use crate::store::{Identity, ProblemKind};
-    use chrono::TimeDelta;
 
     async fn verdict(stage: &Stage) -> Vec<(Tone, String)> {
         let (store, times) = (&stage.site.store, Times::of(&stage.site));
@@ -189,6 +211,8 @@ mod tests {
             calendars: &calendars,
             mirror: &mirror,
             public_url: stage.site.links.public_url(),
+            silence: None,
+            audit_broken: None,
             times: &times,
         };
         findings(&evidence).into_iter().map(|finding| (finding.tone, finding.sentence)).collect()

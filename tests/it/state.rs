@@ -44,7 +44,7 @@ async fn store(app: &TestApp, identity: &str, body: &str, status: DeliveryStatus
 
 async fn replay(app: &TestApp, id: i64) {
     let mut tx = app.store.write().await.unwrap();
-    assert!(tx.replay_delivery(id).await.unwrap());
+    assert_eq!(tx.replay_deliveries(&[id], app.now()).await.unwrap(), 1);
     tx.commit().await.unwrap();
     app.apply().await;
 }

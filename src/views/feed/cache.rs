@@ -19,7 +19,9 @@ use tokio_util::sync::CancellationToken;
 use super::fetches::Fetches;
 use super::render::{self, Fault};
 use super::slot::{Cached, Slot};
+use super::text;
 use super::token::FeedTokenError;
+use crate::meeting::event::MeetingId;
 use crate::meeting::state::whole_seconds;
 use crate::store::{Feed, Positions, Rendition, StoreError};
 use crate::web::links::Links;
@@ -294,6 +296,14 @@ impl FeedCache {
         let is_latest =
             matches!(self.read_slots().get(&slot.feed.wish.public_id), Some(Some(now)) if Arc::ptr_eq(now, slot));
         if is_latest { answer } else { Err(Fault::Outdated) }
+    }
+
+    /// Whether a feed shows a meeting now; none when that can't be told.
+    pub(in crate::views) async fn shows(&self, feed: &Feed, id: &MeetingId) -> Option<bool> {
+        let slot = self.read_slots().get(&feed.wish.public_id).cloned().flatten()?;
+        let uid = text::uid(&self.0.site.installation_id, id);
+        let body = self.current(&slot).await.ok()?.content.body.clone();
+        Some(body.windows(uid.len()).any(|octets| octets == uid.as_bytes()))
     }
 
     /// Makes the feed anew, unless another request did so meanwhile or failed a moment ago.

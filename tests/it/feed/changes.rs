@@ -135,7 +135,7 @@ async fn live_through(steps: Vec<Step>) {
             Step::Fetch => {
                 let got = app.fetch(&feed, &[]).await;
                 assert_eq!(got.status, 200);
-                let meetings = app.store.meetings(&MeetingFilter::default(), u32::MAX).await.unwrap();
+                let meetings = app.store.meetings(&MeetingFilter::default(), usize::MAX).await.unwrap();
                 let fresh = from_scratch(&feed, &app.site.installation_id, &meetings, app.now()).body;
                 assert_eq!(got.body, String::from_utf8(fresh).unwrap(), "what is served is not what is");
                 assert_eq!(lint(got.body.as_bytes()), []);

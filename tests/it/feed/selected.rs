@@ -81,7 +81,7 @@ async fn check(events: Vec<(MeetingEvent, DateTime<Utc>)>, selection: Selection,
     tx.commit().await.unwrap();
     let rule = Rule { selection: &selection, window: Window { past_days, future_days: 300 }, canceled_days: 5 };
     let now = noon() + TimeDelta::milliseconds(1);
-    let all = store.meetings(&MeetingFilter::default(), u32::MAX).await.unwrap();
+    let all = store.meetings(&MeetingFilter::default(), usize::MAX).await.unwrap();
     let mut expected: Vec<&Meeting> = all.iter().filter(|meeting| rule.check(meeting, now).is_ok()).collect();
     expected.sort_by_key(|meeting| nearness(meeting, now));
 

@@ -1,0 +1,250 @@
+use chrono::TimeDelta;
+use proptest::prelude::*;
+use proptest::sample::select;
+use sqlx::Row as _;
+
+use super::*;
+use crate::meeting::apply::receive;
+use crate::meeting::event::{
+    Details, EventId, EventKey, Invitee, Kind, MeetingEvent, MeetingId, OrganizationId, Owner,
+};
+use crate::meeting::selection::{Detail, Selection, Window};
+use crate::store::{NewCalendar, OnCancel, OnDrift};
+
+const OWNERS: [&str; 3] = ["ada@example.com", "Ada@Example.com", "bo@example.com"];
+const TITLES: [&str; 4] = ["Title of a demo", "100% sure", "Zoë's review", "Say \"hi\""];
+
+fn now() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_790_000_000, 0).unwrap()
+}
+
+fn event(id: u32, hours: i64, length: i64, kind: Kind, owner: &str, title: &str) -> MeetingEvent {
+    let starts_at = now() + TimeDelta::hours(hours);
+    MeetingEvent {
+        key: EventKey { happened_at: now(), kind, event_id: EventId::new(format!("e-{id}")) },
+        meeting_id: MeetingId::new(format!("m-{id}")),
+        details: Details {
+            organization_id: OrganizationId::new("org"),
+            email_meeting_id: None,
+            zoom_meeting_id: None,
+            starts_at,
+            ends_at: starts_at + TimeDelta::hours(length),
+            owner: Owner { username: Some(owner.into()), ..Owner::default() },
+            title: Some(title.into()),
+            location: None,
+            invitee: Invitee::default(),
+            further_invitees: vec![],
+            booking_url: None,
+            organization_path: None,
+            calendar_path: None,
+            answers: vec![],
+        },
+        existing_email_meeting_id: None,
+    }
+}
+
+async fn store(dir: &std::path::Path, events: &[MeetingEvent]) -> (Store, i64) {
+    let store = Store::open(dir).await.unwrap();
+    let mut tx = store.write().await.unwrap();
+    let calendar = NewCalendar {
+        name: "Team".into(),
+        google_id: "team@example.com".into(),
+        selection: Selection::default(),
+        detail: Detail::Full,
+        window: Window::USUAL,
+        on_cancel: OnCancel::Delete,
+        on_drift: OnDrift::Repair,
+    };
+    let calendar = tx.add_calendar(&calendar, now()).await.unwrap();
+    for (number, event) in (0..).zip(events) {
+        let known = tx.meeting(&event.meeting_id).await.unwrap();
+        let meeting = receive(known, event, now() + TimeDelta::minutes(number)).0;
+        tx.save_meeting(&meeting).await.unwrap();
+        if number % 3 > 0 {
+            tx.want(&meeting, calendar, now()).await.unwrap();
+        }
+    }
+    tx.commit().await.unwrap();
+    (store, calendar)
+}
+
+fn ids(meetings: &[Meeting]) -> Vec<&str> {
+    meetings.iter().map(|meeting| meeting.id.as_str()).collect()
+}
+
+/// What the filter means, said of one meeting; the calendar is left to the database.
+fn is_meant(filter: &MeetingFilter, meeting: &Meeting) -> bool {
+    let lower = |text: &str| text.to_lowercase().replace('ë', "e");
+    let title = lower(meeting.details.title.as_deref().unwrap());
+    let words: Vec<&str> = title.split(|c: char| !c.is_alphanumeric()).collect();
+    let begins_a_word = |word: &str| words.iter().any(|text| text.starts_with(word));
+    let starts_at = meeting.details.starts_at;
+    filter.text.as_deref().is_none_or(|text| lower(text).split_whitespace().all(begins_a_word))
+        && filter.status.as_deref().is_none_or(|status| status == meeting.status().as_str())
+        && filter.owner.as_deref().is_none_or(|owner| {
+            meeting.details.owner.username.as_deref().is_some_and(|name| name.eq_ignore_ascii_case(owner))
+        })
+        && filter.from.is_none_or(|from| starts_at >= from)
+        && filter.until.is_none_or(|until| starts_at < until)
+}
+
+async fn check(events: Vec<MeetingEvent>, filter: MeetingFilter, order: MeetingOrder, of_calendar: bool, size: usize) {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, calendar) = store(dir.path(), &events).await;
+    let filter = MeetingFilter { calendar: of_calendar.then_some((calendar, Some(Standing::Pending))), ..filter };
+    let mut expected = Vec::new();
+    for meeting in store.meetings(&MeetingFilter::default(), usize::MAX).await.unwrap() {
+        let is_there = !store.mirror_rows(meeting.id.as_str()).await.unwrap().is_empty();
+        let is_ahead = meeting.details.ends_at > now();
+        if is_meant(&filter, &meeting) && (is_there || !of_calendar) && (is_ahead || order != MeetingOrder::Ahead) {
+            expected.push(meeting);
+        }
+    }
+    let (of, id) = (|meeting: &Meeting| meeting.details.starts_at, |meeting: &Meeting| meeting.id.clone());
+    expected.sort_by(|a, b| match order {
+        MeetingOrder::NextFirst => {
+            let is_past = |meeting: &Meeting| meeting.details.ends_at <= now();
+            let by_begin = (of(a), id(a)).cmp(&(of(b), id(b)));
+            is_past(a).cmp(&is_past(b)).then(if is_past(a) { by_begin.reverse() } else { by_begin })
+        }
+        MeetingOrder::Ahead | MeetingOrder::Earliest => (of(a), id(a)).cmp(&(of(b), id(b))),
+        MeetingOrder::Latest => (of(b), id(b)).cmp(&(of(a), id(a))),
+        MeetingOrder::Changed => (b.last_modified_at, id(b)).cmp(&(a.last_modified_at, id(a))),
+    });
+    let (mut found, mut after) = (Vec::new(), None);
+    loop {
+        let page = store.meeting_page(&filter, order, now(), after.as_ref(), size).await.unwrap();
+        assert!(page.meetings.len() == size || page.next.is_none(), "only the last page is short");
+        found.extend(page.meetings);
+        match page.next {
+            // As it comes back in an address.
+            Some(next) => after = Some(next.to_string().parse().unwrap()),
+            None => break,
+        }
+    }
+    assert_eq!(ids(&found), ids(&expected), "{filter:?} {order:?}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_pages_of_a_list_are_all_that_is_meant_in_order(
+        meetings in prop::collection::vec(
+            (0..25_u32, prop_oneof![-900..900_i64, -3..3_i64], 1..40_i64, select(&OWNERS[..]), select(&TITLES[..]), 0..4_u8),
+            0..25
+        ),
+        text in prop::option::of(select(&["demo", "DE", "zoe", "sure 100", "hi", "title of"][..])),
+        status in prop::option::of(select(&["confirmed", "canceled", "replaced"][..])),
+        owner in prop::option::of(select(&OWNERS[..])),
+        from in prop::option::of(-50..50_i64),
+        until in prop::option::of(-50..50_i64),
+        order in select(&[
+            MeetingOrder::NextFirst, MeetingOrder::Ahead, MeetingOrder::Earliest, MeetingOrder::Latest, MeetingOrder::Changed,
+        ][..]),
+        of_calendar: bool,
+        size in 1..9_usize,
+    ) {
+        let events = meetings.into_iter().map(|(id, hours, length, owner, title, kind)| {
+            event(id, hours, length, if kind == 0 { Kind::Canceled } else { Kind::Scheduled }, owner, title)
+        });
+        let hour = |hours| now() + TimeDelta::hours(hours);
+        let filter = MeetingFilter {
+            text: text.map(str::to_owned),
+            status: status.map(str::to_owned),
+            owner: owner.map(str::to_owned),
+            calendar: None,
+            from: from.map(hour),
+            until: until.map(hour),
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(check(events.collect(), filter, order, of_calendar, size));
+    }
+}
+
+#[tokio::test]
+async fn words_are_found_wherever_they_stand_and_only_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut demo = event(1, 2, 1, Kind::Scheduled, "ada@example.com", "Title of a demo");
+    demo.details.invitee =
+        Invitee { name: Some("Łukasz Müller".into()), email: Some("lukasz@larkfield.example".into()) };
+    demo.details.location = Some("https://zoom.example.com/j/4711".into());
+    let (store, _) = store(dir.path(), &[demo]).await;
+    let found = async |text: &str| {
+        let filter = MeetingFilter { text: Some(text.into()), ..MeetingFilter::default() };
+        !store.meetings(&filter, 9).await.unwrap().is_empty()
+    };
+    for text in ["muller", "MÜLL", "larkfield.example", "lukasz@lark", "m-1", "4711", "demo title", "ada", "  demo  & "]
+    {
+        assert!(found(text).await, "{text}");
+    }
+    // No names of fields, no times, nothing inside a word, and signs that mean something to the database.
+    for text in ["invitee_name", "2026", "iller", "demo review", "&", "\"", "demo\" OR \"x", "NOT demo", "text : x", ""]
+    {
+        assert!(!found(text).await, "{text}");
+    }
+    let mut tx = store.write().await.unwrap();
+    let known = tx.meeting(&MeetingId::new("m-1")).await.unwrap();
+    let mut later = event(1, 2, 1, Kind::Rescheduled, "ada@example.com", "Another name");
+    later.key.happened_at += TimeDelta::hours(1);
+    tx.save_meeting(&receive(known, &later, now()).0).await.unwrap();
+    tx.commit().await.unwrap();
+    assert!(found("another").await && !found("demo").await, "the words follow the meeting");
+}
+
+async fn plan(store: &Store, conditions: &Conditions<'_>, part: Part, after: Option<&MeetingCursor>) -> String {
+    let sql = format!("EXPLAIN QUERY PLAN {}", conditions.query(part, 1, after, 50).sql().as_str());
+    let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_all(&store.reader).await.unwrap();
+    rows.iter().map(|row| row.get::<String, _>("detail")).collect::<Vec<_>>().join("; ")
+}
+
+#[tokio::test]
+async fn a_page_is_read_from_an_index_in_its_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).await.unwrap();
+    let after = MeetingCursor { part: 0, key: 5, id: "m".into() };
+    let (day, owner) = (Some(now()), Some("ada@example.com".to_owned()));
+    let status = Some("canceled".to_owned());
+    for filter in [
+        MeetingFilter::default(),
+        MeetingFilter { status: status.clone(), ..MeetingFilter::default() },
+        MeetingFilter { owner: owner.clone(), ..MeetingFilter::default() },
+        MeetingFilter { from: day, until: day, ..MeetingFilter::default() },
+        MeetingFilter { status, owner, from: day, ..MeetingFilter::default() },
+        MeetingFilter { calendar: Some((1, Some(Standing::InStep))), ..MeetingFilter::default() },
+        MeetingFilter { calendar: Some((1, None)), ..MeetingFilter::default() },
+    ] {
+        for words in [None, Some("\"demo\"*".to_owned())] {
+            for part in [Part::Running, Part::Upcoming, Part::Past, Part::Earliest, Part::Latest, Part::Changed] {
+                for after in [None, Some(&after)] {
+                    let many = Conditions {
+                        filter: &filter,
+                        words: words.clone(),
+                        text_is_rare: false,
+                        calendar_is_rare: false,
+                    };
+                    let plan = plan(&store, &many, part, after).await;
+                    let (reads, _) = plan.split_once(';').unwrap_or((&plan, ""));
+                    assert!(
+                        reads.contains("meetings USING INDEX") || reads.contains("meetings USING COVERING INDEX"),
+                        "{plan}"
+                    );
+                    // Of what runs there is little, and of one owner or some days not much.
+                    let is_narrow = filter.owner.is_some() || filter.from.is_some();
+                    let may_sort = part == Part::Running || (is_narrow && part == Part::Changed);
+                    assert!(may_sort || !plan.contains("USE TEMP B-TREE FOR ORDER BY"), "{part:?} {filter:?} {plan}");
+                }
+            }
+        }
+        let few = Conditions {
+            filter: &filter,
+            words: Some("\"demo\"*".into()),
+            text_is_rare: true,
+            calendar_is_rare: false,
+        };
+        for part in [Part::Running, Part::Upcoming, Part::Past, Part::Earliest, Part::Latest, Part::Changed] {
+            let plan = plan(&store, &few, part, Some(&after)).await;
+            assert!(plan.starts_with("SEARCH meetings USING INDEX meetings_number (number=?)"), "{plan}");
+        }
+    }
+}

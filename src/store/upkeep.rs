@@ -1,0 +1,136 @@
+//! How the installation is kept: the size of the database, the oldest body, the last backup, and whether the audit log was
+//! verified.
+
+use chrono::{DateTime, Utc};
+use data_encoding::HEXLOWER;
+use serde::{Deserialize, Serialize};
+
+use super::{Fact, Store, StoreError, WriteTx, time};
+use crate::audit::chain::Verification;
+
+/// Audit entries read at a time: a log of any length takes little memory.
+const STEP: u32 = 500;
+
+/// What is stored, and since when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Storage {
+    /// Octets of the database's files.
+    pub octets: u64,
+    /// Arrival of the oldest delivery whose body is kept.
+    pub oldest_body_at: Option<DateTime<Utc>>,
+}
+
+/// A backup that was made and checked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackupMade {
+    /// When.
+    pub at: DateTime<Utc>,
+    /// The file, as it was named.
+    pub file: String,
+}
+
+/// What verifying the audit log found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditVerified {
+    /// When.
+    pub at: DateTime<Utc>,
+    /// Entries that are intact, from the first.
+    pub entries: i64,
+    /// Hash of the last of them, hexadecimal.
+    pub head: String,
+    /// Where the chain breaks; none = it holds.
+    pub broken: Option<String>,
+}
+
+fn read<T: for<'de> Deserialize<'de>>(fact: Option<String>, name: &'static str) -> Result<Option<T>, StoreError> {
+    let read =
+        fact.map(|text| serde_json::from_str(&text).map_err(|error| StoreError::row("installation", name, error)));
+    read.transpose()
+}
+
+impl Store {
+    /// What is stored, and since when.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub async fn storage(&self) -> Result<Storage, StoreError> {
+        let mut octets = 0;
+        for suffix in ["", "-wal", "-shm"] {
+            let mut file = self.path().as_os_str().to_owned();
+            file.push(suffix);
+            // The two beside the database come and go.
+            octets += tokio::fs::metadata(&file).await.map_or(0, |file| file.len());
+        }
+        let oldest = sqlx::query_scalar!(r#"SELECT min(received_at) AS "oldest: i64" FROM inbox"#)
+            .fetch_one(&self.reader)
+            .await?;
+        let oldest_body_at = oldest.map(|at| time(at, "inbox", "received_at")).transpose()?;
+        Ok(Storage { octets, oldest_body_at })
+    }
+
+    /// The last backup that was made.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub async fn last_backup(&self) -> Result<Option<BackupMade>, StoreError> {
+        read(self.fact(Fact::LastBackup).await?, "last_backup")
+    }
+
+    /// What the audit log's last verification found.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub async fn audit_verified(&self) -> Result<Option<AuditVerified>, StoreError> {
+        read(self.fact(Fact::AuditVerified).await?, "audit_verified")
+    }
+
+    /// Verifies the audit log from its first entry to its last.
+    ///
+    /// # Errors
+    /// When it can't be read; that the chain breaks is no error, but what was found.
+    pub async fn verify_audit(&self, now: DateTime<Utc>) -> Result<AuditVerified, StoreError> {
+        let (mut verification, mut broken) = (Verification::default(), None);
+        'log: loop {
+            let step = self.audit_after(verification.count(), STEP).await?;
+            if step.is_empty() {
+                break;
+            }
+            for link in &step {
+                if let Err(found) = verification.step(link) {
+                    broken = Some(found.to_string());
+                    break 'log;
+                }
+            }
+        }
+        let head = HEXLOWER.encode(&verification.head());
+        Ok(AuditVerified { at: now, entries: verification.count(), head, broken })
+    }
+}
+
+impl WriteTx<'_> {
+    /// Keeps which backup was the last.
+    ///
+    /// # Errors
+    /// When the database can't be written.
+    pub async fn keep_last_backup(&mut self, made: &BackupMade) -> Result<(), StoreError> {
+        self.keep_fact(Fact::LastBackup, &serde_json::to_string(made).unwrap_or_default()).await
+    }
+
+    /// Keeps what a verification of the audit log found.
+    ///
+    /// # Errors
+    /// When the database can't be written.
+    pub async fn keep_audit_verified(&mut self, found: &AuditVerified) -> Result<(), StoreError> {
+        self.keep_fact(Fact::AuditVerified, &serde_json::to_string(found).unwrap_or_default()).await
+    }
+}
+
+#[cfg(test)]
+impl Store {
+    /// Changes an entry of the audit log beside the program's ways.
+    pub(crate) async fn tamper_with_audit(&self) {
+        for statement in ["DROP TRIGGER audit_no_update", "UPDATE audit SET summary = 'nothing' WHERE seq = 1"] {
+            sqlx::query(statement).execute(&self.writer).await.unwrap();
+        }
+    }
+}

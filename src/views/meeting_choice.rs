@@ -1,0 +1,174 @@
+//! Which meetings a list or a week shows, as it stands in the page's address: read, said in the form's fields, and put into
+//! links.
+
+use std::str::FromStr as _;
+
+use chrono::{NaiveDate, TimeDelta};
+use serde::Deserialize;
+
+use super::time_text::Times;
+use super::words::href;
+use crate::store::{Calendar, MeetingCursor, MeetingFilter, MeetingOrder, Standing};
+
+/// The choice as the address has it; what can't be read counts as not given.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct MeetingChoice {
+    /// Words.
+    pub(super) q: String,
+    /// Of the meeting.
+    pub(super) status: String,
+    /// Username.
+    pub(super) owner: String,
+    /// Row id.
+    pub(super) calendar: String,
+    /// In that calendar.
+    pub(super) standing: String,
+    /// First day of begins, `YYYY-MM-DD`.
+    pub(super) from: String,
+    /// Last day of begins.
+    pub(super) until: String,
+    /// Order of the list.
+    pub(super) sort: String,
+    /// `week`, or a list.
+    pub(super) view: String,
+    /// A day of the week that is shown.
+    pub(super) week: String,
+    after: String,
+    /// A meeting's id that no path can carry.
+    pub(super) id: Option<String>,
+}
+
+/// A choice in a field.
+pub(super) struct Choice {
+    /// In the address.
+    pub(super) value: String,
+    /// For people.
+    pub(super) label: String,
+    /// Whether it is the present one.
+    pub(super) current: bool,
+}
+
+/// Orders by their word in the address.
+const ORDERS: [(&str, &str, MeetingOrder); 4] = [
+    ("", "next first, then past", MeetingOrder::NextFirst),
+    ("earliest", "earliest first", MeetingOrder::Earliest),
+    ("latest", "latest first", MeetingOrder::Latest),
+    ("changed", "last changed first", MeetingOrder::Changed),
+];
+
+const STANDINGS: [(&str, &str); 6] = [
+    ("", "at all"),
+    ("in step", "in step"),
+    ("pending", "on the way"),
+    ("again", "looked at again"),
+    ("failing", "failing"),
+    ("refused", "refused by Google"),
+];
+
+impl MeetingChoice {
+    /// What the database is asked.
+    pub(super) fn filter(&self, times: &Times) -> MeetingFilter {
+        let given = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
+        let day = |text: &str| NaiveDate::from_str(text).ok();
+        MeetingFilter {
+            text: given(&self.q),
+            status: given(&self.status),
+            owner: given(&self.owner),
+            calendar: self.calendar.parse().ok().map(|id| (id, Standing::from_word(&self.standing))),
+            from: day(&self.from).map(|day| times.begin_of(day)),
+            until: day(&self.until).map(|day| times.begin_of(day + TimeDelta::days(1))),
+        }
+    }
+
+    /// The order of the list.
+    pub(super) fn order(&self) -> MeetingOrder {
+        ORDERS.iter().find(|(word, ..)| *word == self.sort).map_or(MeetingOrder::NextFirst, |(.., order)| *order)
+    }
+
+    /// Where the page begins.
+    pub(super) fn after(&self) -> Option<MeetingCursor> {
+        self.after.parse().ok()
+    }
+
+    /// Whether a week is shown.
+    pub(super) fn is_week(&self) -> bool {
+        self.view == "week"
+    }
+
+    /// Whether more is chosen than words and a status.
+    pub(super) fn is_narrow(&self) -> bool {
+        [&self.owner, &self.calendar, &self.from, &self.until, &self.sort].iter().any(|text| !text.is_empty())
+    }
+
+    /// Whether anything is chosen.
+    pub(super) fn is_any(&self) -> bool {
+        self.is_narrow() || !self.q.is_empty() || !self.status.is_empty()
+    }
+
+    /// The address of the same choice, but for some fields.
+    pub(super) fn href(&self, but: &[(&str, &str)]) -> String {
+        let fields = [
+            ("q", &self.q),
+            ("status", &self.status),
+            ("owner", &self.owner),
+            ("calendar", &self.calendar),
+            ("standing", &self.standing),
+            ("from", &self.from),
+            ("until", &self.until),
+            ("sort", &self.sort),
+            ("view", &self.view),
+            ("week", &self.week),
+        ];
+        let kept = fields.into_iter().filter(|(name, _)| !but.iter().any(|(changed, _)| changed == name));
+        let kept: Vec<(&str, &str)> =
+            kept.map(|(name, value)| (name, value.as_str())).chain(but.iter().copied()).collect();
+        href("/meetings", &kept)
+    }
+
+    /// The orders to choose from.
+    pub(super) fn orders(&self) -> Vec<Choice> {
+        let choice = |(word, label, _): (&str, &str, _)| Choice {
+            value: word.to_owned(),
+            label: label.to_owned(),
+            current: word == self.sort,
+        };
+        ORDERS.into_iter().map(choice).collect()
+    }
+
+    /// How a meeting may stand in the calendar.
+    pub(super) fn standings(&self) -> Vec<Choice> {
+        let choice = |(word, label): (&str, &str)| Choice {
+            value: word.to_owned(),
+            label: label.to_owned(),
+            current: word == self.standing,
+        };
+        STANDINGS.into_iter().map(choice).collect()
+    }
+
+    /// The calendars to choose from.
+    pub(super) fn calendars(&self, calendars: &[Calendar]) -> Vec<Choice> {
+        let choice = |calendar: &Calendar| Choice {
+            value: calendar.id.to_string(),
+            label: calendar.wish.name.clone(),
+            current: calendar.id.to_string() == self.calendar,
+        };
+        calendars.iter().map(choice).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_keep_the_choice_and_hold_any_text() {
+        let choice = MeetingChoice { q: "a&b=\"c\"".into(), status: "canceled".into(), ..MeetingChoice::default() };
+        assert_eq!(choice.href(&[("status", "")]), "/meetings?q=a%26b%3D%22c%22");
+        assert_eq!(
+            choice.href(&[("after", "0~1~x/y")]),
+            "/meetings?q=a%26b%3D%22c%22&status=canceled&after=0%7E1%7Ex%2Fy"
+        );
+        assert_eq!(MeetingChoice::default().href(&[]), "/meetings");
+    }
+}
