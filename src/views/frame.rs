@@ -52,7 +52,7 @@ impl Section {
             Self::Calendars => "Calendars",
             Self::Feeds => "Feeds",
             Self::Audit => "Audit log",
-            Self::Password => "Change password",
+            Self::Password => "Password",
         }
     }
 }

@@ -117,7 +117,7 @@ async fn an_admin_s_day(browser: &Browser) {
     browser.see("2 owners of meetings have none of their own.").await;
     browser.follow("Make 2 personal feeds").await;
     browser.see("2 feeds were made.").await;
-    browser.follow("Change password").await;
+    browser.follow("Password").await;
     browser.type_into("//input[@id='old']", "a wrong one").await;
     browser.type_into("//input[@id='new']", "another password for tests").await;
     browser.enter("//input[@id='again']", "yet another password for tests").await;

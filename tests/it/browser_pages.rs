@@ -17,12 +17,14 @@ use crate::support::{TEAM, TestApp, event, fixture};
 const SCREENSHOTS: &str = "BROWSER_SCREENSHOTS";
 
 /// The pages that are always there.
-const PAGES: [&str; 13] = [
+const PAGES: [&str; 15] = [
     "/status",
     "/meetings",
     "/meetings?q=nothing-like-this",
+    "/meetings?view=week",
     "/inbox",
     "/inbox?status=quarantined",
+    "/inbox/replay?status=quarantined",
     "/calendars",
     "/feeds",
     "/audit",

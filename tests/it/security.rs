@@ -45,7 +45,8 @@ fn post_routes() -> Vec<String> {
 }
 
 /// Fields that some form has; the others don't mind them.
-const FIELDS: [(&str, &str); 8] = [
+const FIELDS: [(&str, &str); 9] = [
+    ("id", "m-1"),
     ("password", PASSWORD),
     ("next", "/status"),
     ("change", "1"),
