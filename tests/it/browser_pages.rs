@@ -17,7 +17,7 @@ use crate::support::{TEAM, TestApp, event, fixture};
 const SCREENSHOTS: &str = "BROWSER_SCREENSHOTS";
 
 /// The pages that are always there.
-const PAGES: [&str; 15] = [
+const PAGES: [&str; 11] = [
     "/status",
     "/meetings",
     "/meetings?q=nothing-like-this",
@@ -29,11 +29,9 @@ const PAGES: [&str; 15] = [
     "/feeds",
     "/audit",
     "/password",
-    "/meetings/no-such-meeting",
-    "/inbox/99999",
-    "/subscribe/nothing",
-    "/nowhere",
 ];
+/// What is answered with an error.
+const ERRORS: [&str; 4] = ["/meetings/no-such-meeting", "/inbox/99999", "/subscribe/nothing", "/nowhere"];
 /// Those of meetings and deliveries, in trouble.
 const TROUBLED: [&str; 4] =
     ["/meetings/m-1", "/meetings/4b6ea010-bea4-456e-b6c2-a4c7d885bbac", "/inbox/1", "/inbox/75"];
@@ -78,21 +76,27 @@ const MEASURE: &str = "
         out: out.slice(0, 10).map(e => e.tagName + ' ' + e.textContent.slice(0, 40)),
     }";
 
-/// Looks at pages in these ways.
-async fn walk(app: &TestApp, browser: &Browser, pages: &[&str], looks: &[Look]) {
+/// Opens what is folded: nothing is found in what is not shown.
+const UNFOLD: &str = "document.querySelectorAll('details').forEach(fold => fold.open = true)";
+
+/// Looks at pages in these ways, and at others that are errors.
+async fn walk(app: &TestApp, browser: &Browser, pages: &[&str], errors: &[&str], looks: &[Look]) {
     let (axe, mut faults) = (axe(), Vec::new());
     for look in looks {
         look.choose(browser).await;
-        for page in pages {
+        for page in pages.iter().chain(errors) {
             browser.open(&app.url(page)).await;
             let named = format!("{page} {look:?}");
             check(browser, &named, *look).await;
+            browser.script(UNFOLD).await;
+            check(browser, &format!("{named} unfolded"), *look).await;
             if let Some(axe) = &axe {
                 let found = browser.inaccessible(axe).await;
                 faults.extend(found.into_iter().map(|fault| format!("{named}: {fault}")));
             }
             let said = browser.console().await;
-            assert!(said.iter().all(|entry| entry.contains("status of 404")), "{named}: {said:?}");
+            let is_error = said.len() == 1 && said[0].contains("status of 4");
+            assert!(if errors.contains(page) { is_error } else { said.is_empty() }, "{named}: {said:?}");
         }
     }
     assert!(faults.is_empty(), "{faults:#?}");
@@ -112,9 +116,9 @@ async fn check(browser: &Browser, page: &str, look: Look) {
 async fn where_nothing_is_yet_every_page_is_fit_for_everybody() {
     let Some(browser) = Browser::start().await else { return };
     for app in [TestApp::start().await, TestApp::start_with_google().await] {
-        walk(&app, &browser, &["/login"], &Look::ALL).await;
+        walk(&app, &browser, &["/login"], &[], &Look::ALL).await;
         sign_in(&app, &browser).await;
-        walk(&app, &browser, &PAGES, &[Look::Desk, Look::PhoneDark]).await;
+        walk(&app, &browser, &PAGES, &ERRORS, &[Look::Desk, Look::PhoneDark]).await;
     }
 }
 
@@ -131,8 +135,8 @@ async fn on_a_busy_day_every_page_is_fit_for_everybody() {
     picture(&app, &browser, "/status", "status.png").await;
     Look::Phone.choose(&browser).await;
     picture(&app, &browser, &subscribe, "subscribe.png").await;
-    walk(&app, &browser, &PAGES, &Look::ALL).await;
-    walk(&app, &browser, &[TROUBLED[1], TROUBLED[2], &subscribe], &Look::ALL).await;
+    let pages = [&PAGES[..], &[TROUBLED[1], TROUBLED[2], &subscribe]].concat();
+    walk(&app, &browser, &pages, &ERRORS, &Look::ALL).await;
 }
 
 #[tokio::test]
@@ -161,8 +165,19 @@ async fn in_trouble_every_page_is_fit_for_everybody() {
     app.apply().await;
 
     sign_in(&app, &browser).await;
+    let (rotated, revoked) = (
+        app.add_feed("Old", Selection::default(), Detail::Full).await,
+        app.add_feed("Ended", Selection::default(), Detail::Full).await,
+    );
+    let mut tx = app.store.write().await.unwrap();
+    tx.rotate_feed(rotated.id).await.unwrap();
+    tx.revoke_feed(revoked.id, app.now()).await.unwrap();
+    tx.commit().await.unwrap();
+    app.feeds.catch_up().await.unwrap();
+    let ended = [rotated, revoked].map(|feed| format!("/subscribe/{}", app.site.links.token(&feed)));
     let pages = [&PAGES[..], &TROUBLED, &[&subscribe]].concat();
-    walk(&app, &browser, &pages, &[Look::Phone, Look::DeskDark]).await;
+    let errors = [&ERRORS[..], &[&ended[0], &ended[1]]].concat();
+    walk(&app, &browser, &pages, &errors, &[Look::Phone, Look::DeskDark]).await;
 }
 
 /// The working day of the fixtures, mirrored into two calendars and offered as a feed. Returns the path of the feed's page.

@@ -108,7 +108,8 @@ fn skip<T>(missing: &str) -> Option<T> {
     // Past the test runner, which shows what a test prints only when it fails.
     let thread = std::thread::current();
     let test = thread.name().unwrap_or("a browser test");
-    writeln!(std::io::stderr(), "SKIPPED {test}: there is no {missing}").unwrap();
+    let mut terminal = std::io::stderr();
+    writeln!(terminal, "SKIPPED {test}: there is no {missing}").unwrap();
     None
 }
 
