@@ -17,7 +17,7 @@ use crate::support::{TEAM, TestApp, event, fixture};
 const SCREENSHOTS: &str = "BROWSER_SCREENSHOTS";
 
 /// The pages that are always there.
-const PAGES: [&str; 11] = [
+const PAGES: [&str; 14] = [
     "/status",
     "/meetings",
     "/meetings?q=nothing-like-this",
@@ -27,6 +27,9 @@ const PAGES: [&str; 11] = [
     "/inbox/replay?status=quarantined",
     "/calendars",
     "/feeds",
+    "/feeds?status=ended",
+    "/feeds/new",
+    "/feeds/personal",
     "/audit",
     "/password",
 ];
