@@ -150,6 +150,9 @@ mod tests {
             "EXPLAIN QUERY PLAN SELECT feed_id, length(body), last_modified_at, left_out, left_out_ahead, left_out_from
                     FROM feed_renditions WHERE length(body) > 0";
         let rows = sqlx::query(plan).fetch_all(&store.reader).await.unwrap();
-        assert_eq!(rows[0].get::<String, _>("detail"), "SCAN feed_renditions USING COVERING INDEX feed_renditions_facts");
+        assert_eq!(
+            rows[0].get::<String, _>("detail"),
+            "SCAN feed_renditions USING COVERING INDEX feed_renditions_facts"
+        );
     }
 }

@@ -81,10 +81,9 @@ impl OwnTyped {
             [(ShowAs::Busy, "Busy: the meetings take the subscriber's time"), (ShowAs::Free, "Free: they don't")];
         let words = suits.into_iter().chain(words.map(|(choice, text)| (choice.as_str(), text)));
         let choices = words.map(|(word, text)| (word, text.to_owned())).collect();
-        let days =
-            Field::new("canceled_days", "Days that a canceled meeting stays", Input::Days, &self.canceled_days, wrong);
+        let days = Field::new("canceled_days", "Days canceled ones stay", Input::Days, &self.canceled_days, wrong);
         [
-            days.hint("Shown as canceled so long; 0: left out at once."),
+            days.hint("Marked as canceled; 0: left out at once."),
             Field::new("show_as", "In the subscriber's program, show as", Input::Choice(choices), &self.show_as, wrong),
         ]
     }

@@ -113,7 +113,9 @@ async fn an_admin_s_day(browser: &Browser) {
     assert_eq!(app.mirrored(TEAM).len(), 25);
     browser.reload().await;
     browser.see("In step").await;
+    a_feed_is_added(browser).await;
     browser.follow("Feeds").await;
+    browser.follow("Personal feeds").await;
     browser.see("2 owners of meetings have none of their own.").await;
     browser.follow("Make 2 personal feeds").await;
     browser.see("2 feeds were made.").await;
@@ -137,6 +139,36 @@ async fn an_admin_s_day(browser: &Browser) {
     browser.follow("Sign out").await;
     browser.see("Admin password").await;
     assert_eq!(browser.console().await, [""; 0]);
+}
+
+/// Adds a feed, wrongly at first, opens the page that its subscribers get, and gives it another link.
+async fn a_feed_is_added(browser: &Browser) {
+    browser.follow("Feeds").await;
+    browser.follow("Add a feed").await;
+    browser.type_into("//input[@id='name']", "Front desk").await;
+    browser.type_into("//textarea[@id='owners']", "ada@example.com").await;
+    browser.click("//input[@name='detail'][@value='title']").await;
+    browser.enter("//input[@id='past_days']", "many").await;
+    browser.see("Type a number of days, from 0 to 3650.").await;
+    let kept = "return document.getElementById('name').value + ' ' + document.getElementById('owners').value";
+    assert_eq!(browser.script(kept).await, "Front desk ada@example.com");
+    let refused = browser.console().await;
+    assert!(refused.iter().all(|entry| entry.contains("status of 422")), "{refused:?}");
+    browser.script("document.getElementById('past_days').value = ''").await;
+    browser.enter("//input[@id='past_days']", "7").await;
+    browser.see("Added. Hand out its page").await;
+    browser.see("Shows 25 meetings now.").await;
+    let link = "return document.getElementById('link').value";
+    let (before, details) = (browser.script(link).await, browser.script("return location.href").await);
+    browser.follow("Open the page").await;
+    browser.see("How to subscribe, and how soon changes show").await;
+    assert_eq!(browser.script(link).await, before);
+    browser.open(details.as_str().unwrap()).await;
+    browser.follow("New link…").await;
+    browser.see("Nobody has fetched it in the last 14 days.").await;
+    browser.follow("Make a new link").await;
+    browser.see("There is a new link, and the old one has ended.").await;
+    assert_ne!(browser.script(link).await, before);
 }
 
 #[tokio::test]

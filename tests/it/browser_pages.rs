@@ -39,6 +39,15 @@ const ERRORS: [&str; 4] = ["/meetings/no-such-meeting", "/inbox/99999", "/subscr
 const TROUBLED: [&str; 4] =
     ["/meetings/m-1", "/meetings/4b6ea010-bea4-456e-b6c2-a4c7d885bbac", "/inbox/1", "/inbox/75"];
 
+/// Those of the feed.
+const OF_A_FEED: [&str; 5] = [
+    "/feeds/1/details",
+    "/feeds/1/details?edited=1&detail=busy",
+    "/feeds/1/edit",
+    "/feeds/1/rotate",
+    "/feeds/1/revoke",
+];
+
 /// How a page is looked at.
 #[derive(Debug, Clone, Copy)]
 enum Look {
@@ -138,7 +147,7 @@ async fn on_a_busy_day_every_page_is_fit_for_everybody() {
     picture(&app, &browser, "/status", "status.png").await;
     Look::Phone.choose(&browser).await;
     picture(&app, &browser, &subscribe, "subscribe.png").await;
-    let pages = [&PAGES[..], &[TROUBLED[1], TROUBLED[2], &subscribe]].concat();
+    let pages = [&PAGES[..], &OF_A_FEED, &[TROUBLED[1], TROUBLED[2], &subscribe]].concat();
     walk(&app, &browser, &pages, &ERRORS, &Look::ALL).await;
 }
 
@@ -178,8 +187,8 @@ async fn in_trouble_every_page_is_fit_for_everybody() {
     tx.commit().await.unwrap();
     app.feeds.catch_up().await.unwrap();
     let ended = [rotated, revoked].map(|feed| format!("/subscribe/{}", app.site.links.token(&feed)));
-    let pages = [&PAGES[..], &TROUBLED, &[&subscribe]].concat();
-    let errors = [&ERRORS[..], &[&ended[0], &ended[1]]].concat();
+    let pages = [&PAGES[..], &OF_A_FEED, &TROUBLED, &["/feeds/3/details", &subscribe]].concat();
+    let errors = [&ERRORS[..], &["/feeds/3/edit", "/feeds/9/details", &ended[0], &ended[1]]].concat();
     walk(&app, &browser, &pages, &errors, &[Look::Phone, Look::DeskDark]).await;
 }
 

@@ -68,7 +68,18 @@ async fn no_form_is_taken_without_its_token_or_without_a_session() {
     let before = entries().await;
     let stranger = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
     let routes = post_routes();
-    for known in ["/login", "/logout", "/password", "/feeds/personal", "/calendars/1/approve", "/inbox/1/replay"] {
+    for known in [
+        "/login",
+        "/logout",
+        "/password",
+        "/feeds/new",
+        "/feeds/1/edit",
+        "/feeds/1/rotate",
+        "/feeds/1/revoke",
+        "/feeds/personal",
+        "/calendars/1/approve",
+        "/inbox/1/replay",
+    ] {
         assert!(routes.iter().any(|route| route == known), "{known} is not among {routes:?}");
     }
     for route in routes {
