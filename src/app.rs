@@ -275,7 +275,8 @@ impl App {
         let google = installation.google(settings).await?;
         let public_url = settings.public_url.clone().unwrap_or_else(|| http_url(bound));
         // Last of what can fail because of a setting: a password that was made must be shown.
-        let new_password = keep_password(store, password_set, &randomness).await?;
+        let password_is_set = password_set.is_some();
+        let new_password = keep_password(store, password_set, &clock, &randomness).await?;
         let mut tx = store.write().await.map_err(failed)?;
         tx.keep_fact(Fact::PublicUrl, public_url.as_str()).await.map_err(failed)?;
         tx.void_leases().await.map_err(failed)?;
@@ -300,6 +301,7 @@ impl App {
             google: google_side,
             started_at: clock.now(),
             sign_in_limits: Arc::new(SignInLimits::default()),
+            password_is_set,
             csrf: csrf::config(secret, https),
         };
         let (arrived, due, changed) = (Arc::<Notify>::default(), Arc::<Notify>::default(), Arc::<Notify>::default());
@@ -372,10 +374,12 @@ fn lock(dir: &Path) -> Result<File, StartError> {
 async fn keep_password(
     store: &Store,
     password_set: Option<Secret>,
+    clock: &SharedClock,
     randomness: &Randomness,
 ) -> Result<Option<Secret>, StartError> {
     let failed = |source| StartError::Store { path: store.path().to_owned(), source };
     let kept = store.fact(Fact::AdminPasswordHash).await.map_err(failed)?;
+    let is_change = kept.is_some();
     let (secret, made) = match (password_set, kept) {
         (None, Some(_)) => return Ok(None),
         (Some(set), Some(hash)) if password::verify(&set, &hash) => return Ok(None),
@@ -390,6 +394,10 @@ async fn keep_password(
     tx.keep_fact(Fact::AdminPasswordHash, &hash).await.map_err(failed)?;
     // Whoever signed in with another password has to sign in again.
     tx.end_all_sessions().await.map_err(failed)?;
+    if is_change {
+        let summary = "Set another admin password at the start of the server; every session was ended".to_owned();
+        tx.append_admin_action("command line", "sign-in", summary, clock.now()).await.map_err(failed)?;
+    }
     tx.commit().await.map_err(failed)?;
     Ok(made)
 }

@@ -66,6 +66,7 @@ pub use mirror_attempts::MirrorAttempt;
 pub use mirror_rows::MirrorRow;
 pub use owners::MeetingOwner;
 pub use renditions::{LeftOut, Rendition, RenditionFacts};
+pub use sessions::StoredSession;
 pub use status::{InboxCounts, MirrorCounts, MirrorProblem, Standing};
 pub use upkeep::{AuditVerified, BackupMade, Storage};
 

@@ -2,18 +2,39 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{Store, StoreError, WriteTx, millis};
+use super::{Store, StoreError, WriteTx, millis, time};
+
+/// A session that has not expired.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredSession {
+    /// What the session layer keeps in it.
+    pub data: String,
+    /// When it ends if it is not used before.
+    pub expires_at: DateTime<Utc>,
+    /// When it ends however much it is used.
+    pub ends_at: DateTime<Utc>,
+}
 
 impl Store {
-    /// The data of a session that has not expired.
+    /// A session that has not expired.
     ///
     /// # Errors
     /// When it can't be read.
-    pub async fn session(&self, id: &str, now: DateTime<Utc>) -> Result<Option<String>, StoreError> {
+    pub async fn session(&self, id: &str, now: DateTime<Utc>) -> Result<Option<StoredSession>, StoreError> {
+        const TABLE: &str = "sessions";
         let now = millis(now);
-        Ok(sqlx::query_scalar!("SELECT data FROM sessions WHERE id = ? AND expires_at > ?", id, now)
-            .fetch_optional(&self.reader)
-            .await?)
+        let row =
+            sqlx::query!("SELECT data, expires_at, ends_at FROM sessions WHERE id = ? AND expires_at > ?", id, now)
+                .fetch_optional(&self.reader)
+                .await?;
+        row.map(|row| {
+            Ok(StoredSession {
+                data: row.data,
+                expires_at: time(row.expires_at, TABLE, "expires_at")?,
+                ends_at: time(row.ends_at, TABLE, "ends_at")?,
+            })
+        })
+        .transpose()
     }
 }
 
@@ -22,26 +43,36 @@ impl WriteTx<'_> {
     ///
     /// # Errors
     /// When the database can't be written.
-    pub async fn add_session(&mut self, id: &str, data: &str, expires_at: DateTime<Utc>) -> Result<bool, StoreError> {
-        let expires_at = millis(expires_at);
+    pub async fn add_session(&mut self, id: &str, new: &StoredSession) -> Result<bool, StoreError> {
+        let (expires_at, ends_at) = (millis(new.expires_at), millis(new.ends_at));
         let done = sqlx::query!(
-            "INSERT INTO sessions (id, data, expires_at) VALUES (?, ?, ?) ON CONFLICT (id) DO NOTHING",
+            "INSERT INTO sessions (id, data, expires_at, ends_at) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
             id,
-            data,
-            expires_at
+            new.data,
+            expires_at,
+            ends_at
         )
         .execute(&mut *self.0)
         .await?;
         Ok(done.rows_affected() > 0)
     }
 
-    /// Changes a session. One that is gone is not brought back.
+    /// Changes what is kept in a session. One that is gone is not brought back.
     ///
     /// # Errors
     /// When the database can't be written.
-    pub async fn save_session(&mut self, id: &str, data: &str, expires_at: DateTime<Utc>) -> Result<(), StoreError> {
+    pub async fn save_session(&mut self, id: &str, data: &str) -> Result<(), StoreError> {
+        sqlx::query!("UPDATE sessions SET data = ? WHERE id = ?", data, id).execute(&mut *self.0).await?;
+        Ok(())
+    }
+
+    /// Puts off the end of a session that is used, never back and never beyond its last day.
+    ///
+    /// # Errors
+    /// When the database can't be written.
+    pub async fn put_off_session(&mut self, id: &str, expires_at: DateTime<Utc>) -> Result<(), StoreError> {
         let expires_at = millis(expires_at);
-        sqlx::query!("UPDATE sessions SET data = ?, expires_at = ? WHERE id = ?", data, expires_at, id)
+        sqlx::query!("UPDATE sessions SET expires_at = max(expires_at, min(?, ends_at)) WHERE id = ?", expires_at, id)
             .execute(&mut *self.0)
             .await?;
         Ok(())

@@ -25,6 +25,8 @@ pub(super) enum Section {
     Calendars,
     Feeds,
     Audit,
+    /// Not in the navigation, but beside the button for signing out.
+    Password,
 }
 
 impl Section {
@@ -38,6 +40,7 @@ impl Section {
             Self::Calendars => "/calendars",
             Self::Feeds => "/feeds",
             Self::Audit => "/audit",
+            Self::Password => "/password",
         }
     }
 
@@ -49,6 +52,7 @@ impl Section {
             Self::Calendars => "Calendars",
             Self::Feeds => "Feeds",
             Self::Audit => "Audit log",
+            Self::Password => "Password",
         }
     }
 }
@@ -111,12 +115,16 @@ pub(super) struct NavItem {
 impl Frame {
     /// The navigation.
     pub(super) fn nav(&self) -> impl Iterator<Item = NavItem> {
-        let here = self.section;
-        Section::ALL.into_iter().map(move |section| NavItem {
-            href: section.href(),
-            label: section.label(),
-            current: section == here,
-        })
+        Section::ALL.into_iter().map(|section| self.item(section))
+    }
+
+    /// The link to the page on which the password is changed.
+    pub(super) fn password(&self) -> NavItem {
+        self.item(Section::Password)
+    }
+
+    fn item(&self, section: Section) -> NavItem {
+        NavItem { href: section.href(), label: section.label(), current: section == self.section }
     }
 
     /// Where a simulated Google can be looked at.

@@ -132,6 +132,8 @@ mod tests {
     use super::super::testing::{PASSWORD, Stage};
     use super::*;
 
+    const SESSION: &str = "meeting-mirror-session";
+
     async fn audit(stage: &Stage) -> Vec<String> {
         let entries = stage.site.store.audit_newest(None, 10).await.unwrap();
         entries.into_iter().map(|link| link.entry.summary).collect()
@@ -194,6 +196,28 @@ mod tests {
         assert_eq!(answer.status, StatusCode::FORBIDDEN, "another visitor's token");
         assert_eq!(visitor.post("/login", &[("password", PASSWORD)]).await.status, StatusCode::BAD_REQUEST);
         assert!(audit(&stage).await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_session_that_somebody_planted_before_is_worth_nothing_after() {
+        let stage = Stage::new().await;
+        let (mut admin, mut thief) = (stage.visitor(), stage.visitor());
+        let planted = "AAAAAAAAAAAAAAAAAAAAAA";
+        admin.plant(SESSION, planted);
+        thief.plant(SESSION, planted);
+        let token = admin.get("/login").await.form_token();
+        let answer = admin.post("/login", &[("token", &token), ("password", PASSWORD)]).await;
+        assert_eq!(answer.status, StatusCode::SEE_OTHER);
+        assert!(admin.cookie(SESSION).len() == planted.len() && admin.cookie(SESSION) != planted);
+        assert_eq!(admin.get("/status").await.status, StatusCode::OK);
+        assert_eq!(thief.get("/status").await.status, StatusCode::SEE_OTHER);
+        // Nor is one's own from before: who signs in again gets another.
+        let before = admin.cookie(SESSION).to_owned();
+        let token = admin.get("/status").await.form_token();
+        admin.post("/login", &[("token", &token), ("password", PASSWORD)]).await;
+        thief.plant(SESSION, &before);
+        assert_eq!(admin.get("/status").await.status, StatusCode::OK);
+        assert_eq!(thief.get("/status").await.status, StatusCode::SEE_OTHER);
     }
 
     #[tokio::test]

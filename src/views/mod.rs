@@ -28,6 +28,7 @@ mod meetings;
 mod metrics;
 mod mirror_state;
 mod operations;
+mod password;
 mod personal_feeds;
 mod progress;
 mod reach;
@@ -79,6 +80,7 @@ pub fn router(feeds: &FeedCache) -> Router {
         .merge(personal_feeds::router())
         .merge(audit::router())
         .merge(login::router())
+        .merge(password::router())
         .layer(session::layer(site.store.clone(), site.clock.clone(), https))
         .layer(not_kept());
     admin

@@ -63,6 +63,7 @@ impl Stage {
             google: None,
             started_at: now,
             sign_in_limits: Arc::new(SignInLimits::default()),
+            password_is_set: false,
             csrf: csrf::config(&secret, false),
         };
         Self { dir, site, clock }
@@ -274,6 +275,16 @@ impl Visitor {
         let body: String = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
         let request = Request::builder().method(Method::POST).uri(path);
         self.send(request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded"), Body::from(body)).await
+    }
+
+    /// The value of a cookie; empty when there is none.
+    pub(super) fn cookie(&self, name: &str) -> &str {
+        self.cookies.get(name).map_or("", String::as_str)
+    }
+
+    /// Puts a cookie into the browser.
+    pub(super) fn plant(&mut self, name: &str, value: &str) {
+        self.cookies.insert(name.to_owned(), value.to_owned());
     }
 
     async fn send(&mut self, request: axum::http::request::Builder, body: Body) -> Answer {

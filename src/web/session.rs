@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use axum::extract::{FromRequestParts, OriginalUri};
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Redirect, Response};
-use chrono::{DateTime, Utc};
+use chrono::TimeDelta;
 use data_encoding::HEXLOWER;
 use sha2::{Digest as _, Sha256};
 use tower_sessions::cookie::SameSite;
@@ -14,13 +14,16 @@ use tower_sessions::session_store::{Error, Result as SessionResult};
 use tower_sessions::{Expiry, Session, SessionManagerLayer, SessionStore};
 
 use crate::clock::SharedClock;
-use crate::store::Store;
+use crate::store::{Store, StoreError, StoredSession};
 
 const SIGNED_IN: &str = "signed_in";
 
-/// A session ends this long after sign-in. Putting the end off with each request would need a write for each, and a page must
-/// show what is wrong even when the database can't be written.
-const LASTS: Duration = Duration::days(7);
+/// A session ends this long after the sign-in, however much it is used.
+const LASTS: TimeDelta = TimeDelta::days(7);
+/// A session that is not used for so long ends.
+const IDLES: TimeDelta = TimeDelta::hours(24);
+/// How often, at most, a session's use is written down.
+const PUT_OFF_EVERY: TimeDelta = TimeDelta::minutes(5);
 
 /// The layer that gives handlers their session; `secure` when people come by https.
 pub fn layer(store: Store, clock: SharedClock, secure: bool) -> SessionManagerLayer<DatabaseSessions> {
@@ -29,7 +32,7 @@ pub fn layer(store: Store, clock: SharedClock, secure: bool) -> SessionManagerLa
         .with_http_only(true)
         .with_same_site(SameSite::Lax)
         .with_secure(secure)
-        .with_expiry(Expiry::OnInactivity(LASTS))
+        .with_expiry(Expiry::OnInactivity(Duration::seconds(LASTS.num_seconds())))
 }
 
 /// Marks the session as an admin's, under a new id: one that somebody planted before is worth nothing.
@@ -85,17 +88,34 @@ fn backend(error: impl std::fmt::Display) -> Error {
     Error::Backend(error.to_string())
 }
 
-fn expiry(record: &Record) -> DateTime<Utc> {
-    DateTime::from_timestamp(record.expiry_date.unix_timestamp(), 0).unwrap_or_default()
+impl DatabaseSessions {
+    /// Has the session end later, since it is used. The page does not wait for that: it must show what is wrong even when the
+    /// database can't be written.
+    fn put_off(&self, session: String) {
+        let (store, expires_at) = (self.store.clone(), self.clock.now() + IDLES);
+        tokio::spawn(async move {
+            let put_off = async {
+                let mut tx = store.write().await?;
+                tx.put_off_session(&session, expires_at).await?;
+                tx.commit().await
+            };
+            let put_off: Result<(), StoreError> = put_off.await;
+            if let Err(error) = put_off {
+                tracing::warn!(%error, cause = ?error, "the use of a session could not be written down");
+            }
+        });
+    }
 }
 
 #[async_trait]
 impl SessionStore for DatabaseSessions {
     async fn create(&self, record: &mut Record) -> SessionResult<()> {
+        let data = serde_json::to_string(&record.data).map_err(|error| Error::Encode(error.to_string()))?;
+        let now = self.clock.now();
+        let new = StoredSession { data, expires_at: now + IDLES, ends_at: now + LASTS };
         loop {
-            let data = serde_json::to_string(&record.data).map_err(|error| Error::Encode(error.to_string()))?;
             let mut tx = self.store.write().await.map_err(backend)?;
-            let added = tx.add_session(&key(&record.id), &data, expiry(record)).await.map_err(backend)?;
+            let added = tx.add_session(&key(&record.id), &new).await.map_err(backend)?;
             tx.commit().await.map_err(backend)?;
             if added {
                 return Ok(());
@@ -107,16 +127,18 @@ impl SessionStore for DatabaseSessions {
     async fn save(&self, record: &Record) -> SessionResult<()> {
         let data = serde_json::to_string(&record.data).map_err(|error| Error::Encode(error.to_string()))?;
         let mut tx = self.store.write().await.map_err(backend)?;
-        tx.save_session(&key(&record.id), &data, expiry(record)).await.map_err(backend)?;
+        tx.save_session(&key(&record.id), &data).await.map_err(backend)?;
         tx.commit().await.map_err(backend)
     }
 
     async fn load(&self, id: &Id) -> SessionResult<Option<Record>> {
-        let Some(data) = self.store.session(&key(id), self.clock.now()).await.map_err(backend)? else {
-            return Ok(None);
-        };
-        let data = serde_json::from_str(&data).map_err(|error| Error::Decode(error.to_string()))?;
-        let expiry_date = OffsetDateTime::from_unix_timestamp(self.clock.now().timestamp()).map_err(backend)? + LASTS;
+        let now = self.clock.now();
+        let Some(found) = self.store.session(&key(id), now).await.map_err(backend)? else { return Ok(None) };
+        let data = serde_json::from_str(&found.data).map_err(|error| Error::Decode(error.to_string()))?;
+        if found.expires_at < found.ends_at.min(now + IDLES - PUT_OFF_EVERY) {
+            self.put_off(key(id));
+        }
+        let expiry_date = OffsetDateTime::from_unix_timestamp(found.ends_at.timestamp()).map_err(backend)?;
         Ok(Some(Record { id: *id, data, expiry_date }))
     }
 
@@ -133,17 +155,84 @@ mod tests {
     use crate::clock::{Clock as _, ManualClock};
     use std::collections::HashMap;
     use std::sync::Arc;
+    use tempfile::TempDir;
+
+    struct Begun {
+        store: Store,
+        clock: Arc<ManualClock>,
+        sessions: DatabaseSessions,
+        id: Id,
+        _dir: TempDir,
+    }
+
+    /// A session that begins on Friday, 20 November 2026, 12:00 UTC.
+    async fn begin() -> Begun {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).await.unwrap();
+        let clock = Arc::new(ManualClock::new("2026-11-20T12:00:00Z".parse().unwrap()));
+        let sessions = DatabaseSessions { store: store.clone(), clock: clock.clone() };
+        let mut record = Record { id: Id::default(), data: HashMap::new(), expiry_date: OffsetDateTime::UNIX_EPOCH };
+        sessions.create(&mut record).await.unwrap();
+        Begun { store, clock, sessions, id: record.id, _dir: dir }
+    }
+
+    impl Begun {
+        /// Uses the session; whether it is still there. What follows from the use is written down when this returns.
+        async fn is_there(&self) -> bool {
+            let found = self.sessions.load(&self.id).await.unwrap();
+            tokio::task::yield_now().await;
+            drop(self.store.write().await.unwrap());
+            found.is_some()
+        }
+
+        async fn expires_at(&self) -> String {
+            let found = self.store.session(&key(&self.id), self.clock.now()).await.unwrap().unwrap();
+            found.expires_at.format("%d %H:%M").to_string()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_session_ends_when_nobody_uses_it_for_a_day() {
+        let begun = begin().await;
+        begun.clock.advance(TimeDelta::hours(24) - TimeDelta::seconds(1));
+        assert!(begun.is_there().await);
+        begun.clock.advance(TimeDelta::hours(24) - TimeDelta::seconds(1));
+        assert!(begun.is_there().await, "it was used");
+        begun.clock.advance(TimeDelta::hours(24));
+        assert!(!begun.is_there().await);
+    }
+
+    #[tokio::test]
+    async fn a_session_ends_after_a_week_however_much_it_is_used() {
+        let begun = begin().await;
+        for hour in 0..7 * 24 {
+            assert!(begun.is_there().await, "after {hour} hours");
+            begun.clock.advance(TimeDelta::hours(1));
+        }
+        assert!(!begun.is_there().await);
+    }
+
+    #[tokio::test]
+    async fn use_is_written_down_every_few_minutes_only_and_no_page_waits_for_it() {
+        let begun = begin().await;
+        begun.clock.advance(PUT_OFF_EVERY);
+        assert!(begun.is_there().await);
+        assert_eq!(begun.expires_at().await, "21 12:00");
+        begun.clock.advance(TimeDelta::seconds(1));
+        assert!(begun.is_there().await);
+        assert_eq!(begun.expires_at().await, "21 12:05");
+        begun.clock.advance(TimeDelta::hours(1));
+        let writing = begun.store.write().await.unwrap();
+        assert!(begun.sessions.load(&begun.id).await.unwrap().is_some(), "another one writes");
+        assert_eq!(begun.expires_at().await, "21 12:05");
+        drop(writing);
+        assert!(begun.is_there().await);
+        assert_eq!(begun.expires_at().await, "21 13:05");
+    }
 
     #[tokio::test]
     async fn the_database_does_not_hold_what_the_cookie_holds() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(dir.path()).await.unwrap();
-        let clock = Arc::new(ManualClock::new(DateTime::from_timestamp(1_790_000_000, 0).unwrap()));
-        let sessions = DatabaseSessions { store: store.clone(), clock: clock.clone() };
-        let expiry_date = OffsetDateTime::from_unix_timestamp(1_790_003_600).unwrap();
-        let mut record = Record { id: Id::default(), data: HashMap::new(), expiry_date };
-        sessions.create(&mut record).await.unwrap();
-        let id = record.id;
+        let Begun { store, clock, sessions, id, _dir } = begin().await;
         assert_eq!(store.session(&id.to_string(), clock.now()).await.unwrap(), None);
         assert_eq!(key(&id).len(), 64);
         assert_eq!(sessions.load(&id).await.unwrap().unwrap().id, id);

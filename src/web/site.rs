@@ -35,6 +35,8 @@ pub struct Site {
     pub started_at: DateTime<Utc>,
     /// Limits of sign-in attempts.
     pub sign_in_limits: Arc<SignInLimits>,
+    /// Whether a setting says the admin password: then it holds again after the next start.
+    pub password_is_set: bool,
     /// Protection of forms.
     pub csrf: CsrfConfig,
 }

@@ -14,6 +14,27 @@ use tempfile::TempDir;
 
 /// `required` makes a missing browser a failure.
 const REQUIRED: &str = "BROWSER_TESTS";
+/// Where `.ci/axe` puts axe-core, in the target folder.
+const AXE: &str = "axe/axe.min.js";
+/// Runs it.
+const AXE_RUN: &str = "
+    const tags = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
+    return axe.run(document, {runOnly: {type: 'tag', values: tags}, rules: {'target-size': {enabled: true}}})
+        .then(({violations, passes}) => ({
+            passes: passes.length,
+            faults: violations.flatMap(({id, nodes}) => nodes.map(({target, html, failureSummary}) =>
+                `${id} at ${target.join(' ')}: ${html.slice(0, 200)}: ${failureSummary}`)),
+        }));";
+/// Where the focus is, and whether that can be seen.
+const FOCUS: &str = "
+    const at = document.activeElement, style = getComputedStyle(at), box = at.getBoundingClientRect();
+    return {
+        id: at.id,
+        name: at.textContent.replace(/\\s+/g, ' ').trim(),
+        html: at.outerHTML.slice(0, 200),
+        visible: style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 2 && box.width > 0 && box.bottom > 0,
+    }";
+const TAB: &str = "\u{e004}";
 /// What is looked for must appear within this, in milliseconds.
 const WITHIN: u32 = 15_000;
 /// The Enter key in texts that are typed.
@@ -80,6 +101,24 @@ impl Drop for Driver {
     }
 }
 
+/// Says that something is not there, so that a test, or a part of it, is skipped; a failure when it is required.
+fn skip<T>(missing: &str) -> Option<T> {
+    let required = std::env::var(REQUIRED).is_ok_and(|value| value == "required");
+    assert!(!required, "{REQUIRED}=required, but there is no {missing}");
+    // Past the test runner, which shows what a test prints only when it fails.
+    let thread = std::thread::current();
+    let test = thread.name().unwrap_or("a browser test");
+    let mut terminal = std::io::stderr();
+    writeln!(terminal, "SKIPPED {test}: there is no {missing}").unwrap();
+    None
+}
+
+/// The text of axe-core. None, and a line that says so, when it was not fetched and is not required.
+pub(crate) fn axe() -> Option<String> {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
+    std::fs::read_to_string(target.join(AXE)).ok().or_else(|| skip("axe-core (fetched by .ci/axe)"))
+}
+
 /// A browser with one window.
 pub(crate) struct Browser {
     driver: Driver,
@@ -93,15 +132,7 @@ impl Browser {
         let installed = std::env::var_os("PATH")
             .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join("chromium").exists()));
         let Some(mut driver) = Driver::start().filter(|_| installed) else {
-            let missing = "chromium and chromedriver (Debian: apt install chromium chromium-driver)";
-            let required = std::env::var(REQUIRED).is_ok_and(|value| value == "required");
-            assert!(!required, "{REQUIRED}=required, but there is no {missing}");
-            // Past the test runner, which shows what a test prints only when it fails.
-            let thread = std::thread::current();
-            let test = thread.name().unwrap_or("a browser test");
-            let mut terminal = std::io::stderr();
-            writeln!(terminal, "SKIPPED {test}: there is no {missing}").unwrap();
-            return None;
+            return skip("chromium and chromedriver (Debian: apt install chromium chromium-driver)");
         };
         let profile = tempfile::tempdir().unwrap();
         let args = [
@@ -228,6 +259,49 @@ impl Browser {
     /// A command of Chromium's DevTools protocol.
     pub(crate) async fn devtools(&self, command: &str, params: Value) -> Value {
         self.post("/goog/cdp/execute", json!({"cmd": command, "params": params})).await
+    }
+
+    /// Has pages run no script from now on.
+    pub(crate) async fn without_script(&self) {
+        self.devtools("Emulation.setScriptExecutionDisabled", json!({"value": true})).await;
+    }
+
+    /// Types on the keyboard, wherever the focus is.
+    pub(crate) async fn keys(&self, text: &str) {
+        let strokes = text
+            .chars()
+            .flat_map(|key| ["keyDown", "keyUp"].map(|kind| json!({"type": kind, "value": key.to_string()})));
+        let strokes: Vec<Value> = strokes.collect();
+        self.post("/actions", json!({"actions": [{"type": "key", "id": "keyboard", "actions": strokes}]})).await;
+    }
+
+    /// Asserts that the focus is at an element of that text or id and can be seen there.
+    pub(crate) async fn is_at(&self, name: &str) {
+        let focus = self.script(FOCUS).await;
+        assert!(focus["name"] == name || focus["id"] == name, "the focus is not at {name}: {focus}");
+        assert_eq!(focus["visible"], true, "nothing shows where the focus is: {focus}");
+    }
+
+    /// Presses Tab until the focus is at an element of that text or id. Wherever it comes by, it can be seen.
+    pub(crate) async fn tab_to(&self, name: &str) {
+        for _ in 0..200 {
+            self.keys(TAB).await;
+            let focus = self.script(FOCUS).await;
+            assert_eq!(focus["visible"], true, "nothing shows where the focus is: {focus}");
+            if focus["name"] == name || focus["id"] == name {
+                return;
+            }
+        }
+        panic!("Tab does not lead to {name}");
+    }
+
+    /// The faults of accessibility that axe-core finds in the page as it is now (WCAG 2.2 AA, and good practice): which, where,
+    /// and what to do.
+    pub(crate) async fn inaccessible(&self, axe: &str) -> Vec<String> {
+        let found = self.script(&format!("{axe}; {AXE_RUN}")).await;
+        let faults = found["faults"].as_array().unwrap_or_else(|| panic!("axe-core did not run: {found}"));
+        assert!(found["passes"].as_u64() > Some(10), "axe-core looked at next to nothing: {found}");
+        faults.iter().map(|fault| fault.as_str().unwrap().to_owned()).collect()
     }
 
     /// Makes the window that wide, as on a phone or on a desk.

@@ -4,6 +4,7 @@
 
 mod architecture;
 mod browser;
+mod browser_pages;
 mod browser_support;
 mod calendar_approvals;
 mod calendar_checks;
@@ -18,6 +19,7 @@ mod mirror_chaos;
 mod process;
 mod process_support;
 mod replaced;
+mod security;
 mod sign_in;
 mod simulated_google;
 mod state;

@@ -1,0 +1,207 @@
+//! Every page in a real browser, when nothing is there yet, on a busy day and in trouble, light and dark, on a desk and on a
+//! phone: it is as wide as the window, has the right ground, keeps its own content policy, and axe-core finds no fault in it.
+
+use std::path::PathBuf;
+
+use chrono::TimeDelta;
+use meeting_mirror::meeting::selection::{Detail, Selection};
+use meeting_mirror::simulated_google::Access;
+use serde_json::Value;
+use url::Url;
+
+use crate::browser::{add_calendar, narrow, of, sign_in};
+use crate::browser_support::{Browser, axe};
+use crate::support::{TEAM, TestApp, event, fixture};
+
+/// A folder: the pictures of the README are written there.
+const SCREENSHOTS: &str = "BROWSER_SCREENSHOTS";
+
+/// The pages that are always there.
+const PAGES: [&str; 11] = [
+    "/status",
+    "/meetings",
+    "/meetings?q=nothing-like-this",
+    "/meetings?view=week",
+    "/inbox",
+    "/inbox?status=quarantined",
+    "/inbox/replay?status=quarantined",
+    "/calendars",
+    "/feeds",
+    "/audit",
+    "/password",
+];
+/// What is answered with an error.
+const ERRORS: [&str; 4] = ["/meetings/no-such-meeting", "/inbox/99999", "/subscribe/nothing", "/nowhere"];
+/// Those of meetings and deliveries, in trouble.
+const TROUBLED: [&str; 4] =
+    ["/meetings/m-1", "/meetings/4b6ea010-bea4-456e-b6c2-a4c7d885bbac", "/inbox/1", "/inbox/75"];
+
+/// How a page is looked at.
+#[derive(Debug, Clone, Copy)]
+enum Look {
+    Desk,
+    Phone,
+    DeskDark,
+    PhoneDark,
+}
+
+impl Look {
+    const ALL: [Self; 4] = [Self::Desk, Self::Phone, Self::DeskDark, Self::PhoneDark];
+
+    fn is_dark(self) -> bool {
+        matches!(self, Self::DeskDark | Self::PhoneDark)
+    }
+
+    fn width(self) -> u32 {
+        if matches!(self, Self::Desk | Self::DeskDark) { 1100 } else { 390 }
+    }
+
+    async fn choose(self, browser: &Browser) {
+        let is_phone = self.width() < 500;
+        browser.resize(self.width(), if is_phone { 844 } else { 976 }, is_phone).await;
+        browser.prefer(if self.is_dark() { "dark" } else { "light" }).await;
+    }
+}
+
+/// How wide the page is, how bright its ground is (0 to 1), and what stands out of the window.
+const MEASURE: &str = "
+    const brightness = color => Math.max(...color.match(/[0-9.]+/g).slice(0, 3).map(Number)) / 255;
+    const all = [...document.querySelectorAll('main *, header *')];
+    const out = all.filter(e => e.getBoundingClientRect().right > window.innerWidth + 1);
+    return {
+        title: document.title,
+        width: document.documentElement.scrollWidth,
+        ground: brightness(getComputedStyle(document.body).backgroundColor),
+        ink: brightness(getComputedStyle(document.body).color),
+        out: out.slice(0, 10).map(e => e.tagName + ' ' + e.textContent.slice(0, 40)),
+    }";
+
+/// Opens what is folded: nothing is found in what is not shown.
+const UNFOLD: &str = "document.querySelectorAll('details').forEach(fold => fold.open = true)";
+
+/// Looks at pages in these ways, and at others that are errors.
+async fn walk(app: &TestApp, browser: &Browser, pages: &[&str], errors: &[&str], looks: &[Look]) {
+    let (axe, mut faults) = (axe(), Vec::new());
+    for look in looks {
+        look.choose(browser).await;
+        for page in pages.iter().chain(errors) {
+            browser.open(&app.url(page)).await;
+            let named = format!("{page} {look:?}");
+            check(browser, &named, *look).await;
+            browser.script(UNFOLD).await;
+            check(browser, &format!("{named} unfolded"), *look).await;
+            if let Some(axe) = &axe {
+                let found = browser.inaccessible(axe).await;
+                faults.extend(found.into_iter().map(|fault| format!("{named}: {fault}")));
+            }
+            let said = browser.console().await;
+            let is_error = said.len() == 1 && said[0].contains("status of 4");
+            assert!(if errors.contains(page) { is_error } else { said.is_empty() }, "{named}: {said:?}");
+        }
+    }
+    assert!(faults.is_empty(), "{faults:#?}");
+}
+
+async fn check(browser: &Browser, page: &str, look: Look) {
+    let measured = browser.script(MEASURE).await;
+    let number = |name: &str| measured[name].as_f64().unwrap();
+    assert!(number("width") <= f64::from(look.width()), "{page} is wider than the window: {measured:#}");
+    let dark = number("ground") < 0.25 && number("ink") > 0.75;
+    let light = number("ground") > 0.75 && number("ink") < 0.25;
+    assert!(if look.is_dark() { dark } else { light }, "{page} has the wrong ground: {measured:#}");
+    assert_ne!(measured["title"], Value::from(""), "{page} has no title");
+}
+
+#[tokio::test]
+async fn where_nothing_is_yet_every_page_is_fit_for_everybody() {
+    let Some(browser) = Browser::start().await else { return };
+    for app in [TestApp::start().await, TestApp::start_with_google().await] {
+        walk(&app, &browser, &["/login"], &[], &Look::ALL).await;
+        sign_in(&app, &browser).await;
+        walk(&app, &browser, &PAGES, &ERRORS, &[Look::Desk, Look::PhoneDark]).await;
+    }
+}
+
+#[tokio::test]
+async fn on_a_busy_day_every_page_is_fit_for_everybody() {
+    let Some(browser) = Browser::start().await else { return };
+    let app = TestApp::start_with_google_and(|settings| {
+        settings.public_url = Some(Url::parse("https://mirror.example.com").unwrap());
+    })
+    .await;
+    let subscribe = a_day(&app).await;
+    sign_in(&app, &browser).await;
+    Look::Desk.choose(&browser).await;
+    picture(&app, &browser, "/status", "status.png").await;
+    Look::Phone.choose(&browser).await;
+    picture(&app, &browser, &subscribe, "subscribe.png").await;
+    let pages = [&PAGES[..], &[TROUBLED[1], TROUBLED[2], &subscribe]].concat();
+    walk(&app, &browser, &pages, &ERRORS, &Look::ALL).await;
+}
+
+#[tokio::test]
+async fn in_trouble_every_page_is_fit_for_everybody() {
+    let Some(browser) = Browser::start().await else { return };
+    let app = TestApp::start_with_google().await;
+    let subscribe = a_day(&app).await;
+    // A delivery that was not understood, meetings with long and foreign words, a calendar that is gone, a held deletion.
+    app.post(fixture("webhooks/difficult/end-before-start.json")).await;
+    for name in ["html-injection", "long-answers", "right-to-left", "emoji"] {
+        app.post(fixture(&format!("webhooks/difficult/{name}.json"))).await;
+    }
+    for number in 0..25 {
+        let title = format!("Quarterly-{}", "very-long-word-without-an-end".repeat(6));
+        let mut envelope = event(&format!("e-{number}"), "scheduled", &format!("m-{number}"), 400, 9);
+        envelope["data"]["meetingInfo"]["meetingName"] = title.into();
+        app.deliver(&envelope).await;
+    }
+    app.settle().await;
+    let calendar = app.store.calendar("Sales team").await.unwrap().unwrap();
+    narrow(&app, &calendar, &["nobody@example.com"]).await;
+    add_calendar(&app, "Gone", "gone@group.calendar.example.com", Selection::default(), Detail::Full).await;
+    app.apply().await;
+    app.mirror().await;
+    app.post(event("e-on-the-way", "rescheduled", "m-1", 401, 10).to_string()).await;
+    app.apply().await;
+
+    sign_in(&app, &browser).await;
+    let (rotated, revoked) = (
+        app.add_feed("Old", Selection::default(), Detail::Full).await,
+        app.add_feed("Ended", Selection::default(), Detail::Full).await,
+    );
+    let mut tx = app.store.write().await.unwrap();
+    tx.rotate_feed(rotated.id).await.unwrap();
+    tx.revoke_feed(revoked.id, app.now()).await.unwrap();
+    tx.commit().await.unwrap();
+    app.feeds.catch_up().await.unwrap();
+    let ended = [rotated, revoked].map(|feed| format!("/subscribe/{}", app.site.links.token(&feed)));
+    let pages = [&PAGES[..], &TROUBLED, &[&subscribe]].concat();
+    let errors = [&ERRORS[..], &[&ended[0], &ended[1]]].concat();
+    walk(&app, &browser, &pages, &errors, &[Look::Phone, Look::DeskDark]).await;
+}
+
+/// The working day of the fixtures, mirrored into two calendars and offered as a feed. Returns the path of the feed's page.
+async fn a_day(app: &TestApp) -> String {
+    let desk = "front-desk@group.calendar.example.com";
+    app.google.as_ref().unwrap().add_calendar(desk, "Front desk", Access::Writer);
+    add_calendar(app, "Sales team", TEAM, Selection::default(), Detail::Full).await;
+    let some = of(&["hannah.lindqvist@example.com", "marcus.oyelaran@example.com", "claire.beaumont@example.com"]);
+    add_calendar(app, "Front desk", desk, some, Detail::Title).await;
+    let feed = app.add_feed("Sales team", Selection::default(), Detail::Title).await;
+    app.clock.advance(TimeDelta::minutes(352));
+    for line in fixture("webhooks/a-day.ndjson").split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
+        assert_eq!(app.post(line).await.0, 200);
+    }
+    app.settle().await;
+    app.check_calendars().await;
+    app.clock.advance(TimeDelta::minutes(3));
+    format!("/subscribe/{}", app.site.links.token(&feed))
+}
+
+/// Opens a page and, when asked for, keeps a picture of it for the README.
+async fn picture(app: &TestApp, browser: &Browser, page: &str, name: &str) {
+    browser.open(&app.url(page)).await;
+    if let Some(folder) = std::env::var_os(SCREENSHOTS) {
+        browser.photograph(&PathBuf::from(folder).join(name)).await;
+    }
+}
