@@ -220,7 +220,7 @@ mod tests {
         ];
         finish(&stage, &job, &findings).await;
         stage.clock.advance(TimeDelta::days(3));
-        let answer = admin.get("/calendars").await;
+        let answer = stage.admin().await.get("/calendars").await;
         answer.assert_shows(&[
             "Checked",
             "3 days ago",
