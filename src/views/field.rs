@@ -3,6 +3,9 @@
 use askama::Template;
 use askama::filters::HtmlSafe;
 
+/// Known values that a field names.
+const KNOWN: usize = 8;
+
 /// What is wrong with a form: of which field, and what to do. In the order of the fields.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Wrong(Vec<(&'static str, String)>);
@@ -54,7 +57,9 @@ pub(super) enum Input {
 pub(super) struct Field {
     id: &'static str,
     label: &'static str,
-    hint: String,
+    hint: &'static str,
+    /// Some values that make sense, and how many more there are.
+    known: (Vec<String>, usize),
     value: String,
     wrong: Option<String>,
     input: Input,
@@ -66,12 +71,18 @@ impl HtmlSafe for Field {}
 impl Field {
     /// A field with what was typed; `id` is also the name that is sent.
     pub(super) fn new(id: &'static str, label: &'static str, input: Input, value: &str, wrong: &Wrong) -> Self {
-        Self { id, label, hint: String::new(), value: value.to_owned(), wrong: wrong.of(id), input }
+        Self { id, label, hint: "", known: (Vec::new(), 0), value: value.to_owned(), wrong: wrong.of(id), input }
     }
 
     /// With a hint.
-    pub(super) fn hint(self, hint: impl Into<String>) -> Self {
-        Self { hint: hint.into(), ..self }
+    pub(super) fn hint(self, hint: &'static str) -> Self {
+        Self { hint, ..self }
+    }
+
+    /// With the first of some values that make sense.
+    pub(super) fn known(self, values: &[String]) -> Self {
+        let told = values.len().min(KNOWN);
+        Self { known: (values[..told].to_vec(), values.len() - told), ..self }
     }
 
     fn is_days(&self) -> bool {

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use chrono::TimeDelta;
 use meeting_mirror::meeting::selection::{Detail, Selection};
+use meeting_mirror::outbound::jobs::Jobs;
 use meeting_mirror::simulated_google::Access;
+use meeting_mirror::store::{JobKind, OnCancel};
 use serde_json::Value;
 use url::Url;
 
@@ -17,7 +19,7 @@ use crate::support::{TEAM, TestApp, event, fixture};
 const SCREENSHOTS: &str = "BROWSER_SCREENSHOTS";
 
 /// The pages that are always there.
-const PAGES: [&str; 11] = [
+const PAGES: [&str; 12] = [
     "/status",
     "/meetings",
     "/meetings?q=nothing-like-this",
@@ -26,10 +28,13 @@ const PAGES: [&str; 11] = [
     "/inbox?status=quarantined",
     "/inbox/replay?status=quarantined",
     "/calendars",
+    "/calendars/new",
     "/feeds",
     "/audit",
     "/password",
 ];
+/// Those of a calendar.
+const CALENDAR: [&str; 3] = ["/calendars/1/edit", "/calendars/1/purge", "/calendars/1/remove"];
 /// What is answered with an error.
 const ERRORS: [&str; 4] = ["/meetings/no-such-meeting", "/inbox/99999", "/subscribe/nothing", "/nowhere"];
 /// Those of meetings and deliveries, in trouble.
@@ -135,7 +140,7 @@ async fn on_a_busy_day_every_page_is_fit_for_everybody() {
     picture(&app, &browser, "/status", "status.png").await;
     Look::Phone.choose(&browser).await;
     picture(&app, &browser, &subscribe, "subscribe.png").await;
-    let pages = [&PAGES[..], &[TROUBLED[1], TROUBLED[2], &subscribe]].concat();
+    let pages = [&PAGES[..], &CALENDAR, &[TROUBLED[1], TROUBLED[2], &subscribe]].concat();
     walk(&app, &browser, &pages, &ERRORS, &Look::ALL).await;
 }
 
@@ -161,6 +166,13 @@ async fn in_trouble_every_page_is_fit_for_everybody() {
     add_calendar(&app, "Gone", "gone@group.calendar.example.com", Selection::default(), Detail::Full).await;
     app.apply().await;
     app.mirror().await;
+    // A check that found what is wrong, and a calendar that was removed.
+    let gone = app.store.calendar("Gone").await.unwrap().unwrap();
+    app.store.ask_job(&gone, JobKind::Check, "test", app.now()).await.unwrap();
+    Jobs { mirror: app.mirror.clone().unwrap() }.work_once().await.unwrap();
+    let removed = app.add_calendar("removed@group.calendar.example.com", Detail::Full, OnCancel::Delete).await;
+    let removed = app.store.calendar(&removed.to_string()).await.unwrap().unwrap();
+    app.store.end_calendar(&removed, false, "test", app.now()).await.unwrap();
     app.post(event("e-on-the-way", "rescheduled", "m-1", 401, 10).to_string()).await;
     app.apply().await;
 
@@ -175,7 +187,7 @@ async fn in_trouble_every_page_is_fit_for_everybody() {
     tx.commit().await.unwrap();
     app.feeds.catch_up().await.unwrap();
     let ended = [rotated, revoked].map(|feed| format!("/subscribe/{}", app.site.links.token(&feed)));
-    let pages = [&PAGES[..], &TROUBLED, &[&subscribe]].concat();
+    let pages = [&PAGES[..], &CALENDAR, &TROUBLED, &[&subscribe]].concat();
     let errors = [&ERRORS[..], &[&ended[0], &ended[1]]].concat();
     walk(&app, &browser, &pages, &errors, &[Look::Phone, Look::DeskDark]).await;
 }
