@@ -1,5 +1,7 @@
 //! The only place where the stages meet: opens the installation, builds clients, merges routers, starts workers.
 
+mod password;
+
 use std::fs::{File, TryLockError};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -29,7 +31,7 @@ use crate::views::{self, FeedCache};
 use crate::web::links::Links;
 use crate::web::secret_key::{SecretKey, SecretKeyError};
 use crate::web::site::{GoogleSide, SignInLimits, Site};
-use crate::web::{csrf, data_dir, layers, password};
+use crate::web::{csrf, data_dir, layers};
 
 /// A call to Google that takes longer counts as lost.
 const GOOGLE_CALL_WITHIN: Duration = Duration::from_secs(20);
@@ -275,7 +277,7 @@ impl App {
         let public_url = settings.public_url.clone().unwrap_or_else(|| http_url(bound));
         // Last of what can fail because of a setting: a password that was made must be shown.
         let password_is_set = password_set.is_some();
-        let new_password = keep_password(store, password_set, &clock, &randomness).await?;
+        let new_password = password::keep(store, password_set, &clock, &randomness).await?;
         let mut tx = store.write().await.map_err(failed)?;
         tx.keep_fact(Fact::PublicUrl, public_url.as_str()).await.map_err(failed)?;
         tx.void_leases().await.map_err(failed)?;
@@ -366,36 +368,4 @@ fn lock(dir: &Path) -> Result<File, StartError> {
         TryLockError::WouldBlock => StartError::InUse(dir.to_owned()),
         TryLockError::Error(source) => StartError::DataDir { path: dir.to_owned(), source },
     })
-}
-
-/// Keeps the hash of the password that is set; makes a password when none is set and none was made before.
-async fn keep_password(
-    store: &Store,
-    password_set: Option<Secret>,
-    clock: &SharedClock,
-    randomness: &Randomness,
-) -> Result<Option<Secret>, StartError> {
-    let failed = |source| StartError::Store { path: store.path().to_owned(), source };
-    let kept = store.fact(Fact::AdminPasswordHash).await.map_err(failed)?;
-    let is_change = kept.is_some();
-    let (secret, made) = match (password_set, kept) {
-        (None, Some(_)) => return Ok(None),
-        (Some(set), Some(hash)) if password::verify(&set, &hash) => return Ok(None),
-        (Some(set), _) => (set, None),
-        (None, None) => {
-            let made = password::generate(randomness);
-            (made.clone(), Some(made))
-        }
-    };
-    let hash = password::hash(&secret, randomness).map_err(|error| StartError::Password(error.to_string()))?;
-    let mut tx = store.write().await.map_err(failed)?;
-    tx.keep_fact(Fact::AdminPasswordHash, &hash).await.map_err(failed)?;
-    // Whoever signed in with another password has to sign in again.
-    tx.end_all_sessions().await.map_err(failed)?;
-    if is_change {
-        let summary = "Set another admin password at the start of the server; every session was ended".to_owned();
-        tx.append_admin_action("command line", "sign-in", summary, clock.now()).await.map_err(failed)?;
-    }
-    tx.commit().await.map_err(failed)?;
-    Ok(made)
 }

@@ -90,7 +90,7 @@ async fn walk(app: &TestApp, browser: &Browser, pages: &[&str], errors: &[&str],
             check(browser, &named, *look).await;
             browser.script(UNFOLD).await;
             check(browser, &format!("{named} unfolded"), *look).await;
-            if let Some(axe) = &axe {
+            if let Some(axe) = axe {
                 let found = browser.inaccessible(axe).await;
                 faults.extend(found.into_iter().map(|fault| format!("{named}: {fault}")));
             }
