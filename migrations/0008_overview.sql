@@ -157,7 +157,8 @@ INSERT INTO mirror_tally SELECT calendar_id, standing, count(*) FROM mirror GROU
 
 CREATE INDEX mirror_standing ON mirror (calendar_id, standing);
 CREATE INDEX mirror_written ON mirror (calendar_id, written_at);
-CREATE INDEX mirror_problems ON mirror (problem_at, calendar_id) WHERE problem IS NOT NULL;
+CREATE INDEX mirror_problems ON mirror (problem_at) WHERE problem IS NOT NULL;
+CREATE INDEX mirror_calendar_problems ON mirror (calendar_id, problem_at) WHERE problem IS NOT NULL;
 
 CREATE TRIGGER mirror_added AFTER INSERT ON mirror
 BEGIN

@@ -24,6 +24,7 @@ use crate::inbound::webhook::Webhook;
 use crate::lifecycle::Lifecycle;
 use crate::outbound::check::Checker;
 use crate::outbound::google::{self, CredentialsError, GoogleAccess, GoogleSettings};
+use crate::outbound::jobs::Jobs;
 use crate::outbound::limiter::{Limiter, Rates};
 use crate::outbound::mirror::Mirror;
 use crate::store::{DATABASE_FILE, Fact, InboxWriter, Store, StoreError};
@@ -335,6 +336,7 @@ impl App {
         lifecycle.spawn("inbox", inbox.run(stop.clone()));
         lifecycle.spawn("feeds", feeds.run(stop.clone()));
         if let Some(mirror) = mirror {
+            lifecycle.spawn("calendar jobs", Jobs { mirror: mirror.clone() }.run(stop.clone()));
             lifecycle.spawn("mirror", mirror.run(stop.clone()));
         }
         if let Some(checker) = checker {

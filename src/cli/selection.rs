@@ -2,19 +2,19 @@
 
 use clap::Args;
 
-use crate::meeting::selection::{Detail, Selection, Window};
+use crate::meeting::selection::{self, Detail, Selection, Window};
 
 /// Which meetings.
 #[derive(Debug, Args)]
 pub(super) struct SelectionArgs {
     /// Only meetings of these owners [default: all]
-    #[arg(long, value_name = "EMAIL", num_args = 1.., value_parser = some_text)]
+    #[arg(long, value_name = "EMAIL", num_args = 1.., value_parser = selection::part)]
     owner: Vec<String>,
     /// Only meetings booked through these schedules: calendarPath, or organizationPath/calendarPath [default: all]
-    #[arg(long, value_name = "PATH", num_args = 1.., value_parser = some_text)]
+    #[arg(long, value_name = "PATH", num_args = 1.., value_parser = selection::part)]
     schedule: Vec<String>,
     /// Only meetings of these organizations [default: all]
-    #[arg(long, value_name = "ID", num_args = 1.., value_parser = some_text)]
+    #[arg(long, value_name = "ID", num_args = 1.., value_parser = selection::part)]
     organization: Vec<String>,
 }
 
@@ -52,16 +52,16 @@ impl ShownArgs {
 #[derive(Debug, Default, PartialEq, Eq, Args)]
 pub(super) struct ShownEdit {
     /// New name
-    #[arg(long, value_parser = name)]
+    #[arg(long, value_parser = selection::name)]
     name: Option<String>,
     /// Only meetings of these owners
-    #[arg(long, value_name = "EMAIL", num_args = 1.., value_parser = some_text)]
+    #[arg(long, value_name = "EMAIL", num_args = 1.., value_parser = selection::part)]
     owner: Option<Vec<String>>,
     /// Only meetings booked through these schedules
-    #[arg(long, value_name = "PATH", num_args = 1.., value_parser = some_text)]
+    #[arg(long, value_name = "PATH", num_args = 1.., value_parser = selection::part)]
     schedule: Option<Vec<String>>,
     /// Only meetings of these organizations
-    #[arg(long, value_name = "ID", num_args = 1.., value_parser = some_text)]
+    #[arg(long, value_name = "ID", num_args = 1.., value_parser = selection::part)]
     organization: Option<Vec<String>>,
     /// All meetings
     #[arg(long, conflicts_with_all = ["owner", "schedule", "organization"])]
@@ -109,29 +109,9 @@ pub(super) fn nothing_to_change() -> ! {
 
 /// A number of days that windows take.
 pub(super) fn days() -> clap::builder::RangedI64ValueParser<u32> {
-    clap::value_parser!(u32).range(0..=3650)
+    clap::value_parser!(u32).range(0..=i64::from(Window::MOST_DAYS))
 }
 
 fn detail(word: &str) -> Result<Detail, String> {
     Detail::from_word(word).ok_or_else(|| "use full, title or busy".to_owned())
-}
-
-/// A name people can tell apart: one line, not empty, not a number (ids are numbers).
-pub(super) fn name(text: &str) -> Result<String, String> {
-    let text = text.trim();
-    if text.is_empty() || text.chars().count() > 100 || text.chars().any(char::is_control) {
-        return Err("a name has 1 to 100 characters on one line".to_owned());
-    }
-    if text.chars().all(|c| c.is_ascii_digit()) {
-        return Err("a name of digits only would be taken for an id: add a word".to_owned());
-    }
-    Ok(text.to_owned())
-}
-
-/// What can be selected: something, not nothing.
-fn some_text(text: &str) -> Result<String, String> {
-    match text.trim_matches(['/', ' ']) {
-        "" => Err("leave the option out to select all".to_owned()),
-        _ => Ok(text.to_owned()),
-    }
 }

@@ -89,6 +89,33 @@ pub fn plain(text: &str) -> String {
     text.trim_matches(['/', ' ']).to_lowercase()
 }
 
+/// The name of a feed or calendar as somebody typed it: one that people can tell apart, on one line, and not a number (ids are
+/// numbers).
+///
+/// # Errors
+/// What to do instead, for whoever typed it.
+pub fn name(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    if text.is_empty() || text.chars().count() > 100 || text.chars().any(char::is_control) {
+        return Err("a name has 1 to 100 characters on one line".to_owned());
+    }
+    if text.chars().all(|c| c.is_ascii_digit()) {
+        return Err("a name of digits only would be taken for an id: add a word".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+/// One text of a selection as somebody typed it: something, not nothing.
+///
+/// # Errors
+/// What to do instead, for whoever typed it.
+pub fn part(text: &str) -> Result<String, String> {
+    match text.trim_matches(['/', ' ']) {
+        "" => Err("say what to select, or leave it out to select all".to_owned()),
+        _ => Ok(text.to_owned()),
+    }
+}
+
 impl fmt::Display for Selection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let parts: Vec<String> =
@@ -113,6 +140,8 @@ pub struct Window {
 impl Window {
     /// The window unless somebody chooses.
     pub const USUAL: Self = Self { past_days: 30, future_days: 365 };
+    /// The longest that either may be.
+    pub const MOST_DAYS: u32 = 3650;
 
     /// A meeting whose end is before this is past the window.
     pub fn opens(&self, now: DateTime<Utc>) -> DateTime<Utc> {

@@ -178,12 +178,10 @@ impl Mirror {
     }
 
     async fn try_again(&self) -> Result<(), StoreError> {
-        let mut tx = self.store.write().await?;
-        for calendar in tx.calendars().await? {
-            tx.resume_calendar(calendar.id).await?;
-            tx.retry_failed(calendar.id, self.clock.now()).await?;
+        for calendar in self.store.calendars().await? {
+            self.store.try_calendar_again(&calendar, self.clock.now()).await?;
         }
-        tx.commit().await
+        Ok(())
     }
 
     /// Works on one row; never fails as a whole.

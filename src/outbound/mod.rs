@@ -1,6 +1,6 @@
 //! From the state tables to Google Calendar. The data's way: [`mirror`] leases work → [`converge`] decides each step →
 //! [`google`] makes the call → [`retry`] says what a failure means → the result is recorded. [`check`] compares what is
-//! there with what was written, by the rules of [`drift`].
+//! there with what was written, by the rules of [`drift`]; [`jobs`] does what an admin asks for: [`probe`] and [`purge`].
 
 pub mod check;
 pub mod converge;
@@ -8,8 +8,10 @@ pub mod drift;
 pub mod event_body;
 pub mod google;
 pub mod https;
+pub mod jobs;
 pub mod limiter;
 pub mod mirror;
+pub mod probe;
 pub mod purge;
 pub mod record;
 pub mod retry;

@@ -204,7 +204,7 @@ impl WriteTx<'_> {
     /// Adds a calendar. Returns its id.
     ///
     /// # Errors
-    /// [`StoreError::Exists`] when the name or the Google calendar is in use.
+    /// [`StoreError::Exists`] when the name or the Google calendar is in use, [`StoreError::Busy`] while that one is being purged.
     pub async fn add_calendar(&mut self, new: &NewCalendar, now: DateTime<Utc>) -> Result<i64, StoreError> {
         for calendar in self.calendars().await? {
             if calendar.wish.name == new.name {
@@ -213,6 +213,9 @@ impl WriteTx<'_> {
             if calendar.wish.google_id == new.google_id {
                 return Err(StoreError::Exists("a mirror into this Google calendar"));
             }
+        }
+        if self.is_being_purged(&new.google_id).await? {
+            return Err(StoreError::Busy("a purge of this Google calendar"));
         }
         let selection = serde_json::to_string(&new.selection).unwrap_or_default();
         let (detail, on_cancel, on_drift) = (new.detail.as_str(), new.on_cancel.as_str(), new.on_drift.as_str());

@@ -28,6 +28,9 @@ pub enum StoreError {
     /// Somebody else changed it at the same time.
     #[error("{0} was changed at the same moment: look at it and try again")]
     Changed(&'static str),
+    /// Something must come to its end first.
+    #[error("{0} is not finished yet: wait until it is")]
+    Busy(&'static str),
     /// The file is damaged.
     #[error("the database file is damaged, or no database at all: {0}. Restore it from a backup.")]
     Damaged(String),

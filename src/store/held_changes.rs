@@ -133,7 +133,7 @@ impl Store {
     }
 
     /// Edits a calendar and plans its work anew. When the edit would delete many events at once, they stay until an admin
-    /// approves, and the held change is returned.
+    /// approves, and the held edit is returned. An edit that changes nothing leaves all as it is. `actor` stands in the audit log.
     ///
     /// # Errors
     /// [`StoreError::Exists`] when the name is in use, [`StoreError::Changed`] when the calendar is no longer as given; otherwise
@@ -142,8 +142,12 @@ impl Store {
         &self,
         calendar: &Calendar,
         wish: &NewCalendar,
+        actor: &str,
         now: DateTime<Utc>,
     ) -> Result<Option<HeldChange>, StoreError> {
+        if *wish == calendar.wish {
+            return self.held_edit(calendar.id).await;
+        }
         let mut going = Vec::new();
         let mut mirrored = 0;
         for row in self.known_rows(calendar.id).await?.into_iter().filter(KnownRow::may_be_there) {
@@ -183,17 +187,33 @@ impl Store {
         }
         tx.save_calendar(calendar.id, wish).await?;
         tx.work_again(calendar.id, now).await?;
+        let differences = calendar.wish.differences(wish).join("; ");
+        let summary = format!("Edited calendar “{}”: {differences}", calendar.wish.name);
+        tx.append_admin_action(actor, "calendar", summary, now).await?;
         tx.commit().await?;
         let changed = Calendar { wish: wish.clone(), ..calendar.clone() };
         self.plan_calendar(&changed, now).await?;
-        Ok(self.held_changes().await?.into_iter().find(|change| change.calendar_id == calendar.id))
+        self.held_edit(calendar.id).await
     }
 
-    /// Carries out an admin's decision over a held change. False when it was decided or replaced by another meanwhile.
+    /// The edit of a calendar that waits for approval.
+    async fn held_edit(&self, calendar_id: i64) -> Result<Option<HeldChange>, StoreError> {
+        let is_it = |change: &HeldChange| change.calendar_id == calendar_id && change.reason == HeldReason::Selection;
+        Ok(self.held_changes().await?.into_iter().find(is_it))
+    }
+
+    /// Carries out an admin's decision over a held change; `actor` stands in the audit log. False when it was decided or replaced
+    /// by another meanwhile.
     ///
     /// # Errors
     /// When the database can't be used.
-    pub async fn decide(&self, change: &HeldChange, approved: bool, now: DateTime<Utc>) -> Result<bool, StoreError> {
+    pub async fn decide(
+        &self,
+        change: &HeldChange,
+        approved: bool,
+        actor: &str,
+        now: DateTime<Utc>,
+    ) -> Result<bool, StoreError> {
         let mut tx = self.write().await?;
         let (decision, at) = (if approved { "approved" } else { "rejected" }, millis(now));
         let decided = sqlx::query!(
@@ -219,10 +239,14 @@ impl Store {
             }
             HeldReason::Strays => tx.check_calendar_at(change.calendar_id, now).await?,
         }
+        let calendar = tx.calendars().await?.into_iter().find(|calendar| calendar.id == change.calendar_id);
+        let Some(calendar) = calendar else { return Ok(false) };
+        let verb = if approved { "Approved" } else { "Rejected" };
+        let (deletions, name) = (change.deletions, &calendar.wish.name);
+        let summary = format!("{verb} the deletion of {deletions} events from calendar “{name}”");
+        tx.append_admin_action(actor, "calendar", summary, now).await?;
         tx.commit().await?;
-        if let Some(calendar) = self.calendar(&change.calendar_id.to_string()).await? {
-            self.plan_calendar(&calendar, now).await?;
-        }
+        self.plan_calendar(&calendar, now).await?;
         Ok(true)
     }
 }

@@ -4,7 +4,9 @@
 //! One connection writes (`BEGIN IMMEDIATE`, `synchronous=FULL`), several read. A transaction never spans a network call.
 
 mod audit;
+mod calendar_changes;
 mod calendar_checks;
+mod calendar_jobs;
 mod calendars;
 mod changes;
 mod error;
@@ -43,7 +45,9 @@ use sqlx::{Acquire, Connection as _, Sqlite, SqlitePool, Transaction};
 use crate::meeting::selection::{self, Detail, Selection, Window};
 
 pub use audit::StoredEntry;
+pub use calendar_changes::Resync;
 pub use calendar_checks::{CalendarCheck, KnownRow, NOT_CHECKED};
+pub use calendar_jobs::{CalendarJob, JobFinding, JobKind, JobState, Verdict};
 pub use calendars::{Calendar, NewCalendar, OnCancel, OnDrift};
 pub use changes::{ChangedMeeting, Positions};
 pub use error::StoreError;

@@ -1,4 +1,4 @@
-//! The stylesheet, the script and the icon: part of the program, named by a hash of their content so that browsers may
+//! The stylesheet, the scripts and the icon: part of the program, named by a hash of their content so that browsers may
 //! keep them for a year.
 
 use std::sync::LazyLock;
@@ -31,6 +31,13 @@ static SCRIPT: Asset = Asset {
     content_type: "text/javascript; charset=utf-8",
     text: include_str!("../../templates/assets/copy.js"),
     version: LazyLock::new(|| version(SCRIPT.text)),
+};
+
+static LIVE: Asset = Asset {
+    path: "/assets/live.js",
+    content_type: "text/javascript; charset=utf-8",
+    text: include_str!("../../templates/assets/live.js"),
+    version: LazyLock::new(|| version(LIVE.text)),
 };
 
 static ICON: Asset = Asset {
@@ -73,6 +80,11 @@ pub(super) fn script_href() -> String {
     SCRIPT.href()
 }
 
+/// The address of the script that shows how far work is.
+pub(super) fn live_href() -> String {
+    LIVE.href()
+}
+
 /// The icon's address.
 pub(super) fn icon_href() -> String {
     ICON.href()
@@ -80,7 +92,7 @@ pub(super) fn icon_href() -> String {
 
 /// The routes of all files.
 pub(super) fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
-    [&STYLE, &SCRIPT, &ICON].into_iter().fold(Router::new(), |router, asset| {
+    [&STYLE, &SCRIPT, &LIVE, &ICON].into_iter().fold(Router::new(), |router, asset| {
         let handler = move |RawQuery(query): RawQuery, headers: HeaderMap| async move {
             asset.answer(query.as_deref(), &headers)
         };
@@ -97,9 +109,12 @@ mod tests {
     async fn a_named_version_may_be_kept_and_any_other_not() {
         let stage = Stage::new().await;
         let mut visitor = stage.visitor();
-        for (href, content_type) in
-            [(style_href(), "text/css"), (script_href(), "text/javascript"), (icon_href(), "image/svg+xml")]
-        {
+        for (href, content_type) in [
+            (style_href(), "text/css"),
+            (script_href(), "text/javascript"),
+            (live_href(), "text/javascript"),
+            (icon_href(), "image/svg+xml"),
+        ] {
             let answer = visitor.get(&href).await;
             assert_eq!(answer.status, StatusCode::OK);
             assert!(answer.header("content-type").starts_with(content_type));
@@ -111,7 +126,7 @@ mod tests {
 
     #[test]
     fn the_stylesheet_needs_nothing_from_elsewhere() {
-        for text in [STYLE.text, SCRIPT.text, ICON.text] {
+        for text in [STYLE.text, SCRIPT.text, LIVE.text, ICON.text] {
             let foreign = text.replace("http://www.w3.org/2000/svg", "");
             assert!(!foreign.contains("http") && !foreign.contains("url(") && !foreign.contains("@import"));
         }

@@ -3,7 +3,7 @@
 use super::frame::Mirror;
 use super::mirror_state::sentence;
 use super::time_text::{Moment, Times};
-use super::words::{State, Tone, count, grouped, shell};
+use super::words::{State, Tone, count, grouped};
 use crate::store::{Calendar, HeldChange, MirrorCounts};
 
 /// A calendar and how its mirror fares.
@@ -29,10 +29,6 @@ pub(super) struct CalendarSummary {
     pub(super) held_until: Option<Moment>,
     /// Latest failure of a single meeting.
     pub(super) last_problem: Option<String>,
-    /// The command that tells whether it works now.
-    pub(super) check: String,
-    /// The command that has it compared with what was written.
-    pub(super) resync: String,
 }
 
 impl CalendarSummary {
@@ -49,7 +45,6 @@ impl CalendarSummary {
         let waiting = held.iter().filter(|change| change.calendar_id == calendar.id);
         let deletions = waiting.map(|change| change.deletions).sum();
         let held_until = calendar.paused_until.filter(|until| *until > times.now());
-        let name = shell(&calendar.wish.name);
         Self {
             id: calendar.id,
             name: calendar.wish.name.clone(),
@@ -62,8 +57,6 @@ impl CalendarSummary {
                 .map(|text| (sentence(text), calendar.problem_at.map(|at| times.at(at)))),
             held_until: held_until.map(|until| times.at(until)),
             last_problem: counts.last_problem.as_deref().map(sentence),
-            check: format!("meeting-mirror calendar check {name}"),
-            resync: format!("meeting-mirror calendar resync {name}"),
             counts,
             deletions,
         }

@@ -4,16 +4,18 @@ use askama::Template;
 use axum::Router;
 use axum::response::Response;
 use axum::routing::get;
+use serde::Deserialize;
 
+use super::calendar_job::JobBox;
 use super::calendar_summary::CalendarSummary;
 use super::error::PageError;
-use super::frame::{Frame, Mirror, Section, Visit};
+use super::frame::{Frame, Mirror, Params, Section, Visit};
 use super::held_change::HeldBox;
 use super::mirror_state::sentence;
 use super::progress::Progress;
 use super::time_text::{Moment, Times};
-use super::words::{self, count, grouped};
-use crate::store::{Calendar, CalendarCheck, NOT_CHECKED};
+use super::words::{self, capital, count, grouped, verb};
+use crate::store::{Calendar, CalendarCheck, CalendarJob, MirrorCounts, NOT_CHECKED};
 use crate::web::site::Site;
 
 pub(super) fn router() -> Router<Site> {
@@ -24,6 +26,7 @@ pub(super) fn router() -> Router<Site> {
 #[template(path = "calendars.html")]
 struct CalendarsPage {
     frame: Frame,
+    said: Option<String>,
     calendars: Vec<Card>,
     removed: Vec<Removed>,
 }
@@ -31,6 +34,12 @@ struct CalendarsPage {
 /// A calendar in use.
 struct Card {
     summary: CalendarSummary,
+    said: Option<String>,
+    /// It was just added: what to do next.
+    is_new: bool,
+    job: Option<JobBox>,
+    /// A worker is to do something there.
+    is_busy: bool,
     held: Vec<HeldBox>,
     progress: Option<Progress>,
     last_check: Option<LastCheck>,
@@ -61,13 +70,9 @@ impl LastCheck {
             grouped(check.edited.into()),
             grouped(check.unwanted.into())
         );
-        let mut outcome = sentence(&check.outcome);
-        if let Some(first) = outcome.get_mut(..1) {
-            first.make_ascii_uppercase();
-        }
         Self {
             at: times.at(check.finished_at),
-            outcome,
+            outcome: capital(sentence(&check.outcome)),
             counts: (!check.outcome.starts_with(NOT_CHECKED)).then_some(found),
         }
     }
@@ -100,16 +105,66 @@ struct Removed {
     google_id: String,
     since: Option<Moment>,
     left: i64,
+    job: Option<JobBox>,
+    is_busy: bool,
+    /// Name of the calendar that mirrors into the same Google calendar now.
+    again: Option<String>,
 }
 
-async fn show(visit: Visit) -> Result<Response, PageError> {
+/// What a button or a form did, told in the address that one is sent to: each names a calendar.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+struct Said {
+    new: Option<i64>,
+    edited: Option<i64>,
+    resynced: Option<i64>,
+    added: Option<i64>,
+    retried: Option<i64>,
+    removed: Option<i64>,
+}
+
+impl Said {
+    /// What is said of a calendar in use.
+    fn of(&self, id: i64, counts: &MirrorCounts, waits: bool) -> Option<String> {
+        let id = Some(id);
+        if id == self.new {
+            let waiting = count(counts.pending, "meeting", "meetings");
+            return Some(format!("Added. {waiting} {} to be mirrored.", verb(counts.pending, "waits", "wait")));
+        }
+        if id == self.edited {
+            let deletes = "Saved. What that would delete waits for your decision, below.";
+            return Some(if waits { deletes } else { "Saved. Its events follow." }.to_owned());
+        }
+        let (added, retried) = (self.added.unwrap_or_default(), self.retried.unwrap_or_default());
+        (id == self.resynced).then(|| {
+            let added = count(added, "meeting was", "meetings were");
+            let retried = count(retried, "failure is", "failures are");
+            format!("It is compared with what was written in a moment; {added} added, {retried} tried again.")
+        })
+    }
+}
+
+async fn show(visit: Visit, Params(said): Params<Said>) -> Result<Response, PageError> {
     let (store, times) = (&visit.site.store, visit.times);
     let mirror = Mirror::of(&visit.site);
     let counts = store.mirror_counts(times.now()).await?;
     let held = store.held_changes().await?;
     let frame = visit.frame(Section::Calendars);
-    let (used, removed): (Vec<Calendar>, Vec<Calendar>) =
+    let (used, ended): (Vec<Calendar>, Vec<Calendar>) =
         store.all_calendars().await?.into_iter().partition(|calendar| calendar.removed_at.is_none());
+    let mut removed = Vec::new();
+    for calendar in ended {
+        let job = store.latest_job(calendar.id).await?;
+        removed.push(Removed {
+            id: calendar.id,
+            left: counts.iter().find(|counts| counts.calendar_id == calendar.id).map_or(0, |counts| counts.in_step),
+            is_busy: job.as_ref().is_some_and(CalendarJob::is_open),
+            job: job.and_then(|job| JobBox::new(&job, &mirror, &times)),
+            again: calendar.mirrored_again(&used).map(|again| again.wish.name.clone()),
+            name: calendar.wish.name,
+            google_id: calendar.wish.google_id,
+            since: calendar.removed_at.map(|at| times.at(at)),
+        });
+    }
     let mut calendars = Vec::new();
     for calendar in used {
         let summary = CalendarSummary::new(&calendar, &counts, &held, &mirror, &times);
@@ -119,7 +174,12 @@ async fn show(visit: Visit) -> Result<Response, PageError> {
         }
         let rate = visit.site.google.as_ref().map(|google| google.calls_per_second);
         let last_check = store.latest_check(calendar.id).await?;
+        let job = store.latest_job(calendar.id).await?;
         calendars.push(Card {
+            said: said.of(calendar.id, &summary.counts, !boxes.is_empty()),
+            is_new: said.new == Some(calendar.id),
+            is_busy: job.as_ref().is_some_and(CalendarJob::is_open),
+            job: job.and_then(|job| JobBox::new(&job, &mirror, &times)),
             held: boxes,
             progress: Progress::of(&summary.counts, rate.filter(|_| summary.held_until.is_none())),
             last_check: last_check.map(|check| LastCheck::new(&check, &times)),
@@ -134,15 +194,11 @@ async fn show(visit: Visit) -> Result<Response, PageError> {
             summary,
         });
     }
-    let removed = removed.into_iter().map(|calendar| Removed {
-        id: calendar.id,
-        left: counts.iter().find(|counts| counts.calendar_id == calendar.id).map_or(0, |counts| counts.in_step),
-        name: calendar.wish.name,
-        google_id: calendar.wish.google_id,
-        since: calendar.removed_at.map(|at| times.at(at)),
-    });
-    let page = CalendarsPage { frame, calendars, removed: removed.collect() };
-    Ok(visit.show(page))
+    let said = removed
+        .iter()
+        .find(|calendar| said.removed == Some(calendar.id))
+        .map(|calendar| format!("“{}” is no longer mirrored into.", calendar.name));
+    Ok(visit.show(CalendarsPage { frame, said, calendars, removed }))
 }
 
 #[cfg(test)]
@@ -173,8 +229,8 @@ mod tests {
         answer.assert_shows(&["The mirror is off.", "MEETING_MIRROR_GOOGLE_CREDENTIALS"]);
         stage.google();
         let answer = stage.admin().await.get("/calendars").await;
-        answer.assert_shows(&["mirror@robot.example.com", "meeting-mirror calendar add", "Make changes to events"]);
-        answer.assert_hides(&["The mirror is off."]);
+        answer.assert_shows(&["No calendar yet.", "href=\"/calendars/new\""]);
+        answer.assert_hides(&["The mirror is off.", "Check tries"]);
     }
 
     #[tokio::test]
@@ -273,9 +329,45 @@ mod tests {
             "Share the calendar with &#60;us&#62;.",
             "Google answered 404.",
             "in 30 minutes",
-            "meeting-mirror calendar check &#39;Sales team&#39;",
+            "check the calendar: that tells whether it works",
+            "action=\"/calendars/1/check\"",
             "Old one",
-            "meeting-mirror calendar purge 2",
+            "href=\"/calendars/2/purge\"",
         ]);
+    }
+
+    #[tokio::test]
+    async fn buttons_that_need_google_are_there_only_with_it() {
+        let mut stage = Stage::new().await;
+        stage.calendar("Sales <team>", Selection::default()).await;
+        let needs_google = ["/calendars/1/check", "/calendars/1/resync", "/calendars/1/purge"];
+        let always = ["href=\"/calendars/1/edit\"", "href=\"/calendars/1/remove\""];
+        let answer = stage.admin().await.get("/calendars").await;
+        answer.assert_shows(&always);
+        answer.assert_hides(&needs_google);
+        stage.google();
+        let answer = stage.admin().await.get("/calendars").await;
+        answer.assert_shows(&needs_google);
+        answer.assert_shows(&always);
+        answer.assert_hides(&["<team>", "meeting-mirror calendar"]);
+    }
+
+    #[tokio::test]
+    async fn a_new_calendar_says_what_waits_and_whom_to_share_it_with() {
+        let mut stage = Stage::new().await;
+        stage.google();
+        stage.calendar("Sales team", Selection::default()).await;
+        stage.meeting("m-1", 24).await;
+        let answer = stage.admin().await.get("/calendars?new=1").await;
+        answer.assert_shows(&[
+            "Added. 1 meeting waits to be mirrored.",
+            "value=\"mirror@robot.example.com\"",
+            "Make changes to events",
+            "data-copy=\"account-1\"",
+        ]);
+        // What an address says of other calendars, or of none, is not told.
+        for address in ["/calendars", "/calendars?new=2", "/calendars?new=x&removed=1&edited=%3Cb%3E"] {
+            stage.admin().await.get(address).await.assert_hides(&["class=\"answer\"", "<b>"]);
+        }
     }
 }

@@ -28,6 +28,9 @@ pub enum PageError {
     /// What was to be approved was decided before, or something newer took its place.
     #[error("This deletion no longer waits for a decision.")]
     NothingWaits,
+    /// A calendar does not allow it, or not before something else is finished.
+    #[error("This can't be done right now.")]
+    NotNow,
     /// A form came without the token that belongs to its cookie.
     #[error("This form was no longer valid.")]
     StaleForm,
@@ -84,7 +87,7 @@ impl PageError {
         match self {
             Self::NoPage | Self::NoDelivery | Self::NoFeed => StatusCode::NOT_FOUND,
             Self::FeedRotated | Self::FeedRevoked => StatusCode::GONE,
-            Self::NothingWaits => StatusCode::CONFLICT,
+            Self::NothingWaits | Self::NotNow => StatusCode::CONFLICT,
             Self::StaleForm => StatusCode::FORBIDDEN,
             Self::BadForm => StatusCode::BAD_REQUEST,
             Self::BadMethod => StatusCode::METHOD_NOT_ALLOWED,
@@ -116,6 +119,10 @@ impl PageError {
                 "Nothing was approved or rejected just now: somebody has decided already, or a newer change of the calendar took \
                  its place. Look at the calendars as they are now."
             }
+            Self::NotNow => {
+                "Nothing was changed: the mirror is off, another check or purge is not finished, or somebody changed or removed the \
+                 calendar meanwhile. Look at the calendars as they are now."
+            }
             Self::StaleForm => {
                 "Nothing was changed. The page was open too long, or your browser did not send its cookie. Go back, reload the \
                  page and try again; cookies from this site must be allowed."
@@ -140,7 +147,7 @@ impl PageError {
         match self {
             Self::NoPage | Self::BadMethod | Self::Unavailable | Self::Internal => ("/status", "To the status page"),
             Self::NoDelivery => ("/inbox", "To the inbox"),
-            Self::NothingWaits => ("/calendars", "To the calendars"),
+            Self::NothingWaits | Self::NotNow => ("/calendars", "To the calendars"),
             Self::TooManySignIns | Self::NoPassword => ("/login", "To the sign-in page"),
             // People who follow a feed's link have no business on the admin pages.
             Self::NoFeed | Self::FeedRotated | Self::FeedRevoked | Self::StaleForm | Self::BadForm => ("", ""),
@@ -209,6 +216,7 @@ mod tests {
             FeedRotated,
             FeedRevoked,
             NothingWaits,
+            NotNow,
             StaleForm,
             BadForm,
             BadMethod,

@@ -142,19 +142,12 @@ async fn decide(
     let Form(form) = form.map_err(|_| PageError::BadForm)?;
     visit.check(&form.token)?;
     let (store, now) = (&visit.site.store, visit.times.now());
-    let calendars = store.calendars().await?;
     let waiting = store.held_changes().await?;
-    let calendar = calendars.into_iter().find(|calendar| calendar.id == id).ok_or(PageError::NothingWaits)?;
     let change = waiting.iter().find(|change| change.calendar_id == id && change.id == form.change);
     let change = change.ok_or(PageError::NothingWaits)?;
-    if !store.decide(change, approved, now).await? {
+    if !store.decide(change, approved, "admin page", now).await? {
         return Err(PageError::NothingWaits);
     }
-    let verb = if approved { "Approved" } else { "Rejected" };
-    let summary = format!("{verb} the deletion of {} events from calendar “{}”", change.deletions, calendar.wish.name);
-    let mut tx = store.write().await?;
-    tx.append_admin_action("admin page", "calendar", summary, now).await?;
-    tx.commit().await?;
     Ok(Redirect::to("/calendars"))
 }
 
@@ -193,12 +186,16 @@ mod tests {
         let now = stage.site.store.calendar(&calendar.id.to_string()).await.unwrap().unwrap();
         let mut wish = now.wish.clone();
         wish.selection = of(owner);
-        stage.site.store.change_calendar(&now, &wish, stage.now()).await.unwrap().expect("it waits")
+        stage.site.store.change_calendar(&now, &wish, "test", stage.now()).await.unwrap().expect("it waits")
     }
 
+    /// What was done on a page.
     async fn recorded(stage: &Stage) -> Vec<String> {
         let entries = stage.site.store.audit_newest(None, 10).await.unwrap();
-        let ours = entries.into_iter().filter(|link| link.entry.category == "calendar");
+        let here = |link: &crate::store::StoredEntry| {
+            link.entry.category == "calendar" && link.entry.actor.display() == "admin page"
+        };
+        let ours = entries.into_iter().filter(here);
         ours.map(|link| format!("{}: {}", link.entry.actor.display(), link.entry.summary)).collect()
     }
 

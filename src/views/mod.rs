@@ -3,6 +3,9 @@
 
 mod assets;
 mod audit;
+mod calendar_end;
+mod calendar_form;
+mod calendar_job;
 mod calendar_summary;
 mod calendars;
 mod day_bars;
@@ -11,6 +14,7 @@ mod delivery_choice;
 mod error;
 pub mod feed;
 mod feeds;
+mod field;
 mod frame;
 mod held_change;
 mod inbox;
@@ -30,6 +34,7 @@ mod progress;
 mod reach;
 mod replay;
 mod rhythm;
+mod shown_form;
 mod status;
 mod status_keeping;
 mod subscribe;
@@ -67,6 +72,9 @@ pub fn router(feeds: &FeedCache) -> Router {
         .merge(replay::router())
         .merge(delivery::router())
         .merge(calendars::router())
+        .merge(calendar_form::router())
+        .merge(calendar_job::router())
+        .merge(calendar_end::router())
         .merge(held_change::router())
         .merge(feeds::router())
         .merge(personal_feeds::router())

@@ -141,9 +141,8 @@ fn calendar_findings(calendar: &CalendarSummary) -> Vec<Finding> {
     let mut found = Vec::new();
     if let Some((problem, _)) = &calendar.problem {
         found.push(Finding {
-            advice: "When that is done, the command tells whether it works.".to_owned(),
-            command: calendar.check.clone(),
-            link,
+            advice: "When that is done, check the calendar: that tells whether it works.".to_owned(),
+            link: ("/calendars", "To the calendars"),
             ..Finding::new(Tone::Bad, format!("Calendar “{name}” needs a person: {problem}"))
         });
     }

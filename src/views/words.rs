@@ -103,6 +103,14 @@ pub(super) fn verb<'a>(number: i64, one: &'a str, many: &'a str) -> &'a str {
     if number == 1 { one } else { many }
 }
 
+/// The text with a large first letter.
+pub(super) fn capital(mut text: String) -> String {
+    if let Some(first) = text.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    text
+}
+
 /// What a detail level shows.
 pub(super) fn detail(detail: Detail) -> &'static str {
     match detail {

@@ -18,3 +18,5 @@ for (const button of document.querySelectorAll("button[data-copy]")) {
   });
   field.addEventListener("focus", () => field.select());
 }
+// A form that came back says first what is wrong.
+document.querySelector("[data-focus]")?.focus();

@@ -40,7 +40,7 @@ pub(crate) async fn add_calendar(
 /// Edits the calendar so that only these owners' meetings are selected.
 pub(crate) async fn narrow(app: &TestApp, calendar: &Calendar, owners: &[&str]) {
     let wish = NewCalendar { selection: of(owners), ..calendar.wish.clone() };
-    app.store.change_calendar(calendar, &wish, app.now()).await.unwrap().expect("it waits for approval");
+    app.store.change_calendar(calendar, &wish, "test", app.now()).await.unwrap().expect("it waits for approval");
     app.settle().await;
 }
 

@@ -22,7 +22,7 @@ async fn edit(app: &TestApp, change: impl FnOnce(&mut NewCalendar)) {
     let calendar = app.store.calendars().await.unwrap().remove(0);
     let mut wish = calendar.wish.clone();
     change(&mut wish);
-    app.store.change_calendar(&calendar, &wish, app.now()).await.unwrap();
+    app.store.change_calendar(&calendar, &wish, "test", app.now()).await.unwrap();
 }
 
 fn nobody(wish: &mut NewCalendar) {
@@ -71,10 +71,10 @@ async fn ending_the_marks_of_many_canceled_meetings_waits() {
     app.settle().await;
     assert_eq!(app.mirrored(TEAM).len(), 30);
     let held = app.store.held_changes().await.unwrap().remove(0);
-    assert!(app.store.decide(&held, true, app.now()).await.unwrap());
+    assert!(app.store.decide(&held, true, "test", app.now()).await.unwrap());
     app.settle().await;
     assert!(app.mirrored(TEAM).is_empty());
-    assert!(!app.store.decide(&held, false, app.now()).await.unwrap(), "decided once");
+    assert!(!app.store.decide(&held, false, "test", app.now()).await.unwrap(), "decided once");
 }
 
 #[tokio::test]
@@ -87,7 +87,7 @@ async fn an_approval_is_good_for_its_own_events_once() {
         assert_eq!(app.mirrored(TEAM).len(), 30, "round {round}");
         let held = app.store.held_changes().await.unwrap().remove(0);
         assert_eq!((held.reason, held.event_ids.len()), (HeldReason::Strays, 30));
-        app.store.decide(&held, true, app.now()).await.unwrap();
+        app.store.decide(&held, true, "test", app.now()).await.unwrap();
         app.check_calendars().await;
         assert!(app.mirrored(TEAM).is_empty());
         edit(&app, |wish| wish.selection = Selection::default()).await;
@@ -110,7 +110,7 @@ async fn rejecting_strays_leaves_them_and_releases_no_edit() {
         open.iter().map(|change| change.reason).collect::<Vec<_>>(),
         [HeldReason::Strays, HeldReason::Selection]
     );
-    app.store.decide(&open[0], false, app.now()).await.unwrap();
+    app.store.decide(&open[0], false, "test", app.now()).await.unwrap();
     app.check_calendars().await;
     assert_eq!(app.mirrored(TEAM).len(), 60);
     assert_eq!(app.store.held_changes().await.unwrap().len(), 1, "the edit still waits");
@@ -130,7 +130,7 @@ async fn events_that_rows_call_absent_wait_too_when_they_are_many() {
     app.check_calendars().await;
     assert_eq!(app.mirrored(TEAM).len(), 50);
     let held = app.store.held_changes().await.unwrap().remove(0);
-    app.store.decide(&held, true, app.now()).await.unwrap();
+    app.store.decide(&held, true, "test", app.now()).await.unwrap();
     app.check_calendars().await;
     assert!(app.mirrored(TEAM).is_empty());
 }
@@ -172,7 +172,7 @@ async fn of_two_edits_at_once_the_second_does_not_take_back_the_first() {
     edit(&app, |wish| wish.detail = Detail::Busy).await;
     let mut wish = seen.wish.clone();
     wish.window.past_days = 7;
-    let refused = app.store.change_calendar(&seen, &wish, app.now()).await.unwrap_err();
+    let refused = app.store.change_calendar(&seen, &wish, "test", app.now()).await.unwrap_err();
     assert!(refused.to_string().contains("changed at the same moment"), "{refused}");
     let now = app.store.calendars().await.unwrap().remove(0);
     assert_eq!((now.wish.detail, now.wish.window.past_days), (Detail::Busy, 30));

@@ -28,7 +28,7 @@ async fn edit(app: &TestApp, change: impl FnOnce(&mut NewCalendar)) {
     let calendar = app.store.calendars().await.unwrap().remove(0);
     let mut wish = calendar.wish.clone();
     change(&mut wish);
-    app.store.change_calendar(&calendar, &wish, app.now()).await.unwrap();
+    app.store.change_calendar(&calendar, &wish, "test", app.now()).await.unwrap();
     app.settle().await;
 }
 
@@ -119,7 +119,7 @@ async fn an_edit_that_deletes_many_waits_and_can_be_rejected_or_approved() {
     let moved = &now.iter().find(|(id, _)| id == "m-001").unwrap().1;
     assert_eq!(moved.start.unwrap().instant().to_rfc3339(), "2026-11-24T16:00:00+00:00");
 
-    app.store.decide(&held, false, app.now()).await.unwrap();
+    app.store.decide(&held, false, "test", app.now()).await.unwrap();
     app.settle().await;
     assert_eq!(app.mirrored(TEAM).len(), 49);
     assert_eq!(app.store.calendars().await.unwrap()[0].wish.selection, Selection::default());
@@ -127,7 +127,7 @@ async fn an_edit_that_deletes_many_waits_and_can_be_rejected_or_approved() {
 
     edit(&app, only_ada).await;
     let held = app.store.held_changes().await.unwrap().remove(0);
-    app.store.decide(&held, true, app.now()).await.unwrap();
+    app.store.decide(&held, true, "test", app.now()).await.unwrap();
     app.settle().await;
     assert_eq!(app.mirrored(TEAM).len(), 25);
 }
@@ -160,7 +160,7 @@ async fn strays_are_removed_and_many_of_them_wait() {
             app.check_calendars().await;
             let held = app.store.held_changes().await.unwrap();
             assert_eq!((held.len(), held[0].reason, held[0].deletions), (1, HeldReason::Strays, 30));
-            app.store.decide(&held[0], true, app.now()).await.unwrap();
+            app.store.decide(&held[0], true, "test", app.now()).await.unwrap();
             app.check_calendars().await;
             assert!(app.mirrored(TEAM).is_empty());
         }

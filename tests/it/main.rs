@@ -8,6 +8,7 @@ mod browser_pages;
 mod browser_support;
 mod calendar_approvals;
 mod calendar_checks;
+mod calendar_jobs;
 mod cli;
 mod convergence;
 mod feed;

@@ -4,7 +4,7 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 
 use super::super::selection::{ShownEdit, nothing_to_change};
-use super::{Context, find, find_live, on_cancel, on_drift, output};
+use super::{ACTOR, Context, find, find_live, on_cancel, on_drift, output};
 use crate::app::Installation;
 use crate::store::{HeldChange, HeldReason, NewCalendar, OnCancel, OnDrift};
 
@@ -32,14 +32,8 @@ impl EditArgs {
 pub(super) async fn add(context: &Context, installation: &Installation, new: NewCalendar) -> anyhow::Result<()> {
     // First: with credentials that can't be used, nothing is added.
     let google = installation.google(&context.settings).await?;
-    let now = context.clock.now();
-    let mut tx = installation.store.write().await?;
-    let id = tx.add_calendar(&new, now).await?;
-    let summary = format!("Added calendar “{}” ({}): {}", new.name, new.google_id, new.selection);
-    tx.append_admin_action("command line", "calendar", summary, now).await?;
-    tx.commit().await?;
-    let calendar = find(installation, &id.to_string()).await?;
-    let planned = installation.store.plan_calendar(&calendar, now).await?;
+    let (calendar, planned) = installation.store.new_calendar(&new, ACTOR, context.clock.now()).await?;
+    let id = calendar.id;
     output::line(format_args!("calendar {id} “{}”: {planned} meetings wait to be mirrored", new.name));
     match google {
         Some(access) => output::note(format_args!(
@@ -63,12 +57,7 @@ pub(super) async fn edit(
     let calendar = find_live(installation, calendar).await?;
     let mut wish = calendar.wish.clone();
     edit.apply(&mut wish);
-    let now = context.clock.now();
-    let held = installation.store.change_calendar(&calendar, &wish, now).await?;
-    let mut tx = installation.store.write().await?;
-    let summary = format!("Edited calendar “{}”: {}, {}", wish.name, wish.selection, wish.detail.as_str());
-    tx.append_admin_action("command line", "calendar", summary, now).await?;
-    tx.commit().await?;
+    let held = installation.store.change_calendar(&calendar, &wish, ACTOR, context.clock.now()).await?;
     output::line(format_args!("“{}” now shows {}, {}", wish.name, wish.selection, wish.detail.as_str()));
     if let Some(held) = held {
         tell(installation, &held).await?;
@@ -116,15 +105,10 @@ pub(super) async fn decide(
     if approved {
         output::confirm("Delete them?", yes)?;
     }
-    let now = context.clock.now();
-    if !installation.store.decide(&held, approved, now).await? {
+    if !installation.store.decide(&held, approved, ACTOR, context.clock.now()).await? {
         bail!("it was decided or replaced meanwhile; see: meeting-mirror calendar list");
     }
-    let verb = if approved { "Approved" } else { "Rejected" };
-    let mut tx = installation.store.write().await?;
-    let summary = format!("{verb} the deletion of {} events from calendar “{}”", held.deletions, calendar.wish.name);
-    tx.append_admin_action("command line", "calendar", summary, now).await?;
-    tx.commit().await?;
-    output::line(format_args!("{} the deletion of {} events", verb.to_lowercase(), held.deletions));
+    let verb = if approved { "approved" } else { "rejected" };
+    output::line(format_args!("{verb} the deletion of {} events", held.deletions));
     Ok(())
 }

@@ -9,21 +9,25 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 use clap::Subcommand;
 
-use super::selection::{SelectionArgs, ShownArgs, name};
+use super::selection::{SelectionArgs, ShownArgs};
 use super::{Context, output};
 use crate::app::Installation;
+use crate::meeting::selection;
 use crate::outbound::google::Google;
 use crate::store::{Calendar, NewCalendar, OnCancel, OnDrift};
+
+/// Who stands in the audit log.
+const ACTOR: &str = "command line";
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Mirror meetings into a Google Calendar
     Add {
         /// Name, for people
-        #[arg(long, value_parser = name)]
+        #[arg(long, value_parser = selection::name)]
         name: String,
         /// Google's id of the calendar (calendar settings, "Integrate calendar")
-        #[arg(long, value_name = "ID", value_parser = google_id)]
+        #[arg(long, value_name = "ID", value_parser = NewCalendar::google_id)]
         calendar_id: String,
         #[command(flatten)]
         selection: SelectionArgs,
@@ -96,25 +100,6 @@ pub(super) enum Command {
 
 fn on_cancel(word: &str) -> Result<OnCancel, String> {
     OnCancel::from_word(word).ok_or_else(|| "use delete or mark".to_owned())
-}
-
-fn google_id(text: &str) -> Result<String, String> {
-    let text = text.trim();
-    let dots = text.chars().all(|c| c == '.');
-    if dots || text.len() > 254 || text.chars().any(|c| c.is_control() || c.is_whitespace()) {
-        return Err(
-            "copy it from the calendar's settings in Google Calendar; it looks like an e-mail address".to_owned()
-        );
-    }
-    let id = text.to_lowercase();
-    if id == "primary" {
-        return Err(
-            "primary means another calendar for each account; use the calendar's real id: for a person's main calendar, \
-             their e-mail address"
-                .to_owned(),
-        );
-    }
-    Ok(id)
 }
 
 fn on_drift(word: &str) -> Result<OnDrift, String> {

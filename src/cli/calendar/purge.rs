@@ -1,23 +1,14 @@
 //! Deleting what was written into a calendar, and ending a calendar.
 
-use std::time::Duration;
-
-use anyhow::{Context as _, anyhow, bail};
-use chrono::TimeDelta;
+use anyhow::{anyhow, bail};
 use indicatif::{ProgressBar, ProgressStyle};
+use tokio::sync::watch;
 
-use super::{Context, find, google, output};
+use super::{ACTOR, Context, find, google, output};
 use crate::app::Installation;
-use crate::outbound::purge::{self as events, Patience};
+use crate::outbound::purge::{self as events, Errand, PurgeStep, PurgeStop};
 use crate::outbound::record::what_to_do;
 use crate::store::Calendar;
-
-/// While a calendar is purged, the running server must not write to it.
-const HOLD: TimeDelta = TimeDelta::hours(1);
-/// It is held again after this.
-const HOLD_AGAIN: Duration = Duration::from_mins(20);
-/// Longer than the server may hold a meeting it works on.
-const BEGUN_WORK_WITHIN: Duration = Duration::from_mins(6);
 
 pub(super) async fn purge(
     context: &Context,
@@ -25,38 +16,27 @@ pub(super) async fn purge(
     calendar: &Calendar,
     yes: bool,
 ) -> anyhow::Result<()> {
-    refuse_live(installation, calendar).await?;
     let google = google(context, installation).await?;
-    let events = Patience {
-        google: &google,
-        calendar: &calendar.wish.google_id,
-        clock: &context.clock,
-        randomness: &context.randomness,
-    };
-    let found = events.list().await.map_err(|refusal| anyhow!(what_to_do(&refusal, calendar, google.account())))?.len();
+    let (store, clock, randomness) = (&installation.store, &context.clock, &context.randomness);
+    let errand = Errand { store, google: &google, calendar, clock, randomness };
+    if let Some(stop) = errand.mirrored_again().await? {
+        return Err(stopped(&stop));
+    }
+    let found = errand.list().await.map_err(|refusal| anyhow!(errand.what_to_do(&refusal)))?.len();
     let question =
         format!("Delete the {found} events that were written into “{}”? Nothing else is touched.", calendar.wish.name);
     output::confirm(&question, yes)?;
 
-    hold(context, installation, calendar).await?;
-    wait_for_begun_work(context, installation, calendar).await?;
-    let mut deleted = 0;
-    let done = delete_all(context, installation, calendar, &events, found, &mut deleted).await;
-    let left = found.saturating_sub(deleted);
-    let mut tx = installation.store.write().await?;
-    let summary = match &done {
-        Ok(()) => {
-            tx.forget_mirror(calendar.id).await?;
-            format!("Purged calendar “{}”: {deleted} events deleted", calendar.wish.name)
-        }
-        Err(_) => format!("Purging calendar “{}” stopped: {deleted} events deleted, {left} left", calendar.wish.name),
-    };
-    tx.append_admin_action("command line", "calendar", summary, context.clock.now()).await?;
+    let (steps, told) = watch::channel(PurgeStep::Begins);
+    let (purged, ()) = tokio::join!(errand.purge(0, steps), show(told));
+    let purged = purged?;
+    let mut tx = store.write().await?;
+    purged.record(&mut tx, &errand, ACTOR).await?;
     tx.commit().await?;
-    done.with_context(|| {
-        format!("{deleted} events were deleted and {left} are left; run the command again, it goes on where it stopped")
-    })?;
-    output::line(format_args!("deleted {deleted} events from “{}”", calendar.wish.name));
+    if let Some(stop) = &purged.stopped {
+        return Err(stopped(stop));
+    }
+    output::line(format_args!("deleted {} events from “{}”", purged.deleted, calendar.wish.name));
     if calendar.removed_at.is_none() {
         output::note(format_args!(
             "Nothing is mirrored there for an hour. To end it for good: meeting-mirror calendar remove {0}; to fill it again now: \
@@ -67,88 +47,47 @@ pub(super) async fn purge(
     Ok(())
 }
 
-/// All events of ours in a Google calendar look alike: what is mirrored there under another id would be deleted, too.
-async fn refuse_live(installation: &Installation, calendar: &Calendar) -> anyhow::Result<()> {
-    let same = |live: &Calendar| live.wish.google_id.eq_ignore_ascii_case(&calendar.wish.google_id);
-    let live = installation.store.calendars().await?.into_iter().find(|live| live.id != calendar.id && same(live));
-    let Some(live) = live else { return Ok(()) };
-    bail!(
-        "the Google calendar {} is mirrored into again, by calendar {} “{}”: purging would delete its events, too. To delete \
-         them all: meeting-mirror calendar purge {}",
-        live.wish.google_id,
-        live.id,
-        live.wish.name,
-        live.id
-    )
+/// Why it stopped, and what to do.
+fn stopped(stop: &PurgeStop) -> anyhow::Error {
+    let next = match stop {
+        PurgeStop::MirroredAgain { id, .. } => format!("To delete them all: meeting-mirror calendar purge {id}"),
+        PurgeStop::StillAtWork(_) => "Run the command again.".to_owned(),
+        PurgeStop::Refused { .. } => "Run the command again: it goes on where it stopped.".to_owned(),
+    };
+    anyhow!("{}. {next}", stop.to_string().trim_end_matches('.'))
 }
 
-/// Has the running server write nothing into the calendar.
-async fn hold(context: &Context, installation: &Installation, calendar: &Calendar) -> anyhow::Result<()> {
-    let now = context.clock.now();
-    let mut tx = installation.store.write().await?;
-    tx.pause_calendar(calendar.id, now + HOLD, None, now).await?;
-    tx.commit().await?;
-    Ok(())
-}
-
-/// Waits until the running server has ended what it began before the calendar was held: it could still write.
-async fn wait_for_begun_work(
-    context: &Context,
-    installation: &Installation,
-    calendar: &Calendar,
-) -> anyhow::Result<()> {
-    let give_up_at = context.clock.monotonic() + BEGUN_WORK_WITHIN;
-    let mut told = false;
-    loop {
-        let leased = installation.store.leased_rows(calendar.id, context.clock.now()).await?;
-        if leased == 0 {
-            return Ok(());
+/// Shows how far a purge has come.
+async fn show(mut steps: watch::Receiver<PurgeStep>) {
+    let mut bar: Option<ProgressBar> = None;
+    let mut waits = false;
+    while steps.changed().await.is_ok() {
+        match *steps.borrow_and_update() {
+            PurgeStep::Waits { leased } if !waits => {
+                waits = true;
+                output::note(format_args!(
+                    "Waiting for the server to end its work on {leased} meetings of this calendar."
+                ));
+            }
+            PurgeStep::Begins | PurgeStep::Waits { .. } => {}
+            PurgeStep::Deletes { done, total } => {
+                let bar = bar.get_or_insert_with(|| new_bar(total.into()));
+                bar.set_length(total.into());
+                bar.set_position(done.into());
+            }
         }
-        if context.clock.monotonic() > give_up_at {
-            bail!(
-                "the server still works on {leased} meetings of this calendar; nothing was deleted, run the command again"
-            );
-        }
-        if !told {
-            output::note(format_args!("Waiting for the server to end its work on {leased} meetings of this calendar."));
-            told = true;
-        }
-        context.clock.sleep(Duration::from_millis(200)).await;
+    }
+    if let Some(bar) = bar {
+        bar.finish_and_clear();
     }
 }
 
-/// Deletes until nothing is listed any more, counting in `deleted`.
-async fn delete_all(
-    context: &Context,
-    installation: &Installation,
-    calendar: &Calendar,
-    events: &Patience<'_>,
-    found: usize,
-    deleted: &mut usize,
-) -> anyhow::Result<()> {
-    let failed = |refusal| anyhow!(what_to_do(&refusal, calendar, events.google.account()));
-    let bar = ProgressBar::new(found as u64);
+fn new_bar(total: u64) -> ProgressBar {
+    let bar = ProgressBar::new(total);
     if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} events, {eta} left") {
         bar.set_style(style);
     }
-    let mut held_at = context.clock.monotonic();
-    loop {
-        let listed = events.list().await.map_err(failed)?;
-        if listed.is_empty() {
-            bar.finish_and_clear();
-            return Ok(());
-        }
-        for event in listed {
-            // Many events take longer than the calendar is held at a time.
-            if context.clock.monotonic() > held_at + HOLD_AGAIN {
-                hold(context, installation, calendar).await?;
-                held_at = context.clock.monotonic();
-            }
-            events.delete(&event.event_id).await.map_err(failed)?;
-            *deleted += 1;
-            bar.inc(1);
-        }
-    }
+    bar
 }
 
 /// How many events a purge would delete, when that can be told.
@@ -195,12 +134,7 @@ pub(super) async fn remove(
     if purge_it {
         purge(context, installation, &calendar, true).await?;
     }
-    let now = context.clock.now();
-    let mut tx = installation.store.write().await?;
-    tx.remove_calendar(calendar.id, now).await?;
-    tx.append_admin_action("command line", "calendar", format!("Removed calendar “{}”", calendar.wish.name), now)
-        .await?;
-    tx.commit().await?;
+    installation.store.end_calendar(&calendar, false, ACTOR, context.clock.now()).await?;
     output::line(format_args!("“{}” is no longer mirrored into", calendar.wish.name));
     if !purge_it {
         let what = found.map_or("What was".to_owned(), |found| format!("The {found} events that were"));

@@ -4,11 +4,10 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
-use super::{Context, find, find_live, google, output};
+use super::{ACTOR, Context, find, find_live, google, output};
 use crate::app::Installation;
-use crate::outbound::purge::{self, Need};
-use crate::outbound::record::what_to_do;
-use crate::store::{Calendar, CalendarCheck, HeldChange, MirrorCounts};
+use crate::outbound::purge::Errand;
+use crate::store::{Calendar, CalendarCheck, HeldChange, MirrorCounts, Resync, Verdict};
 
 fn state(calendar: &Calendar, counts: &MirrorCounts, held: Option<&HeldChange>) -> String {
     if calendar.removed_at.is_some() {
@@ -106,85 +105,29 @@ pub(super) async fn check(
     if calendars.is_empty() {
         output::note("No calendars. Add one: meeting-mirror calendar add --name \"Sales team\" --calendar-id ID");
     }
+    let settings = &context.settings;
+    let calls_per_second = settings.google_calendar_rate.min(settings.google_rate).get();
     let mut fine = true;
-    for calendar in calendars {
-        let result = purge::probe(&google, &calendar.wish.google_id, &context.clock, &context.randomness).await;
-        let lack = result.err();
-        fine &= lack.is_none();
+    for calendar in &calendars {
+        let (store, clock, randomness) = (&installation.store, &context.clock, &context.randomness);
+        let errand = Errand { store, google: &google, calendar, clock, randomness };
         output::line(&calendar.wish.name);
-        for (need, word, well) in NEEDS {
-            let state = match &lack {
-                Some(lack) if lack.need == need => {
-                    format!("PROBLEM: {}", what_to_do(&lack.refusal, &calendar, google.account()))
-                }
-                Some(lack) if need >= lack.step => "not tried".to_owned(),
-                _ => format!("ok, {well}"),
+        for finding in errand.check(calls_per_second).await? {
+            fine &= finding.verdict == Verdict::Fine;
+            let state = match finding.verdict {
+                Verdict::Fine => format!("ok, {}", finding.text),
+                Verdict::Problem => format!("PROBLEM: {}", finding.text),
+                Verdict::NotTried => "not tried".to_owned(),
             };
-            output::line(format_args!("  {word:<12} {state}"));
+            output::line(format_args!("  {:<12} {state}", finding.about));
         }
-        let mut again = 0;
-        if lack.is_none() && calendar.removed_at.is_none() {
-            let mut tx = installation.store.write().await?;
-            tx.resume_calendar(calendar.id).await?;
-            again = tx.retry_failed(calendar.id, context.clock.now()).await?;
-            tx.commit().await?;
-        }
-        let lack = lack.filter(|lack| lack.need == Need::Rate);
-        let state = match lack {
-            Some(lack) => format!(
-                "PROBLEM: {}. Google takes no more calls for now: wait and check again; if it stays, lower --google-rate or \
-                 --google-calendar-rate.",
-                what_to_do(&lack.refusal, &calendar, google.account())
-            ),
-            None => format!("ok, {}", backlog(context, installation, &calendar, again).await?),
-        };
-        output::line(format_args!("  {:<12} {state}", "backlog"));
     }
     Ok(if fine { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// What is told of each need but the rate, which is told with the backlog.
-const NEEDS: [(Need, &str, &str); 3] = [
-    (Need::Credentials, "credentials", "Google gives access tokens"),
-    (Need::Sharing, "sharing", "the calendar can be read"),
-    (Need::Writing, "writing", "an event was written and deleted"),
-];
-
-/// How far the mirror has come.
-async fn backlog(
-    context: &Context,
-    installation: &Installation,
-    calendar: &Calendar,
-    again: u64,
-) -> anyhow::Result<String> {
-    let counts = installation.store.mirror_counts(context.clock.now()).await?;
-    let counts = counts.into_iter().find(|counts| counts.calendar_id == calendar.id).unwrap_or_default();
-    let waiting = counts.pending + counts.failing;
-    if waiting == 0 {
-        return Ok(format!("nothing waits, {} in step", counts.in_step));
-    }
-    let settings = &context.settings;
-    let rate = i64::from(settings.google_calendar_rate.min(settings.google_rate).get());
-    let again = if again > 0 { format!("; {again} that failed are tried again now") } else { String::new() };
-    Ok(format!(
-        "{} of {} meetings are mirrored; the rest takes about {} minutes at {rate} calls a second{again}",
-        counts.in_step,
-        counts.in_step + waiting,
-        waiting / rate / 60 + 1
-    ))
-}
-
 pub(super) async fn resync(context: &Context, installation: &Installation, calendar: &str) -> anyhow::Result<()> {
     let calendar = find_live(installation, calendar).await?;
-    let now = context.clock.now();
-    let added = installation.store.plan_calendar(&calendar, now).await?;
-    let mut tx = installation.store.write().await?;
-    let retried = tx.retry_failed(calendar.id, now).await?;
-    tx.resume_calendar(calendar.id).await?;
-    tx.check_calendar_at(calendar.id, now).await?;
-    let summary = format!("Asked to resync calendar “{}”", calendar.wish.name);
-    tx.append_admin_action("command line", "calendar", summary, now).await?;
-    tx.commit().await?;
+    let Resync { added, retried } = installation.store.resync_calendar(&calendar, ACTOR, context.clock.now()).await?;
     output::line(format_args!(
         "“{}” is compared with what was written ({added} meetings added, {retried} tried again); a running server does so at once",
         calendar.wish.name

@@ -10,10 +10,10 @@ use std::process::ExitCode;
 use anyhow::bail;
 use clap::{Args, Subcommand};
 
-use super::selection::{SelectionArgs, ShownArgs, days, name};
+use super::selection::{SelectionArgs, ShownArgs, days};
 use super::{Context, output};
 use crate::app::Installation;
-use crate::meeting::selection::ShowAs;
+use crate::meeting::selection::{self, ShowAs};
 use crate::store::{Feed, NewFeed};
 
 #[derive(Debug, Subcommand)]
@@ -21,7 +21,7 @@ pub(super) enum Command {
     /// Add a feed and print its link
     Add {
         /// Name, shown in people's calendar programs
-        #[arg(long, value_parser = name)]
+        #[arg(long, value_parser = selection::name)]
         name: String,
         #[command(flatten)]
         selection: SelectionArgs,

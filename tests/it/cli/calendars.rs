@@ -248,14 +248,26 @@ async fn a_purge_that_can_not_go_on_tells_what_is_left_and_goes_on_when_run_agai
     let delete = Matcher::method(ApiMethod::EventsDelete);
     setup.google.fail(delete.clone(), Fault::Unavailable503Html, 1);
     setup.google.fail(delete, Fault::Forbidden { reason: "quotaExceeded" }, 1);
-    let told =
-        setup.run(&["calendar", "purge", "Team", "--yes"]).refused(1, &["run the command again", "quotaExceeded"]);
+    let told = setup
+        .run(&["calendar", "purge", "Team", "--yes"])
+        .refused(1, &["Run the command again: it goes on", "quotaExceeded"]);
     assert!(told.contains("0 events were deleted and 2 are left"), "{told}");
     assert_eq!(setup.standing(), 2);
     let summary = setup.machine.json(&["audit", "list", "--json"])[0]["summary"].clone();
     assert_eq!(summary, "Purging calendar “Team” stopped: 0 events deleted, 2 left");
     assert_eq!(setup.run(&["calendar", "purge", "Team", "--yes"]).ok(), "deleted 2 events from “Team”\n");
     assert_eq!(setup.standing(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_server_does_what_a_page_asks_for() {
+    let setup = mirrored().await;
+    let server = Server::start(&mut setup.command(&["serve", "--listen", "127.0.0.1:0"]));
+    sql(&setup.machine, "INSERT INTO calendar_jobs (calendar_id, kind, asked_at) VALUES (1, 'purge', 0)").await;
+    let purged = json!("Purged calendar “Team”: 2 events deleted");
+    setup.machine.until(&["audit", "list", "--json"], |list| list[0]["summary"] == purged);
+    assert_eq!(setup.standing(), 0);
+    server.stop();
 }
 
 #[tokio::test(flavor = "multi_thread")]

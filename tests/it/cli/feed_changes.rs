@@ -68,7 +68,7 @@ fn an_edit_that_makes_no_sense_is_refused_and_changes_nothing() {
     machine.run(&["feed", "edit", "Sales", "--all", "--owner", "a@example.com"]).refused(2, &["cannot be used with"]);
     machine.run(&["feed", "edit", "Sales", "--show-as", "away"]).refused(2, &["use busy or free"]);
     machine.run(&["feed", "edit", "Nobody", "--all"]).refused(1, &["there is no feed Nobody"]);
-    machine.run(&["feed", "edit", "Sales", "--owner", ""]).refused(2, &["leave the option out to select all"]);
+    machine.run(&["feed", "edit", "Sales", "--owner", ""]).refused(2, &["or leave it out to select all"]);
     assert_eq!(machine.json(&["feed", "list", "--json"]), before);
     let said = machine.ok(&["feed", "edit", "Sales", "--detail", "full"]);
     assert_eq!(said, "nothing to change: “Sales” is like that already\n");

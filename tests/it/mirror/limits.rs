@@ -4,7 +4,7 @@
 use chrono::TimeDelta;
 use meeting_mirror::clock::{Randomness, SharedClock};
 use meeting_mirror::outbound::mirror::CONCURRENCY;
-use meeting_mirror::outbound::purge::Patience;
+use meeting_mirror::outbound::purge::Errand;
 use meeting_mirror::simulated_google::{Access, Fault, Matcher, TokenFault};
 use meeting_mirror::store::OnCancel;
 
@@ -118,18 +118,19 @@ async fn a_purge_waits_for_what_passes_and_gives_up_on_what_does_not() {
     let google = app.google();
     let (client, _) = app.mirror.as_ref().unwrap().google.current().await;
     let (clock, randomness): (SharedClock, _) = (app.clock.clone(), Randomness::seeded(1));
-    let patience = Patience { google: &client, calendar: TEAM, clock: &clock, randomness: &randomness };
+    let calendar = &app.store.calendars().await.unwrap()[0];
+    let errand = Errand { store: &app.store, google: &client, calendar, clock: &clock, randomness: &randomness };
 
     let passing = [Fault::RateLimited429 { retry_after: Some(20) }, Fault::Unavailable503Html, Fault::ResetBefore];
     for fault in passing {
         google.fail(Matcher::any(), fault, 5);
-        assert_eq!(patience.list().await.unwrap().len(), 3, "{fault:?}");
+        assert_eq!(errand.list().await.unwrap().len(), 3, "{fault:?}");
     }
-    let listed = patience.list().await.unwrap();
+    let listed = errand.list().await.unwrap();
     for (fault, event) in passing.into_iter().zip(&listed) {
         google.fail(Matcher::any(), fault, 5);
         let began = app.now();
-        patience.delete(&event.event_id).await.unwrap();
+        errand.delete(&event.event_id).await.unwrap();
         assert!(app.now() - began >= TimeDelta::seconds(31), "{fault:?}");
     }
     assert!(app.mirrored(TEAM).is_empty());
@@ -142,8 +143,8 @@ async fn a_purge_waits_for_what_passes_and_gives_up_on_what_does_not() {
     ];
     for (fault, times) in lasting {
         google.fail(Matcher::any(), fault, times);
-        patience.list().await.unwrap_err();
+        errand.list().await.unwrap_err();
         assert_eq!(google.faults_left(), 0, "{fault:?} was tried {times} times");
     }
-    assert!(patience.list().await.unwrap().is_empty());
+    assert!(errand.list().await.unwrap().is_empty());
 }

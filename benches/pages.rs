@@ -1,0 +1,324 @@
+//! How fast the admin pages are answered by the built server, with 100,000 meetings and 300,000 deliveries in the database, two
+//! calendars and feeds of which some are full. Run: `cargo bench --bench pages`. Each page is asked for in turn with the others,
+//! so that what else the machine does meets all of them; `/livez`, which reads nothing, tells what a request costs by itself.
+
+#![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on stops")]
+#![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use meeting_mirror::clock::{Clock as _, Randomness, SystemClock};
+use meeting_mirror::meeting::apply::receive;
+use meeting_mirror::meeting::event::{
+    Answer, Details, EventId, EventKey, Invitee, Kind, MeetingEvent, MeetingId, OrganizationId, Owner,
+};
+use meeting_mirror::meeting::selection::{Detail, Selection, ShowAs, Window};
+use meeting_mirror::simulated_google::{Access, Fault, SimulatedGoogle, SimulatedGoogleConfig};
+use meeting_mirror::store::{
+    DeliveryStatus, Identity, NewCalendar, NewDelivery, NewFeed, OnCancel, OnDrift, Presence, ProblemKind, Store, Written,
+};
+use meeting_mirror::web::links::Links;
+
+const MEETINGS: u32 = 100_000;
+const OWNERS: u32 = 50;
+/// Times that each page is asked for.
+const ROUNDS: usize = 60;
+const PASSWORD: &str = "bench-bench-bench";
+
+#[expect(clippy::disallowed_methods, reason = "a benchmark measures the time that passes")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+/// A meeting's event: two years around `at`, every tenth canceled in the end.
+fn event(number: u32, kind: Kind, at: DateTime<Utc>) -> MeetingEvent {
+    let text = |text: &str| Some(text.to_owned());
+    let minutes = i64::from(number) * 1_051_200 / i64::from(MEETINGS) - 525_600;
+    let starts_at = at + TimeDelta::minutes(minutes);
+    let owner = number % OWNERS;
+    MeetingEvent {
+        key: EventKey {
+            happened_at: at - TimeDelta::minutes(1) + TimeDelta::seconds(if kind == Kind::Scheduled { 0 } else { 30 }),
+            kind,
+            event_id: EventId::new(format!("e-{number}-{}", kind.as_str())),
+        },
+        meeting_id: MeetingId::new(format!("0b6f2c1e-5a0d-4d7e-9a55-{number:012}")),
+        details: Details {
+            organization_id: OrganizationId::new("org-1"),
+            email_meeting_id: Some(format!("mail-{number}")),
+            zoom_meeting_id: text("812 3456 7890"),
+            starts_at,
+            ends_at: starts_at + TimeDelta::minutes(30),
+            owner: Owner {
+                user_id: Some(format!("u-{owner}")),
+                username: Some(format!("owner-{owner}@example.com")),
+                first_name: text("Ada"),
+                last_name: Some(format!("Example{owner}")),
+            },
+            title: Some(format!("Product demo {number}")),
+            location: text("https://zoom.example.com/j/81234567890"),
+            invitee: Invitee { name: Some(format!("Bo Guest{number}")), email: Some(format!("bo-{number}@example.org")) },
+            further_invitees: vec!["cy@example.org".into()],
+            booking_url: text("https://book.example.com/northwind/product-demo"),
+            organization_path: text("northwind"),
+            calendar_path: text("product-demo"),
+            answers: vec![Answer {
+                question: "What do you want to see?".into(),
+                answer: "Reports; the mobile app".into(),
+            }],
+        },
+        existing_email_meeting_id: None,
+    }
+}
+
+fn delivery(event: &MeetingEvent, id: String, at: DateTime<Utc>) -> NewDelivery {
+    NewDelivery {
+        identity: Identity {
+            event_id: id,
+            event_type: Some(format!("scheduling.smartscheduler.{}", event.key.kind.as_str())),
+            organization_id: Some("org-1".into()),
+            happened_at: Some(event.key.happened_at),
+            delivery_attempt: Some(1),
+            meeting_id: Some(event.meeting_id.as_str().into()),
+        },
+        body: serde_json::to_vec(&event.details).unwrap(),
+        headers: r#"[["content-type","application/json"],["x-signature","3fa1… (cut)"]]"#.into(),
+        signature: "x-signature, HMAC-SHA256 hex, key 1".into(),
+        received_at: at,
+        status: DeliveryStatus::Pending,
+        reason: None,
+    }
+}
+
+/// Three deliveries for each meeting: two that are applied and one that comes late; and some that are not understood.
+async fn fill(store: &Store, at: DateTime<Utc>) {
+    for first in (0..MEETINGS).step_by(5000) {
+        let mut tx = store.write().await.unwrap();
+        for number in first..first + 5000 {
+            let received = at - TimeDelta::seconds(i64::from(MEETINGS - number) * 30);
+            let mut known = None;
+            let last = if number % 10 == 0 { Kind::Canceled } else { Kind::Rescheduled };
+            for (kind, late) in [(Kind::Scheduled, ""), (last, ""), (Kind::Scheduled, "-late")] {
+                let event = event(number, kind, at);
+                let new = delivery(&event, format!("{}{late}", event.key.event_id.as_str()), received);
+                let stored = tx.store_delivery(&new).await.unwrap();
+                let (meeting, effect) = receive(known, &event, received);
+                if late.is_empty() {
+                    tx.save_meeting(&meeting).await.unwrap();
+                    tx.add_history(&meeting, &event, stored.id, effect, received).await.unwrap();
+                }
+                let status = if late.is_empty() { DeliveryStatus::Applied } else { DeliveryStatus::Superseded };
+                tx.settle_delivery(stored.id, status, None, received).await.unwrap();
+                known = Some(meeting);
+            }
+        }
+        tx.commit().await.unwrap();
+    }
+    let mut tx = store.write().await.unwrap();
+    for number in 0..200 {
+        let identity = Identity { event_id: format!("sha256:{number}"), ..Identity::default() };
+        let mut new = delivery(&event(number, Kind::Scheduled, at), String::new(), at);
+        (new.identity, new.status, new.reason) =
+            (identity, DeliveryStatus::Quarantined, Some("data.id: found nothing, expected an id".into()));
+        tx.store_delivery(&new).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+}
+
+/// Two calendars; nearly everything is written, some failed and some waits.
+async fn mirror(store: &Store, at: DateTime<Utc>) {
+    let mut tx = store.write().await.unwrap();
+    for name in ["Team", "Everybody"] {
+        let new = NewCalendar {
+            name: name.into(),
+            google_id: format!("{}@group.calendar.example.com", name.to_lowercase()),
+            selection: Selection::default(),
+            detail: Detail::Full,
+            window: Window { past_days: 400, future_days: 400 },
+            on_cancel: OnCancel::Mark,
+            on_drift: OnDrift::Repair,
+        };
+        tx.add_calendar(&new, at).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    for calendar in store.calendars().await.unwrap() {
+        store.plan_calendar(&calendar, at).await.unwrap();
+    }
+    let written =
+        Written { presence: Presence::Present, generation: 0, sequence: 1, content_hash: Some(vec![1; 32]), seen_hash: None };
+    loop {
+        let mut tx = store.write().await.unwrap();
+        let leases = tx.lease_mirror_work(20_000, 7, TimeDelta::minutes(5), at).await.unwrap();
+        if leases.len() < 500 {
+            for (number, lease) in leases.iter().enumerate() {
+                let kind = if number % 2 == 0 { ProblemKind::Retry } else { ProblemKind::Rejected };
+                let again = (kind == ProblemKind::Retry).then(|| at + TimeDelta::days(1));
+                let problem = ("Google is not well", kind);
+                tx.fail_mirror_work(lease, &lease.written, problem, again, at).await.unwrap();
+            }
+            tx.commit().await.unwrap();
+            break;
+        }
+        let kept = leases.len() - leases.len().min(20);
+        let done: Vec<_> = leases[..kept].iter().map(|lease| (lease, 1, &written)).collect();
+        tx.finish_mirror_work(&done, at).await.unwrap();
+        for lease in &leases[kept..] {
+            tx.fail_mirror_work(lease, &lease.written, ("Google is not well", ProblemKind::Rejected), None, at).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+    }
+}
+
+/// One personal feed for each owner, and some of everything, which are too full.
+async fn feeds(store: &Store, at: DateTime<Utc>) {
+    let random = Randomness::from_system().unwrap();
+    let mut tx = store.write().await.unwrap();
+    for number in 0..OWNERS + 3 {
+        let owners = if number < OWNERS { vec![format!("owner-{number}@example.com")] } else { vec![] };
+        let selection = Selection { owners, ..Selection::default() };
+        let new = NewFeed {
+            public_id: Links::new_public_id(&random),
+            name: format!("Feed {number}"),
+            show_as: ShowAs::fitting(&selection),
+            selection,
+            detail: Detail::Full,
+            window: Window::USUAL,
+            canceled_days: NewFeed::CANCELED_DAYS,
+        };
+        tx.add_feed(&new, at).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+}
+
+/// A process that ends with the benchmark.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn serve(data: &Path, google: &SimulatedGoogle) -> (Running, String) {
+    let credentials = data.join("key.json");
+    google.write_credentials(&credentials).unwrap();
+    let mut process = Command::new(env!("CARGO_BIN_EXE_meeting-mirror"))
+        .args(["serve", "--listen", "127.0.0.1:0", "--signing-keys", "bench", "--admin-password", PASSWORD, "--data-dir"])
+        .arg(data)
+        .arg("--google-credentials")
+        .arg(credentials)
+        .args(["--google-api-url", &google.api_url()])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(process.stderr.take().unwrap()).lines();
+    let line = said.find(|line| line.as_ref().unwrap().contains("is listening")).unwrap().unwrap();
+    let address = line.split_whitespace().find_map(|word| word.strip_prefix("address=")).unwrap().to_owned();
+    std::thread::spawn(move || said.for_each(drop));
+    (Running(process), format!("http://{address}"))
+}
+
+async fn signed_in(url: &str) -> reqwest::Client {
+    let client = reqwest::Client::builder().cookie_store(true).build().unwrap();
+    let form = client.get(format!("{url}/login")).send().await.unwrap().text().await.unwrap();
+    let (_, token) = form.split_once("name=\"token\" value=\"").unwrap();
+    let token = token.split_once('"').unwrap().0;
+    let fields = [("token", token), ("password", PASSWORD)];
+    let answer = client.post(format!("{url}/login")).form(&fields).send().await.unwrap();
+    assert!(answer.url().path().ends_with("/status"), "not signed in");
+    client
+}
+
+fn pages() -> Vec<(&'static str, String)> {
+    let meeting = format!("/meetings/0b6f2c1e-5a0d-4d7e-9a55-{:012}", MEETINGS / 2);
+    let path = |name, path: &str| (name, path.to_owned());
+    vec![
+        path("nothing read", "/livez"),
+        path("status", "/status"),
+        path("meetings", "/meetings"),
+        path("meetings, canceled", "/meetings?status=canceled"),
+        path("meetings, replaced (none)", "/meetings?status=replaced"),
+        path("meetings of an owner", "/meetings?owner=owner-7%40example.com"),
+        path("meetings, latest changed", "/meetings?sort=changed"),
+        path("search, one is found", "/meetings?q=Guest41234"),
+        path("search, a tenth is found", "/meetings?q=Guest4"),
+        path("search, all are found", "/meetings?q=product+demo"),
+        path("search in canceled ones", "/meetings?q=product&status=canceled"),
+        path("in step in a calendar", "/meetings?calendar=1&standing=in+step"),
+        path("refused in a calendar", "/meetings?calendar=1&standing=refused"),
+        path("a week", "/meetings?view=week"),
+        ("a meeting", meeting),
+        path("inbox", "/inbox"),
+        path("inbox, quarantined", "/inbox?status=quarantined"),
+        path("inbox, a type", "/inbox?type=scheduling.smartscheduler.canceled"),
+        path("inbox, superseded of a type", "/inbox?status=superseded&type=scheduling.smartscheduler.scheduled"),
+        path("a delivery", "/inbox/150000"),
+        path("replay of all, the question", "/inbox/replay"),
+        path("calendars", "/calendars"),
+        path("feeds", "/feeds"),
+        path("audit log", "/audit"),
+    ]
+}
+
+fn main() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(run());
+}
+
+async fn run() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = SystemClock::default().now();
+    let begun = now();
+    let store = Store::open(dir.path()).await.unwrap();
+    fill(&store, at).await;
+    mirror(&store, at).await;
+    feeds(&store, at).await;
+    store.close().await;
+    println!("filled in {:.0} s", begun.elapsed().as_secs_f64());
+
+    let google = SimulatedGoogle::start(SimulatedGoogleConfig::new(Arc::new(|| SystemClock::default().now()))).unwrap();
+    google.add_calendar("team@group.calendar.example.com", "Team", Access::Writer);
+    google.chaos_of(1, 1.0, &[Fault::NotFound404]);
+    let begun = now();
+    let (_server, url) = serve(dir.path(), &google);
+    println!("the server listens after {:.2} s\n", begun.elapsed().as_secs_f64());
+    let client = signed_in(&url).await;
+    let pages = pages();
+    let mut times = vec![Vec::new(); pages.len()];
+    let mut sizes = vec![0; pages.len()];
+    // The first round is to warm up.
+    for round in 0..=ROUNDS {
+        for (index, (name, path)) in pages.iter().enumerate() {
+            let begun = now();
+            let answer = client.get(format!("{url}{path}")).send().await.unwrap();
+            assert_eq!(answer.status(), 200, "{name}");
+            sizes[index] = answer.bytes().await.unwrap().len();
+            if round > 0 {
+                times[index].push(begun.elapsed());
+            }
+        }
+    }
+    println!("| page | median ms | 90 % | most | kB | to nothing read |\n|---|---|---|---|---|---|");
+    let milliseconds = |time: Duration| time.as_secs_f64() * 1000.0;
+    let mut least = 0.0;
+    for ((name, _), (mut times, size)) in pages.iter().zip(times.into_iter().zip(sizes)) {
+        times.sort();
+        let median = milliseconds(times[times.len() / 2]);
+        if least == 0.0 {
+            least = median;
+        }
+        let (most_of, most) = (milliseconds(times[times.len() * 9 / 10]), milliseconds(times[times.len() - 1]));
+        println!(
+            "| {name} | {median:.1} | {most_of:.1} | {most:.1} | {:.0} | {:.0} |",
+            f64::from(u32::try_from(size).unwrap()) / 1000.0,
+            median / least
+        );
+    }
+}
