@@ -44,8 +44,9 @@ fn post_routes() -> Vec<String> {
     routes
 }
 
-/// Fields that some form has; the others don't mind them.
-const FIELDS: [(&str, &str); 9] = [
+/// Fields that some form has, so that only the token is missing; the others don't mind them.
+const FIELDS: [(&str, &str); 10] = [
+    ("events", "keep"),
     ("id", "m-1"),
     ("password", PASSWORD),
     ("next", "/status"),
