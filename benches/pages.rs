@@ -20,7 +20,8 @@ use meeting_mirror::meeting::event::{
 use meeting_mirror::meeting::selection::{Detail, Selection, ShowAs, Window};
 use meeting_mirror::simulated_google::{Access, Fault, SimulatedGoogle, SimulatedGoogleConfig};
 use meeting_mirror::store::{
-    DeliveryStatus, Identity, NewCalendar, NewDelivery, NewFeed, OnCancel, OnDrift, Presence, ProblemKind, Store, Written,
+    DeliveryStatus, Identity, NewCalendar, NewDelivery, NewFeed, OnCancel, OnDrift, Presence, ProblemKind, Store,
+    Written,
 };
 use meeting_mirror::web::links::Links;
 
@@ -62,7 +63,10 @@ fn event(number: u32, kind: Kind, at: DateTime<Utc>) -> MeetingEvent {
             },
             title: Some(format!("Product demo {number}")),
             location: text("https://zoom.example.com/j/81234567890"),
-            invitee: Invitee { name: Some(format!("Bo Guest{number}")), email: Some(format!("bo-{number}@example.org")) },
+            invitee: Invitee {
+                name: Some(format!("Bo Guest{number}")),
+                email: Some(format!("bo-{number}@example.org")),
+            },
             further_invitees: vec!["cy@example.org".into()],
             booking_url: text("https://book.example.com/northwind/product-demo"),
             organization_path: text("northwind"),
@@ -149,8 +153,13 @@ async fn mirror(store: &Store, at: DateTime<Utc>) {
     for calendar in store.calendars().await.unwrap() {
         store.plan_calendar(&calendar, at).await.unwrap();
     }
-    let written =
-        Written { presence: Presence::Present, generation: 0, sequence: 1, content_hash: Some(vec![1; 32]), seen_hash: None };
+    let written = Written {
+        presence: Presence::Present,
+        generation: 0,
+        sequence: 1,
+        content_hash: Some(vec![1; 32]),
+        seen_hash: None,
+    };
     loop {
         let mut tx = store.write().await.unwrap();
         let leases = tx.lease_mirror_work(20_000, 7, TimeDelta::minutes(5), at).await.unwrap();
@@ -168,7 +177,9 @@ async fn mirror(store: &Store, at: DateTime<Utc>) {
         let done: Vec<_> = leases[..kept].iter().map(|lease| (lease, 1, &written)).collect();
         tx.finish_mirror_work(&done, at).await.unwrap();
         for lease in &leases[kept..] {
-            tx.fail_mirror_work(lease, &lease.written, ("Google is not well", ProblemKind::Rejected), None, at).await.unwrap();
+            tx.fail_mirror_work(lease, &lease.written, ("Google is not well", ProblemKind::Rejected), None, at)
+                .await
+                .unwrap();
         }
         tx.commit().await.unwrap();
     }
@@ -209,7 +220,16 @@ fn serve(data: &Path, google: &SimulatedGoogle) -> (Running, String) {
     let credentials = data.join("key.json");
     google.write_credentials(&credentials).unwrap();
     let mut process = Command::new(env!("CARGO_BIN_EXE_meeting-mirror"))
-        .args(["serve", "--listen", "127.0.0.1:0", "--signing-keys", "bench", "--admin-password", PASSWORD, "--data-dir"])
+        .args([
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--signing-keys",
+            "bench",
+            "--admin-password",
+            PASSWORD,
+            "--data-dir",
+        ])
         .arg(data)
         .arg("--google-credentials")
         .arg(credentials)

@@ -35,6 +35,9 @@ impl Wrong {
     }
 }
 
+/// Texts that are told of those known.
+const KNOWN: usize = 8;
+
 /// What one types, or chooses.
 #[derive(Debug, Clone)]
 pub(super) enum Input {
@@ -55,6 +58,9 @@ pub(super) struct Field {
     id: &'static str,
     label: &'static str,
     hint: String,
+    /// Texts to choose from, and how many more there are.
+    known: Vec<String>,
+    more_known: usize,
     value: String,
     wrong: Option<String>,
     input: Input,
@@ -66,12 +72,27 @@ impl HtmlSafe for Field {}
 impl Field {
     /// A field with what was typed; `id` is also the name that is sent.
     pub(super) fn new(id: &'static str, label: &'static str, input: Input, value: &str, wrong: &Wrong) -> Self {
-        Self { id, label, hint: String::new(), value: value.to_owned(), wrong: wrong.of(id), input }
+        Self {
+            id,
+            label,
+            hint: String::new(),
+            known: Vec::new(),
+            more_known: 0,
+            value: value.to_owned(),
+            wrong: wrong.of(id),
+            input,
+        }
     }
 
     /// With a hint.
     pub(super) fn hint(self, hint: impl Into<String>) -> Self {
         Self { hint: hint.into(), ..self }
+    }
+
+    /// With some of the texts that are known so far, below the hint.
+    pub(super) fn known(self, texts: &[String]) -> Self {
+        let shown = texts.len().min(KNOWN);
+        Self { known: texts[..shown].to_vec(), more_known: texts.len() - shown, ..self }
     }
 
     fn is_days(&self) -> bool {

@@ -68,17 +68,13 @@ impl ShownTyped {
 
     /// The fields of which meetings, how much of them, in which days. `owners` are those known, as suggestions.
     pub(super) fn fields(&self, owners: &[String], wrong: &Wrong) -> [Field; 6] {
-        let known = match owners {
-            [] => String::new(),
-            some if some.len() <= 8 => format!(" Known so far: {}.", some.join(", ")),
-            some => format!(" Known so far: {}, and {} more.", some[..8].join(", "), some.len() - 8),
-        };
         let lines = |id, label, value: &String| Field::new(id, label, Input::Lines, value, wrong);
         let levels = [Detail::Full, Detail::Title, Detail::Busy]
             .map(|level| (level.as_str(), words::capital(words::detail(level).to_owned())));
         [
             lines("owners", "Only meetings of these owners", &self.owners)
-                .hint(format!("E-mail addresses, one a line. Empty: of everybody.{known}")),
+                .hint("E-mail addresses, one a line. Empty: of everybody.")
+                .known(owners),
             lines("schedules", "Only meetings booked through these schedules", &self.schedules)
                 .hint("Paths, one a line: schedule, or organization/schedule. Empty: through any."),
             lines("organizations", "Only meetings of these organizations", &self.organizations)

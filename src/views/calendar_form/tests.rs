@@ -24,8 +24,8 @@ async fn send(admin: &mut Visitor, path: &str, changes: &[(&str, &str)]) -> Answ
     let seen = page.body.split("name=\"seen\" value=\"").nth(1).and_then(|rest| rest.split('"').next());
     let mut fields = vec![("token", token.as_str()), ("seen", seen.unwrap_or_default())];
     for (name, value) in GOOD {
-        let changed = changes.iter().find(|(changed, _)| *changed == name);
-        fields.push(*changed.unwrap_or(&(name, value)));
+        let other = changes.iter().find(|(field, _)| *field == name);
+        fields.push(*other.unwrap_or(&(name, value)));
     }
     admin.post(path, &fields).await
 }
