@@ -37,6 +37,8 @@ const PAGES: [&str; 12] = [
 const CALENDAR: [&str; 3] = ["/calendars/1/edit", "/calendars/1/purge", "/calendars/1/remove"];
 /// What is answered with an error.
 const ERRORS: [&str; 4] = ["/meetings/no-such-meeting", "/inbox/99999", "/subscribe/nothing", "/nowhere"];
+/// Those of a calendar.
+const CALENDAR: [&str; 3] = ["/calendars/1/edit", "/calendars/1/purge", "/calendars/1/remove"];
 /// Those of meetings and deliveries, in trouble.
 const TROUBLED: [&str; 4] =
     ["/meetings/m-1", "/meetings/4b6ea010-bea4-456e-b6c2-a4c7d885bbac", "/inbox/1", "/inbox/75"];
@@ -95,7 +97,7 @@ async fn walk(app: &TestApp, browser: &Browser, pages: &[&str], errors: &[&str],
             check(browser, &named, *look).await;
             browser.script(UNFOLD).await;
             check(browser, &format!("{named} unfolded"), *look).await;
-            if let Some(axe) = &axe {
+            if let Some(axe) = axe {
                 let found = browser.inaccessible(axe).await;
                 faults.extend(found.into_iter().map(|fault| format!("{named}: {fault}")));
             }
