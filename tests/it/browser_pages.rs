@@ -5,9 +5,7 @@ use std::path::PathBuf;
 
 use chrono::TimeDelta;
 use meeting_mirror::meeting::selection::{Detail, Selection};
-use meeting_mirror::outbound::jobs::Jobs;
 use meeting_mirror::simulated_google::Access;
-use meeting_mirror::store::{JobKind, OnCancel};
 use serde_json::Value;
 use url::Url;
 
@@ -33,8 +31,6 @@ const PAGES: [&str; 12] = [
     "/audit",
     "/password",
 ];
-/// Those of a calendar.
-const CALENDAR: [&str; 3] = ["/calendars/1/edit", "/calendars/1/purge", "/calendars/1/remove"];
 /// What is answered with an error.
 const ERRORS: [&str; 4] = ["/meetings/no-such-meeting", "/inbox/99999", "/subscribe/nothing", "/nowhere"];
 /// Those of a calendar.
@@ -168,13 +164,6 @@ async fn in_trouble_every_page_is_fit_for_everybody() {
     add_calendar(&app, "Gone", "gone@group.calendar.example.com", Selection::default(), Detail::Full).await;
     app.apply().await;
     app.mirror().await;
-    // A check that found what is wrong, and a calendar that was removed.
-    let gone = app.store.calendar("Gone").await.unwrap().unwrap();
-    app.store.ask_job(&gone, JobKind::Check, "test", app.now()).await.unwrap();
-    Jobs { mirror: app.mirror.clone().unwrap() }.work_once().await.unwrap();
-    let removed = app.add_calendar("removed@group.calendar.example.com", Detail::Full, OnCancel::Delete).await;
-    let removed = app.store.calendar(&removed.to_string()).await.unwrap().unwrap();
-    app.store.end_calendar(&removed, false, "test", app.now()).await.unwrap();
     app.post(event("e-on-the-way", "rescheduled", "m-1", 401, 10).to_string()).await;
     app.apply().await;
 
