@@ -19,6 +19,7 @@ mod frame;
 mod held_change;
 mod inbox;
 mod json_text;
+mod live;
 mod login;
 mod meeting;
 mod meeting_choice;
@@ -80,6 +81,7 @@ pub fn router(feeds: &FeedCache) -> Router {
         .merge(personal_feeds::router())
         .merge(audit::router())
         .merge(login::router())
+        .merge(live::router())
         .merge(password::router())
         .layer(session::layer(site.store.clone(), site.clock.clone(), https))
         .layer(not_kept());

@@ -27,7 +27,7 @@ use crate::store::{
 };
 use crate::web::links::Links;
 use crate::web::secret_key::SecretKey;
-use crate::web::site::{GoogleSide, SignInLimits, Site};
+use crate::web::site::{GoogleSide, SignInLimits, Site, Watching};
 use crate::web::{csrf, password};
 
 /// The admin password on every stage.
@@ -65,6 +65,7 @@ impl Stage {
             sign_in_limits: Arc::new(SignInLimits::default()),
             password_is_set: false,
             csrf: csrf::config(&secret, false),
+            watching: Watching::default(),
         };
         Self { dir, site, clock }
     }
