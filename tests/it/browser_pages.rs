@@ -136,6 +136,9 @@ async fn on_a_busy_day_every_page_is_fit_for_everybody() {
     sign_in(&app, &browser).await;
     Look::Desk.choose(&browser).await;
     picture(&app, &browser, "/status", "status.png").await;
+    picture(&app, &browser, TROUBLED[1], "meeting.png").await;
+    Look::DeskDark.choose(&browser).await;
+    picture(&app, &browser, "/meetings?view=week", "week.png").await;
     Look::Phone.choose(&browser).await;
     picture(&app, &browser, &subscribe, "subscribe.png").await;
     let pages = [&PAGES[..], &CALENDAR, &[TROUBLED[1], TROUBLED[2], &subscribe]].concat();
