@@ -41,7 +41,9 @@ async fn watch(visit: Visit) -> Result<Response, PageError> {
         .filter(|has_changed| std::future::ready(*has_changed))
         .map(|_| Ok::<_, Infallible>(Event::default().data("changed")));
     let told = told.take_until(watching.stopping.cancelled_owned());
-    Ok(Sse::new(told).keep_alive(KeepAlive::default()).into_response())
+    // A proxy passes on each event at once.
+    let unbuffered = [("x-accel-buffering", "no")];
+    Ok((unbuffered, Sse::new(told).keep_alive(KeepAlive::default())).into_response())
 }
 
 #[cfg(test)]
