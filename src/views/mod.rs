@@ -36,6 +36,8 @@ mod reach;
 mod replay;
 mod rhythm;
 mod shown_form;
+#[cfg(test)]
+mod snapshots;
 mod status;
 mod status_keeping;
 mod subscribe;

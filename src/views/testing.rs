@@ -335,6 +335,18 @@ impl Answer {
         text.split_whitespace().collect::<Vec<_>>().join(" ")
     }
 
+    /// The text a person reads in the main part, line by line as the source has it.
+    pub(super) fn lines(&self) -> String {
+        let (_, main) = self.body.split_once("<main").unwrap();
+        let main = main.split_once("</main>").unwrap().0.split_once('>').unwrap().1;
+        let lines = main.lines().map(|line| Self { body: line.to_owned(), ..Self::empty() }.text());
+        lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n")
+    }
+
+    fn empty() -> Self {
+        Self { status: StatusCode::OK, headers: HeaderMap::new(), body: String::new() }
+    }
+
     /// Asserts that each text stands on the page, as source or as people read it.
     pub(super) fn assert_shows(&self, texts: &[&str]) {
         let read = self.text();
