@@ -50,8 +50,8 @@ async fn broken() -> Stage {
     stage
 }
 
-async fn look(state: &str, stage: Stage, pages: &[(&str, &str)]) {
-    let mut admin = stage.admin().await;
+async fn look(state: &str, at: Stage, pages: &[(&str, &str)]) {
+    let mut admin = at.admin().await;
     for (name, path) in pages {
         let page = admin.get(path).await;
         let text = format!("{} {path}\n{}", page.status.as_u16(), page.lines());
