@@ -6,20 +6,19 @@
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on stops")]
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
+mod common;
+
 use std::fs::{self, Permissions};
-use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use meeting_mirror::clock::{Clock as _, Randomness, SystemClock};
 use meeting_mirror::meeting::apply::receive;
-use meeting_mirror::meeting::event::{
-    Answer, Details, EventId, EventKey, Invitee, Kind, MeetingEvent, MeetingId, OrganizationId, Owner,
-};
+use meeting_mirror::meeting::event::MeetingEvent;
 use meeting_mirror::meeting::selection::{Detail, Selection, ShowAs, Window};
 use meeting_mirror::store::{Feed, NewFeed, Store};
 use meeting_mirror::views::feed::render;
@@ -29,16 +28,13 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use url::Url;
 
+use common::{Running, meeting, now};
+
 /// Of the generator; each sends a request when it has read the answer to the one before.
 const CONNECTIONS: usize = 16;
 const ROUNDS: usize = 5;
 /// For each server in each round.
 const FOR: Duration = Duration::from_secs(2);
-
-#[expect(clippy::disallowed_methods, reason = "a benchmark measures the time that passes")]
-fn now() -> Instant {
-    Instant::now()
-}
 
 fn median(mut figures: Vec<f64>) -> f64 {
     figures.sort_by(f64::total_cmp);
@@ -48,41 +44,6 @@ fn median(mut figures: Vec<f64>) -> f64 {
 fn spread(figures: &[f64], digits: usize) -> String {
     let (least, most) = figures.iter().fold((f64::MAX, f64::MIN), |(a, b), x| (a.min(*x), b.max(*x)));
     format!("{:.digits$} ({least:.digits$}–{most:.digits$})", median(figures.to_vec()))
-}
-
-/// A meeting of an owner that begins so many minutes from `at`, with answers as people give them.
-fn meeting(number: u32, owner: &str, minutes: i64, at: DateTime<Utc>) -> MeetingEvent {
-    let text = |text: &str| Some(text.to_owned());
-    let starts_at = at + TimeDelta::minutes(minutes);
-    MeetingEvent {
-        key: EventKey { happened_at: at, kind: Kind::Scheduled, event_id: EventId::new(format!("e-{number}")) },
-        meeting_id: MeetingId::new(format!("0b6f2c1e-5a0d-4d7e-9a55-{number:012}")),
-        details: Details {
-            organization_id: OrganizationId::new("org-1"),
-            email_meeting_id: Some(format!("mail-{number}")),
-            zoom_meeting_id: text("812 3456 7890"),
-            starts_at,
-            ends_at: starts_at + TimeDelta::minutes(30),
-            owner: Owner {
-                user_id: text("u-1"),
-                username: text(owner),
-                first_name: text("Ada"),
-                last_name: text("Example"),
-            },
-            title: Some(format!("Product demo {number}")),
-            location: text("https://zoom.example.com/j/81234567890"),
-            invitee: Invitee { name: text("Bo Guest"), email: Some(format!("bo-{number}@example.org")) },
-            further_invitees: vec!["cy@example.org".into()],
-            booking_url: text("https://book.example.com/northwind/product-demo"),
-            organization_path: text("northwind"),
-            calendar_path: text("product-demo"),
-            answers: vec![Answer {
-                question: "What do you want to see?".into(),
-                answer: "Reports; the mobile app".into(),
-            }],
-        },
-        existing_email_meeting_id: None,
-    }
 }
 
 async fn fill(store: &Store, meetings: impl Iterator<Item = MeetingEvent>, at: DateTime<Utc>) {
@@ -112,33 +73,10 @@ async fn add_feed(store: &Store, name: &str, selection: Selection, at: DateTime<
     store.feed(&id.to_string()).await.unwrap().unwrap()
 }
 
-/// A process that ends with the benchmark.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // Not at once: nginx has to end its workers.
-        let _ = Command::new("kill").arg(self.0.id().to_string()).status();
-        let _ = self.0.wait();
-    }
-}
-
 /// The built server on that data directory, with its address.
 fn serve(data: &Path) -> (Running, SocketAddr) {
-    let mut process = Command::new(env!("CARGO_BIN_EXE_meeting-mirror"))
-        .args(["serve", "--listen", "127.0.0.1:0", "--signing-keys", "bench", "--admin-password", "bench-bench"])
-        .arg("--data-dir")
-        .arg(data)
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut said = BufReader::new(process.stderr.take().unwrap()).lines();
-    let line = said.find(|line| line.as_ref().unwrap().contains("is listening")).unwrap().unwrap();
-    let address = line.split_whitespace().find_map(|word| word.strip_prefix("address=")).unwrap();
-    let address = address.parse().unwrap();
-    std::thread::spawn(move || said.for_each(drop));
-    (Running(process), address)
+    let (process, address) = common::serve(data, &[]);
+    (process, address.parse().unwrap())
 }
 
 /// nginx that serves the bytes at `/feed.ics`; none when it is not installed.

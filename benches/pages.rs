@@ -5,18 +5,15 @@
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on stops")]
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
-use std::io::{BufRead as _, BufReader};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+mod common;
+
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use meeting_mirror::clock::{Clock as _, Randomness, SystemClock};
 use meeting_mirror::meeting::apply::receive;
-use meeting_mirror::meeting::event::{
-    Answer, Details, EventId, EventKey, Invitee, Kind, MeetingEvent, MeetingId, OrganizationId, Owner,
-};
+use meeting_mirror::meeting::event::{EventId, Kind, MeetingEvent};
 use meeting_mirror::meeting::selection::{Detail, Selection, ShowAs, Window};
 use meeting_mirror::simulated_google::{Access, Fault, SimulatedGoogle, SimulatedGoogleConfig};
 use meeting_mirror::store::{
@@ -25,59 +22,22 @@ use meeting_mirror::store::{
 };
 use meeting_mirror::web::links::Links;
 
+use common::{PASSWORD, meeting, now, serve};
+
 const MEETINGS: u32 = 100_000;
 const OWNERS: u32 = 50;
 /// Times that each page is asked for.
 const ROUNDS: usize = 60;
-const PASSWORD: &str = "bench-bench-bench";
 
-#[expect(clippy::disallowed_methods, reason = "a benchmark measures the time that passes")]
-fn now() -> Instant {
-    Instant::now()
-}
-
-/// A meeting's event: two years around `at`, every tenth canceled in the end.
+/// One of a meeting's events: meetings lie two years around `at`.
 fn event(number: u32, kind: Kind, at: DateTime<Utc>) -> MeetingEvent {
-    let text = |text: &str| Some(text.to_owned());
     let minutes = i64::from(number) * 1_051_200 / i64::from(MEETINGS) - 525_600;
-    let starts_at = at + TimeDelta::minutes(minutes);
-    let owner = number % OWNERS;
-    MeetingEvent {
-        key: EventKey {
-            happened_at: at - TimeDelta::minutes(1) + TimeDelta::seconds(if kind == Kind::Scheduled { 0 } else { 30 }),
-            kind,
-            event_id: EventId::new(format!("e-{number}-{}", kind.as_str())),
-        },
-        meeting_id: MeetingId::new(format!("0b6f2c1e-5a0d-4d7e-9a55-{number:012}")),
-        details: Details {
-            organization_id: OrganizationId::new("org-1"),
-            email_meeting_id: Some(format!("mail-{number}")),
-            zoom_meeting_id: text("812 3456 7890"),
-            starts_at,
-            ends_at: starts_at + TimeDelta::minutes(30),
-            owner: Owner {
-                user_id: Some(format!("u-{owner}")),
-                username: Some(format!("owner-{owner}@example.com")),
-                first_name: text("Ada"),
-                last_name: Some(format!("Example{owner}")),
-            },
-            title: Some(format!("Product demo {number}")),
-            location: text("https://zoom.example.com/j/81234567890"),
-            invitee: Invitee {
-                name: Some(format!("Bo Guest{number}")),
-                email: Some(format!("bo-{number}@example.org")),
-            },
-            further_invitees: vec!["cy@example.org".into()],
-            booking_url: text("https://book.example.com/northwind/product-demo"),
-            organization_path: text("northwind"),
-            calendar_path: text("product-demo"),
-            answers: vec![Answer {
-                question: "What do you want to see?".into(),
-                answer: "Reports; the mobile app".into(),
-            }],
-        },
-        existing_email_meeting_id: None,
-    }
+    let mut event = meeting(number, &format!("owner-{}@example.com", number % OWNERS), minutes, at);
+    let seconds = if kind == Kind::Scheduled { 60 } else { 30 };
+    event.key.happened_at = at - TimeDelta::seconds(seconds);
+    event.key.event_id = EventId::new(format!("e-{number}-{}", kind.as_str()));
+    event.key.kind = kind;
+    event
 }
 
 fn delivery(event: &MeetingEvent, id: String, at: DateTime<Utc>) -> NewDelivery {
@@ -206,45 +166,6 @@ async fn feeds(store: &Store, at: DateTime<Utc>) {
     tx.commit().await.unwrap();
 }
 
-/// A process that ends with the benchmark.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn serve(data: &Path, google: &SimulatedGoogle) -> (Running, String) {
-    let credentials = data.join("key.json");
-    google.write_credentials(&credentials).unwrap();
-    let mut process = Command::new(env!("CARGO_BIN_EXE_meeting-mirror"))
-        .args([
-            "serve",
-            "--listen",
-            "127.0.0.1:0",
-            "--signing-keys",
-            "bench",
-            "--admin-password",
-            PASSWORD,
-            "--data-dir",
-        ])
-        .arg(data)
-        .arg("--google-credentials")
-        .arg(credentials)
-        .args(["--google-api-url", &google.api_url()])
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut said = BufReader::new(process.stderr.take().unwrap()).lines();
-    let line = said.find(|line| line.as_ref().unwrap().contains("is listening")).unwrap().unwrap();
-    let address = line.split_whitespace().find_map(|word| word.strip_prefix("address=")).unwrap().to_owned();
-    std::thread::spawn(move || said.for_each(drop));
-    (Running(process), format!("http://{address}"))
-}
-
 async fn signed_in(url: &str) -> reqwest::Client {
     let client = reqwest::Client::builder().cookie_store(true).build().unwrap();
     let form = client.get(format!("{url}/login")).send().await.unwrap().text().await.unwrap();
@@ -307,7 +228,11 @@ async fn run() {
     google.add_calendar("team@group.calendar.example.com", "Team", Access::Writer);
     google.chaos_of(1, 1.0, &[Fault::NotFound404]);
     let begun = now();
-    let (_server, url) = serve(dir.path(), &google);
+    let credentials = dir.path().join("key.json");
+    google.write_credentials(&credentials).unwrap();
+    let more = ["--google-credentials", credentials.to_str().unwrap(), "--google-api-url", &google.api_url()];
+    let (_server, address) = serve(dir.path(), &more);
+    let url = format!("http://{address}");
     println!("the server listens after {:.2} s\n", begun.elapsed().as_secs_f64());
     let client = signed_in(&url).await;
     let pages = pages();

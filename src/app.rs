@@ -28,7 +28,7 @@ use crate::outbound::mirror::Mirror;
 use crate::store::{Fact, InboxWriter, Store};
 use crate::views::{self, FeedCache};
 use crate::web::links::Links;
-use crate::web::site::{GoogleSide, SignInLimits, Site};
+use crate::web::site::{GoogleSide, SignInLimits, Site, Watching};
 use crate::web::{csrf, layers, password};
 
 /// The service, built but not yet running.
@@ -129,6 +129,7 @@ impl App {
             sign_in_limits: Arc::new(SignInLimits::default()),
             password_is_set,
             csrf: csrf::config(secret, https),
+            watching: Watching::default(),
         };
         let (arrived, due, changed) = (Arc::<Notify>::default(), Arc::<Notify>::default(), Arc::<Notify>::default());
         let feeds = FeedCache::new(site.clone(), changed.clone());
@@ -172,6 +173,7 @@ impl App {
     /// Starts serving only, and returns the workers for the caller to drive.
     pub fn start_serving(self, listener: TcpListener, lifecycle: &Lifecycle) -> Workers {
         let stop = lifecycle.stop();
+        let stopping = self.site.watching.stopping.clone();
         let Self { router, inbox, mirror, checker, feeds, writer, lock, .. } = self;
         lifecycle.spawn("deliveries writer", writer.0);
         lifecycle.spawn("http", async move {
@@ -180,7 +182,11 @@ impl App {
                 // An answer is written whole: nothing is gained by waiting for more.
                 let _ = connection.set_nodelay(true);
             });
-            if let Err(error) = axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await {
+            let stopped = async move {
+                stop.cancelled().await;
+                stopping.cancel();
+            };
+            if let Err(error) = axum::serve(listener, service).with_graceful_shutdown(stopped).await {
                 tracing::error!(%error, "the server failed");
             }
         });

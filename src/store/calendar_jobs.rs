@@ -137,14 +137,15 @@ impl TryFrom<JobRow> for CalendarJob {
 }
 
 impl Store {
-    /// The jobs that are not finished, in the order of asking.
+    /// The jobs that are not finished, by calendar.
     ///
     /// # Errors
     /// When they can't be read.
     pub async fn open_jobs(&self) -> Result<Vec<CalendarJob>, StoreError> {
-        let rows = sqlx::query_as!(JobRow, "SELECT * FROM calendar_jobs WHERE finished_at IS NULL ORDER BY id")
-            .fetch_all(&self.reader)
-            .await?;
+        let rows =
+            sqlx::query_as!(JobRow, "SELECT * FROM calendar_jobs WHERE finished_at IS NULL ORDER BY calendar_id")
+                .fetch_all(&self.reader)
+                .await?;
         rows.into_iter().map(CalendarJob::try_from).collect()
     }
 

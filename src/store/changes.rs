@@ -1,6 +1,8 @@
 //! What changed since somebody last looked. Meetings and feeds count their changes in the database, so that whoever keeps
 //! something made from them learns of changes by other processes, too, and asks about few rows.
 
+use sqlx::{ConnectOptions as _, SqliteConnection};
+
 use super::meetings::MeetingRow;
 use super::{Store, StoreError, WriteTx};
 use crate::meeting::state::Meeting;
@@ -23,7 +25,38 @@ pub struct ChangedMeeting {
     pub meeting: Meeting,
 }
 
+/// Tells of changes of anything in the database, by whichever process.
+#[derive(Debug)]
+pub struct ChangeWatch {
+    connection: SqliteConnection,
+    version: i64,
+}
+
+impl ChangeWatch {
+    /// Whether anything was changed since this was last asked.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn has_changed(&mut self) -> Result<bool, StoreError> {
+        let before = self.version;
+        // SQLite counts, for each connection, the commits of the others.
+        self.version = sqlx::query_scalar("PRAGMA data_version").fetch_one(&mut self.connection).await?;
+        Ok(self.version != before)
+    }
+}
+
 impl Store {
+    /// Begins to watch for changes.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn watch_changes(&self) -> Result<ChangeWatch, StoreError> {
+        let connection = self.reader.connect_options().connect().await?;
+        let mut watch = ChangeWatch { connection, version: 0 };
+        watch.has_changed().await?;
+        Ok(watch)
+    }
+
     /// How far the changes have come.
     ///
     /// # Errors

@@ -50,7 +50,7 @@ pub use calendar_changes::Resync;
 pub use calendar_checks::{CalendarCheck, KnownRow, NOT_CHECKED};
 pub use calendar_jobs::{CalendarJob, JobFinding, JobKind, JobState, Verdict};
 pub use calendars::{Calendar, NewCalendar, OnCancel, OnDrift};
-pub use changes::{ChangedMeeting, Positions};
+pub use changes::{ChangeWatch, ChangedMeeting, Positions};
 pub use error::StoreError;
 pub use feed_fetches::{FetchKey, FetchSummary, Reader, TOLD_DAYS, Tally, day_of};
 pub use feed_meetings::FeedMeetings;

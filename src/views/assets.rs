@@ -27,9 +27,9 @@ static STYLE: Asset = Asset {
 };
 
 static SCRIPT: Asset = Asset {
-    path: "/assets/copy.js",
+    path: "/assets/page.js",
     content_type: "text/javascript; charset=utf-8",
-    text: include_str!("../../templates/assets/copy.js"),
+    text: include_str!("../../templates/assets/page.js"),
     version: LazyLock::new(|| version(SCRIPT.text)),
 };
 

@@ -52,12 +52,15 @@ struct Edited {
 
 /// The form, as typed.
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
 struct Typed {
     token: String,
+    #[serde(default)]
     seen: String,
+    #[serde(default)]
     google_id: String,
+    #[serde(default)]
     on_cancel: String,
+    #[serde(default)]
     on_drift: String,
     #[serde(flatten)]
     shown: ShownTyped,

@@ -1,12 +1,10 @@
 //! Which deliveries the inbox shows, as it stands in the page's address: read, said in the form's fields and in words, and put
 //! into links.
 
-use std::str::FromStr as _;
-
-use chrono::{NaiveDate, TimeDelta};
+use chrono::TimeDelta;
 use serde::Deserialize;
 
-use super::time_text::Times;
+use super::time_text::{Times, day};
 use super::words::href;
 use crate::store::{DeliveryFilter, DeliveryStatus};
 
@@ -29,10 +27,6 @@ pub(super) struct DeliveryChoice {
     pub(super) until: String,
     /// The row after which the page begins.
     pub(super) after: String,
-}
-
-fn day(text: &str) -> Option<NaiveDate> {
-    NaiveDate::from_str(text).ok()
 }
 
 impl DeliveryChoice {

@@ -37,11 +37,6 @@ impl ReaderRow {
     }
 }
 
-/// The size of a feed's text.
-pub(super) fn size(octets: i64) -> String {
-    if octets < 1000 { format!("{octets} bytes") } else { format!("{} kB", (octets + 500) / 1000) }
-}
-
 /// What does not fit into a feed; none when everything does.
 pub(super) fn left_out(left_out: &LeftOut, times: &Times) -> Option<String> {
     let meetings = |number: u32| count(i64::from(number), "meeting", "meetings");

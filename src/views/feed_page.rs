@@ -13,7 +13,7 @@ use serde::Deserialize;
 use super::day_bars::DayBars;
 use super::error::PageError;
 use super::feed::FeedCache;
-use super::feed_facts::{ReaderRow, find, left_out, size};
+use super::feed_facts::{ReaderRow, find, left_out};
 use super::frame::{Frame, Params, Section, Visit};
 use super::reach::Reach;
 use super::time_text::Moment;
@@ -162,8 +162,9 @@ async fn show(
         },
         created: times.at(feed.created_at),
         generation: feed.generation,
-        changed: facts
-            .map(|RenditionFacts { last_modified_at, length, .. }| (times.at(last_modified_at), size(length))),
+        changed: facts.map(|RenditionFacts { last_modified_at, length, .. }| {
+            (times.at(last_modified_at), words::octets(length.unsigned_abs()))
+        }),
         readers: readers.iter().map(|reader| ReaderRow::new(reader, &times)).collect(),
         fetches: (!fetches.is_empty()).then(|| DayBars::new("Fetches", &fetches, times.now())),
         name: feed.wish.name,

@@ -9,7 +9,7 @@ use axum::routing::get;
 use serde::Deserialize;
 
 use super::error::PageError;
-use super::feed_facts::{ReaderRow, size};
+use super::feed_facts::ReaderRow;
 use super::frame::{Frame, Params, Section, Visit};
 use super::reach::Reach;
 use super::tabs::Tab;
@@ -186,7 +186,7 @@ fn row(visit: &Visit, facts: Option<&RenditionFacts>, reader: Option<&Reader>, f
         },
         page: feed.revoked_at.is_none().then(page),
         ended: feed.revoked_at.map(|at| times.at(at)),
-        size: facts.map(|facts| size(facts.length)),
+        size: facts.map(|facts| words::octets(facts.length.unsigned_abs())),
         left_out: (left_out > 0).then(|| format!("{} left out", count(i64::from(left_out), "meeting", "meetings"))),
         reader: reader.map(|reader| ReaderRow::new(reader, times)),
         name: feed.wish.name,
@@ -239,7 +239,7 @@ mod tests {
         };
         tx.keep_rendition(&feed, &rendition).await.unwrap();
         tx.commit().await.unwrap();
-        admin.get("/feeds").await.assert_shows(&["Google Calendar", "4 kB"]);
+        admin.get("/feeds").await.assert_shows(&["Google Calendar", "4.4 kB"]);
     }
 
     #[tokio::test]

@@ -1,12 +1,10 @@
 //! Which meetings a list or a week shows, as it stands in the page's address: read, said in the form's fields, and put into
 //! links.
 
-use std::str::FromStr as _;
-
-use chrono::{NaiveDate, TimeDelta};
+use chrono::TimeDelta;
 use serde::Deserialize;
 
-use super::time_text::Times;
+use super::time_text::{Times, day};
 use super::words::href;
 use crate::store::{Calendar, MeetingCursor, MeetingFilter, MeetingOrder, Standing};
 
@@ -70,7 +68,6 @@ impl MeetingChoice {
     /// What the database is asked.
     pub(super) fn filter(&self, times: &Times) -> MeetingFilter {
         let given = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
-        let day = |text: &str| NaiveDate::from_str(text).ok();
         MeetingFilter {
             text: given(&self.q),
             status: given(&self.status),

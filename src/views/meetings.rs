@@ -233,7 +233,11 @@ mod tests {
         ]);
         let all = format!("/meetings?calendar={}", calendar.id);
         admin.get(&all).await.assert_shows(&["Demo m-1", "Demo m-2"]);
-        admin.get("/meetings?from=tomorrow&calendar=x").await.assert_shows(&["Demo m-1", "Demo m-2"]);
+        for nonsense in
+            ["from=tomorrow&calendar=x", "until=%2B262142-12-31&calendar=99999999999999999999", "from=-9999-01-01"]
+        {
+            admin.get(&format!("/meetings?{nonsense}")).await.assert_shows(&["Demo m-1", "Demo m-2"]);
+        }
         admin.get("/meetings?owner=nobody%40example.com").await.assert_shows(&["No meeting is like that."]);
     }
 

@@ -23,6 +23,7 @@ mod frame;
 mod held_change;
 mod inbox;
 mod json_text;
+mod live;
 mod login;
 mod meeting;
 mod meeting_choice;
@@ -39,6 +40,8 @@ mod reach;
 mod replay;
 mod rhythm;
 mod shown_form;
+#[cfg(test)]
+mod snapshots;
 mod status;
 mod status_keeping;
 mod subscribe;
@@ -88,6 +91,7 @@ pub fn router(feeds: &FeedCache) -> Router {
         .merge(personal_feeds::router())
         .merge(audit::router())
         .merge(login::router())
+        .merge(live::router())
         .merge(password::router())
         .layer(session::layer(site.store.clone(), site.clock.clone(), https))
         .layer(not_kept());

@@ -27,6 +27,8 @@ use crate::store::{
 };
 use crate::web::site::Site;
 
+/// Calls a second from which on a limit is none: Google's own is far below.
+const UNLIMITED_FROM: u32 = 1000;
 /// Days of the chart of deliveries.
 const CHART_DAYS: i64 = 30;
 /// Meetings in the grid.
@@ -142,7 +144,12 @@ async fn show(State(cache): State<FeedCache>, visit: Visit) -> Result<Response, 
         grid: grid(store, &calendars, mirror.is_on(), &times).await?,
         calendars: summaries,
         keeping,
-        calls_per_second: visit.site.google.as_ref().map(|google| google.calls_per_second),
+        calls_per_second: visit
+            .site
+            .google
+            .as_ref()
+            .map(|google| google.calls_per_second)
+            .filter(|rate| *rate < UNLIMITED_FROM),
         reach: Reach::of(public_url).warning(),
     };
     Ok(visit.show(page))

@@ -27,7 +27,7 @@ use crate::store::{
 };
 use crate::web::links::Links;
 use crate::web::secret_key::SecretKey;
-use crate::web::site::{GoogleSide, SignInLimits, Site};
+use crate::web::site::{GoogleSide, SignInLimits, Site, Watching};
 use crate::web::{csrf, password};
 
 /// The admin password on every stage.
@@ -65,6 +65,7 @@ impl Stage {
             sign_in_limits: Arc::new(SignInLimits::default()),
             password_is_set: false,
             csrf: csrf::config(&secret, false),
+            watching: Watching::default(),
         };
         Self { dir, site, clock }
     }
@@ -349,6 +350,18 @@ impl Answer {
         }
         let text = text.replace("&#38;", "&").replace("&#34;", "\"").replace("&#39;", "'");
         text.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    /// The text a person reads in the main part, line by line as the source has it.
+    pub(super) fn lines(&self) -> String {
+        let (_, main) = self.body.split_once("<main").unwrap();
+        let main = main.split_once("</main>").unwrap().0.split_once('>').unwrap().1;
+        let lines = main.lines().map(|line| Self { body: line.to_owned(), ..Self::empty() }.text());
+        lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n")
+    }
+
+    fn empty() -> Self {
+        Self { status: StatusCode::OK, headers: HeaderMap::new(), body: String::new() }
     }
 
     /// Asserts that each text stands on the page, as source or as people read it.

@@ -3,7 +3,7 @@
 
 use askama::Template;
 use askama::filters::HtmlSafe;
-use chrono::{DateTime, NaiveDate, NaiveTime, SecondsFormat, TimeDelta, Utc};
+use chrono::{DateTime, Datelike as _, NaiveDate, NaiveTime, SecondsFormat, TimeDelta, Utc};
 use chrono_tz::Tz;
 
 use crate::web::site::Site;
@@ -30,6 +30,11 @@ impl Moment {
     pub(super) fn text(&self) -> &str {
         &self.text
     }
+}
+
+/// The day that a date field sends, `YYYY-MM-DD`, if it is one that a meeting can be on.
+pub(super) fn day(text: &str) -> Option<NaiveDate> {
+    text.parse::<NaiveDate>().ok().filter(|day| (1970..2200).contains(&day.year()))
 }
 
 /// Shows times as seen from now, in one zone.

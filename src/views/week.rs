@@ -1,11 +1,9 @@
 //! Meetings of a week, day by day.
 
-use std::str::FromStr as _;
-
 use chrono::{Datelike as _, NaiveDate, TimeDelta};
 
 use super::meeting_choice::MeetingChoice;
-use super::time_text::Times;
+use super::time_text::{self, Times};
 use super::words::meeting_href;
 use crate::meeting::entry::full_title;
 use crate::meeting::state::Meeting;
@@ -64,8 +62,7 @@ impl Week {
     ) -> Result<Self, StoreError> {
         let today = times.day(times.now());
         let monday_of = |day: NaiveDate| day - TimeDelta::days(day.weekday().num_days_from_monday().into());
-        let shown = NaiveDate::from_str(&choice.week).ok().filter(|day| (1970..2200).contains(&day.year()));
-        let monday = monday_of(shown.unwrap_or(today));
+        let monday = monday_of(time_text::day(&choice.week).unwrap_or(today));
         let mut days = Vec::new();
         for day in monday.iter_days().take(7) {
             days.push(Day::read(store, choice, &filter, day, times).await?);
@@ -132,6 +129,7 @@ mod tests {
     use super::super::testing::{Stage, meeting_event};
     use super::*;
     use crate::meeting::event::Kind;
+    use std::str::FromStr as _;
 
     #[tokio::test]
     async fn a_week_shows_its_days_in_the_sites_zone() {

@@ -9,6 +9,8 @@ use axum_csrf::CsrfConfig;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, Quota, RateLimiter};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 use super::links::Links;
 use crate::clock::{Randomness, SharedClock};
@@ -39,6 +41,24 @@ pub struct Site {
     pub password_is_set: bool,
     /// Protection of forms.
     pub csrf: CsrfConfig,
+    /// Pages that are told of changes while they are open.
+    pub watching: Watching,
+}
+
+/// Open pages that are told of changes.
+#[derive(Debug, Clone)]
+pub struct Watching {
+    /// Cancelled when the server stops: it would wait for them.
+    pub stopping: CancellationToken,
+    /// One for each.
+    pub places: Arc<Semaphore>,
+}
+
+impl Default for Watching {
+    fn default() -> Self {
+        const MOST: usize = 32;
+        Self { stopping: CancellationToken::new(), places: Arc::new(Semaphore::new(MOST)) }
+    }
 }
 
 /// What pages say of Google's side.

@@ -235,3 +235,20 @@ async fn a_keyboard_is_enough_and_shows_where_it_is() {
     browser.keys(ENTER).await;
     browser.see("Admin password").await;
 }
+
+#[tokio::test]
+async fn an_open_page_shows_what_changed_and_a_key_leads_to_the_search() {
+    let Some(browser) = Browser::start().await else { return };
+    let app = TestApp::start().await;
+    sign_in(&app, &browser).await;
+    browser.see("No delivery has arrived yet.").await;
+    browser.script("window.stays = true").await;
+    app.deliver_all(&[event("e-1", "scheduled", "m-1", 0, 9)]).await;
+    browser.see("Demo m-1").await;
+    assert_eq!(browser.script("return window.stays").await, true, "the page was loaded anew");
+    assert_eq!(browser.console().await, [""; 0]);
+
+    browser.follow("Meetings").await;
+    browser.type_into("//body", &format!("{CONTROL}k")).await;
+    browser.is_at("q").await;
+}

@@ -17,7 +17,7 @@ use crate::support::{TEAM, TestApp, event, fixture};
 const SCREENSHOTS: &str = "BROWSER_SCREENSHOTS";
 
 /// The pages that are always there.
-const PAGES: [&str; 14] = [
+const PAGES: [&str; 15] = [
     "/status",
     "/meetings",
     "/meetings?q=nothing-like-this",
@@ -26,6 +26,7 @@ const PAGES: [&str; 14] = [
     "/inbox?status=quarantined",
     "/inbox/replay?status=quarantined",
     "/calendars",
+    "/calendars/new",
     "/feeds",
     "/feeds?status=ended",
     "/feeds/new",
@@ -35,6 +36,8 @@ const PAGES: [&str; 14] = [
 ];
 /// What is answered with an error.
 const ERRORS: [&str; 4] = ["/meetings/no-such-meeting", "/inbox/99999", "/subscribe/nothing", "/nowhere"];
+/// Those of a calendar.
+const CALENDAR: [&str; 3] = ["/calendars/1/edit", "/calendars/1/purge", "/calendars/1/remove"];
 /// Those of meetings and deliveries, in trouble.
 const TROUBLED: [&str; 4] =
     ["/meetings/m-1", "/meetings/4b6ea010-bea4-456e-b6c2-a4c7d885bbac", "/inbox/1", "/inbox/75"];
@@ -102,7 +105,7 @@ async fn walk(app: &TestApp, browser: &Browser, pages: &[&str], errors: &[&str],
             check(browser, &named, *look).await;
             browser.script(UNFOLD).await;
             check(browser, &format!("{named} unfolded"), *look).await;
-            if let Some(axe) = &axe {
+            if let Some(axe) = axe {
                 let found = browser.inaccessible(axe).await;
                 faults.extend(found.into_iter().map(|fault| format!("{named}: {fault}")));
             }
@@ -145,9 +148,12 @@ async fn on_a_busy_day_every_page_is_fit_for_everybody() {
     sign_in(&app, &browser).await;
     Look::Desk.choose(&browser).await;
     picture(&app, &browser, "/status", "status.png").await;
+    picture(&app, &browser, TROUBLED[1], "meeting.png").await;
+    Look::DeskDark.choose(&browser).await;
+    picture(&app, &browser, "/meetings?view=week", "week.png").await;
     Look::Phone.choose(&browser).await;
     picture(&app, &browser, &subscribe, "subscribe.png").await;
-    let pages = [&PAGES[..], &OF_A_FEED, &[TROUBLED[1], TROUBLED[2], &subscribe]].concat();
+    let pages = [&PAGES[..], &CALENDAR, &OF_A_FEED, &[TROUBLED[1], TROUBLED[2], &subscribe]].concat();
     walk(&app, &browser, &pages, &ERRORS, &Look::ALL).await;
 }
 
@@ -187,7 +193,7 @@ async fn in_trouble_every_page_is_fit_for_everybody() {
     tx.commit().await.unwrap();
     app.feeds.catch_up().await.unwrap();
     let ended = [rotated, revoked].map(|feed| format!("/subscribe/{}", app.site.links.token(&feed)));
-    let pages = [&PAGES[..], &OF_A_FEED, &TROUBLED, &["/feeds/3/details", &subscribe]].concat();
+    let pages = [&PAGES[..], &CALENDAR, &OF_A_FEED, &TROUBLED, &["/feeds/3/details", &subscribe]].concat();
     let errors = [&ERRORS[..], &["/feeds/3/edit", "/feeds/9/details", &ended[0], &ended[1]]].concat();
     walk(&app, &browser, &pages, &errors, &[Look::Phone, Look::DeskDark]).await;
 }

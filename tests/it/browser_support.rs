@@ -6,6 +6,7 @@ use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use reqwest::Method;
@@ -113,10 +114,14 @@ fn skip<T>(missing: &str) -> Option<T> {
     None
 }
 
-/// The text of axe-core. None, and a line that says so, when it was not fetched and is not required.
-pub(crate) fn axe() -> Option<String> {
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
-    std::fs::read_to_string(target.join(AXE)).ok().or_else(|| skip("axe-core (fetched by .ci/axe)"))
+/// The text of axe-core. None, and one line that says so, when it was not fetched and is not required.
+pub(crate) fn axe() -> Option<&'static str> {
+    static TEXT: OnceLock<Option<String>> = OnceLock::new();
+    let read = || {
+        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
+        std::fs::read_to_string(target.join(AXE)).ok().or_else(|| skip("axe-core (fetched by .ci/axe)"))
+    };
+    TEXT.get_or_init(read).as_deref()
 }
 
 /// A browser with one window.

@@ -111,6 +111,11 @@ pub(super) async fn check(
     for calendar in &calendars {
         let (store, clock, randomness) = (&installation.store, &context.clock, &context.randomness);
         let errand = Errand { store, google: &google, calendar, clock, randomness };
+        // What failed before is tried again by it.
+        let mut tx = store.write().await?;
+        let summary = format!("Asked to check calendar “{}”", calendar.wish.name);
+        tx.append_admin_action(ACTOR, "calendar", summary, clock.now()).await?;
+        tx.commit().await?;
         output::line(&calendar.wish.name);
         for finding in errand.check(calls_per_second).await? {
             fine &= finding.verdict == Verdict::Fine;

@@ -308,6 +308,8 @@ async fn a_check_that_finds_all_well_has_what_failed_tried_again() {
         told.contains("1 of 2 meetings are mirrored") && told.contains("1 that failed are tried again now"),
         "{told}"
     );
+    let log = setup.machine.ok(&["audit", "list"]);
+    assert!(log.contains("Asked to check calendar"), "{log}");
     let server = Server::start(&mut setup.command(&["serve", "--listen", "127.0.0.1:0"]));
     setup.machine.until(&["calendar", "list", "--json"], |list| list[0]["inStep"] == 2);
     server.stop();

@@ -57,6 +57,8 @@ async fn a_password_that_is_set_replaces_the_one_before() {
     let server = machine.serve(&[]);
     assert_eq!(sign_in(&browser(), &server.url, PASSWORD).await, 303, "it holds when it is no longer set");
     server.stop();
+    let told = machine.ok(&["audit", "list"]);
+    assert_eq!(told.matches("Set another admin password at the start of the server").count(), 1, "{told}");
 }
 
 #[test]

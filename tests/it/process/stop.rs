@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::HalfSent;
-use crate::process_support::Machine;
+use crate::process_support::{Machine, browser, sign_in};
 
 /// The promise.
 const WITHIN: Duration = Duration::from_secs(10);
@@ -49,6 +49,19 @@ fn a_request_that_never_ends_does_not_hold_the_server_longer_than_promised() {
         assert_eq!(server.process.ends_within(WITHIN), 0);
         assert!(server.process.err.rest().contains("some work did not finish in time"));
     }
+}
+
+#[tokio::test]
+async fn a_page_that_is_told_of_changes_does_not_hold_the_server() {
+    let machine = Machine::new();
+    let mut server = machine.serve(&["--admin-password", "open-sesame-42"]);
+    let (http, base) = (browser(), format!("http://{}", server.address()));
+    sign_in(&http, &base, "open-sesame-42").await;
+    let told = http.get(format!("{base}/live")).send().await.unwrap();
+    assert_eq!(told.headers()["content-type"], "text/event-stream");
+    server.process.signal("TERM");
+    assert!(told.text().await.is_ok(), "it ends in good order");
+    assert_eq!(server.process.ends_within(AT_ONCE), 0);
 }
 
 #[test]

@@ -117,9 +117,7 @@ async fn no_text_of_others_breaks_out_of_any_page_header_table_or_feed() {
     )
     .await;
     app.add_calendar(TEAM, Detail::Full, OnCancel::Delete).await;
-    // What Google says of a calendar names it in the middle of a sentence, as an admin typed it.
-    let typed_in = HOSTILE.replace(OVERRIDE, "");
-    app.mirror_into(&NewCalendar { name: typed_in.clone(), ..wish(&format!("{typed_in}@example.com")) }).await;
+    app.mirror_into(&NewCalendar { name: HOSTILE.into(), ..wish(&format!("{HOSTILE}@example.com")) }).await;
     deliver(&app, meeting().to_string()).await;
     deliver(&app, setting().to_string()).await;
     let mut unknown = event("e-3", "scheduled", "m-3", 0, 9);

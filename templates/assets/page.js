@@ -1,4 +1,5 @@
-// Buttons that copy a link. Without script they stay hidden and the field is there to select.
+// What script adds to every page: buttons that copy a link, and a key that leads to the search. Without script the buttons stay
+// hidden and the field is there to select.
 "use strict";
 for (const button of document.querySelectorAll("button[data-copy]")) {
   const field = document.getElementById(button.dataset.copy);
@@ -20,3 +21,12 @@ for (const button of document.querySelectorAll("button[data-copy]")) {
 }
 // A form that came back says first what is wrong.
 document.querySelector("[data-focus]")?.focus();
+
+document.addEventListener("keydown", (event) => {
+  const search = document.querySelector("[data-search]");
+  if (search && event.key === "k" && (event.ctrlKey || event.metaKey) && !event.shiftKey && !event.altKey) {
+    event.preventDefault();
+    search.focus();
+    search.select();
+  }
+});
