@@ -44,6 +44,8 @@ pub struct Reader {
     pub last_answer: u16,
     /// Fetches on each day on which there were any, days since 1970-01-01 UTC.
     pub days: BTreeMap<i64, u32>,
+    /// Fetches by the present link: not those that were told that their link was ended.
+    pub served: u32,
 }
 
 /// The day of a time: days since 1970-01-01, UTC.
@@ -119,16 +121,23 @@ impl Store {
         Ok(summary)
     }
 
-    /// Who read each feed in the last [`TOLD_DAYS`], by feed; of each feed the program that fetched last comes first.
+    /// Who read these feeds in the last [`TOLD_DAYS`], by feed; of each feed the program that fetched last comes first.
     ///
     /// # Errors
     /// When it can't be read.
-    pub async fn readers(&self, now: DateTime<Utc>) -> Result<BTreeMap<i64, Vec<Reader>>, StoreError> {
+    pub async fn readers(
+        &self,
+        feed_ids: &[i64],
+        now: DateTime<Utc>,
+    ) -> Result<BTreeMap<i64, Vec<Reader>>, StoreError> {
         const TABLE: &str = "feed_fetches";
         let since = day_of(now) - TOLD_DAYS + 1;
+        let feed_ids = serde_json::to_string(feed_ids).unwrap_or_default();
         let rows = sqlx::query!(
-            "SELECT feed_id, program, day, answer, fetches, last_at FROM feed_fetches WHERE day >= ?
+            "SELECT feed_id, program, day, answer, fetches, last_at FROM feed_fetches
+             WHERE feed_id IN (SELECT value FROM json_each(?)) AND day >= ?
              ORDER BY feed_id, last_at DESC",
+            feed_ids,
             since
         )
         .fetch_all(&self.reader)
@@ -137,14 +146,17 @@ impl Store {
         for row in rows {
             let of_feed = readers.entry(row.feed_id).or_default();
             let fetches = count(row.fetches, TABLE, "fetches")?;
+            let served = if row.answer == 410 { 0 } else { fetches };
             if let Some(known) = of_feed.iter_mut().find(|reader| reader.program == row.program) {
                 *known.days.entry(row.day).or_default() += fetches;
+                known.served += served;
             } else {
                 of_feed.push(Reader {
                     program: row.program,
                     last_at: time(row.last_at, TABLE, "last_at")?,
                     last_answer: u16::try_from(row.answer).map_err(|_| StoreError::row(TABLE, "answer", row.answer))?,
                     days: BTreeMap::from([(row.day, fetches)]),
+                    served,
                 });
             }
         }

@@ -195,6 +195,20 @@ impl Store {
         Ok(look)
     }
 
+    /// How many meetings a feed of this rule shows now, if it has room for all.
+    ///
+    /// # Errors
+    /// When they can't be counted.
+    pub async fn feed_count(&self, rule: &Rule<'_>, now: DateTime<Utc>) -> Result<u32, StoreError> {
+        let mut moment = self.reader.begin().await?;
+        let ask = FeedQuery { rule, now, with_canceled: true };
+        let mut number = 0_u32;
+        for part in [Part::Running, Part::Upcoming, Part::Past] {
+            number = number.saturating_add(ask.count(&mut moment, part).await?);
+        }
+        Ok(number)
+    }
+
     /// The next meetings that take place and that a feed of this rule shows, by begin.
     ///
     /// # Errors

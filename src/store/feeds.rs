@@ -29,11 +29,6 @@ impl NewFeed {
     /// Days that a canceled meeting is shown, unless somebody chooses.
     pub const CANCELED_DAYS: u32 = 7;
 
-    /// What the audit log says when it is added.
-    pub fn added(&self) -> String {
-        format!("Added feed “{}”: {}, {}", self.name, self.selection, self.detail.as_str())
-    }
-
     /// What decides over a meeting here.
     pub fn rule(&self) -> Rule<'_> {
         Rule { selection: &self.selection, window: self.window, canceled_days: self.canceled_days }

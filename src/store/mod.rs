@@ -10,6 +10,7 @@ mod calendar_jobs;
 mod calendars;
 mod changes;
 mod error;
+mod feed_changes;
 mod feed_fetches;
 mod feed_meetings;
 mod feeds;

@@ -136,3 +136,23 @@ impl WriteTx<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sqlx::Row as _;
+
+    #[tokio::test]
+    async fn what_is_known_of_all_feeds_is_read_from_an_index_and_not_from_their_bytes() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).await.unwrap();
+        let plan =
+            "EXPLAIN QUERY PLAN SELECT feed_id, length(body), last_modified_at, left_out, left_out_ahead, left_out_from
+                    FROM feed_renditions WHERE length(body) > 0";
+        let rows = sqlx::query(plan).fetch_all(&store.reader).await.unwrap();
+        assert_eq!(
+            rows[0].get::<String, _>("detail"),
+            "SCAN feed_renditions USING COVERING INDEX feed_renditions_facts"
+        );
+    }
+}

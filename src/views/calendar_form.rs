@@ -121,7 +121,7 @@ impl Typed {
         let label = |words: &str| words::capital(words.to_owned());
         let on_cancel = [OnCancel::Delete, OnCancel::Mark].map(|it| (it.as_str(), label(words::on_cancel(it))));
         let on_drift = [OnDrift::Repair, OnDrift::Report].map(|it| (it.as_str(), label(words::on_drift(it))));
-        let mut fields: Vec<Field> = self.shown.fields(owners, wrong).into();
+        let mut fields = self.shown.fields(owners, wrong);
         let choice = |id, legend, choices, value| Field::new(id, legend, Input::Choice(choices), value, wrong);
         fields.push(choice("on_cancel", "Canceled meetings", on_cancel.into(), &self.on_cancel));
         fields.push(choice(

@@ -31,6 +31,12 @@ pub enum PageError {
     /// A calendar does not allow it, or not before something else is finished.
     #[error("This can't be done right now.")]
     NotNow,
+    /// A feed was ended: nothing can be done with it any more.
+    #[error("This feed was ended.")]
+    FeedEnded,
+    /// A feed is no longer as the page showed it.
+    #[error("This feed was changed meanwhile.")]
+    FeedChanged,
     /// A form came without the token that belongs to its cookie.
     #[error("This form was no longer valid.")]
     StaleForm,
@@ -86,8 +92,8 @@ impl PageError {
     pub fn status(self) -> StatusCode {
         match self {
             Self::NoPage | Self::NoDelivery | Self::NoFeed => StatusCode::NOT_FOUND,
-            Self::FeedRotated | Self::FeedRevoked => StatusCode::GONE,
-            Self::NothingWaits | Self::NotNow => StatusCode::CONFLICT,
+            Self::FeedRotated | Self::FeedRevoked | Self::FeedEnded => StatusCode::GONE,
+            Self::NothingWaits | Self::NotNow | Self::FeedChanged => StatusCode::CONFLICT,
             Self::StaleForm => StatusCode::FORBIDDEN,
             Self::BadForm => StatusCode::BAD_REQUEST,
             Self::BadMethod => StatusCode::METHOD_NOT_ALLOWED,
@@ -123,6 +129,13 @@ impl PageError {
                 "Nothing was changed: the mirror is off, another check or purge is not finished, or somebody changed or removed the \
                  calendar meanwhile. Look at the calendars as they are now."
             }
+            Self::FeedEnded => {
+                "Nothing was changed. An ended feed stays ended, and its links say so; to offer its meetings again, add a new feed."
+            }
+            Self::FeedChanged => {
+                "Nothing was changed just now: somebody else has edited the feed, made a new link or ended it. Look at it as it is \
+                 now."
+            }
             Self::StaleForm => {
                 "Nothing was changed. The page was open too long, or your browser did not send its cookie. Go back, reload the \
                  page and try again; cookies from this site must be allowed."
@@ -148,6 +161,7 @@ impl PageError {
             Self::NoPage | Self::BadMethod | Self::Unavailable | Self::Internal => ("/status", "To the status page"),
             Self::NoDelivery => ("/inbox", "To the inbox"),
             Self::NothingWaits | Self::NotNow => ("/calendars", "To the calendars"),
+            Self::FeedEnded | Self::FeedChanged => ("/feeds", "To the feeds"),
             Self::TooManySignIns | Self::NoPassword => ("/login", "To the sign-in page"),
             // People who follow a feed's link have no business on the admin pages.
             Self::NoFeed | Self::FeedRotated | Self::FeedRevoked | Self::StaleForm | Self::BadForm => ("", ""),
@@ -217,6 +231,8 @@ mod tests {
             FeedRevoked,
             NothingWaits,
             NotNow,
+            FeedEnded,
+            FeedChanged,
             StaleForm,
             BadForm,
             BadMethod,

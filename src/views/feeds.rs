@@ -1,23 +1,26 @@
-//! The feeds: what each contains in words, its links to copy, and which programs fetch it.
+//! The list of feeds, narrowed by words and turned page by page: what each contains, its page to hand out, who fetched it last.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
 
 use askama::Template;
 use axum::Router;
 use axum::response::Response;
 use axum::routing::get;
+use serde::Deserialize;
 
-use super::day_bars::DayBars;
 use super::error::PageError;
-use super::feed::Program;
+use super::feed_facts::{ReaderRow, size};
 use super::frame::{Frame, Params, Section, Visit};
-use super::personal_feeds::{PersonalBox, PersonalRow, Said};
 use super::reach::Reach;
-use super::time_text::{Moment, Times};
-use super::words::{self, State, Tone, count, shell};
-use crate::meeting::selection::ShowAs;
-use crate::store::{Feed, LeftOut, Reader, RenditionFacts, day_of};
+use super::tabs::Tab;
+use super::time_text::Moment;
+use super::words::{self, count, href};
+use crate::meeting::selection::Detail;
+use crate::store::{Feed, Reader, RenditionFacts};
 use crate::web::site::Site;
+
+/// Feeds on one page.
+const PAGE: usize = 50;
 
 pub(super) fn router() -> Router<Site> {
     Router::new().route("/feeds", get(show))
@@ -28,189 +31,215 @@ pub(super) fn router() -> Router<Site> {
 struct FeedsPage {
     frame: Frame,
     reach: Option<&'static str>,
-    feeds: Vec<Card>,
-    revoked: Vec<Revoked>,
-    personal: PersonalBox,
+    said: Option<String>,
+    choice: Choice,
+    tabs: Vec<Tab>,
+    is_empty: bool,
+    has_personal: bool,
+    rows: Vec<Row>,
+    place: String,
+    before: Option<String>,
+    next: Option<String>,
 }
 
-/// A live feed of more than one person.
-struct Card {
-    id: i64,
-    name: String,
-    argument: String,
-    link: String,
+/// Which feeds are listed, as it stands in the page's address; and what a form did.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+struct Choice {
+    /// Words of a name or of what is selected.
+    q: String,
+    /// Which tab.
+    status: String,
+    /// Number of the page, from 1.
     page: String,
-    page_path: String,
-    selection: String,
-    detail: &'static str,
-    window: String,
-    canceled: String,
-    show_as: &'static str,
-    created: Moment,
-    generation: u32,
-    changed: Option<(Moment, String)>,
-    left_out: Option<String>,
-    readers: Vec<ReaderRow>,
-    fetches: Option<DayBars>,
+    /// Personal feeds that were made.
+    added: Option<u32>,
 }
 
-/// A class of programs that fetches a feed.
-pub(super) struct ReaderRow {
-    pub(super) program: &'static str,
-    pub(super) last: Moment,
-    pub(super) answer: State,
-    today: u32,
-    in_all: u32,
+/// The tabs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    Live,
+    Cut,
+    Ended,
 }
 
-/// A feed that was ended.
-struct Revoked {
-    id: i64,
-    name: String,
-    since: Moment,
-    still: Option<Moment>,
-}
+impl Standing {
+    const ALL: [Self; 3] = [Self::Live, Self::Cut, Self::Ended];
 
-async fn show(visit: Visit, Params(said): Params<Said>) -> Result<Response, PageError> {
-    let (store, times, links) = (&visit.site.store, visit.times, &visit.site.links);
-    let facts = store.rendition_facts().await?;
-    let mut readers = store.readers(times.now()).await?;
-    let (mut live, mut personal, mut revoked) = (Vec::new(), Vec::new(), Vec::new());
-    for feed in store.feeds().await? {
-        let readers = readers.remove(&feed.id).unwrap_or_default();
-        if let Some(at) = feed.revoked_at {
-            let still = readers.iter().find(|reader| reader.last_answer == 410).map(|reader| times.at(reader.last_at));
-            revoked.push(Revoked { id: feed.id, name: feed.wish.name, since: times.at(at), still });
-            continue;
-        }
-        let facts = facts.iter().find(|facts| facts.feed_id == feed.id);
-        if let Some(owner) = feed.wish.selection.person() {
-            personal.push(PersonalRow {
-                owner: owner.to_owned(),
-                page_path: format!("/subscribe/{}", links.token(&feed)),
-                detail: words::detail(feed.wish.detail),
-                left_out: facts.and_then(|facts| left_out(&facts.left_out, &times)),
-                reader: readers.first().map(|reader| row(reader, &times)),
-                name: feed.wish.name,
-            });
-        } else {
-            live.push(card(&visit, feed, facts, &readers));
+    /// The word in the address.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Live => "",
+            Self::Cut => "cut",
+            Self::Ended => "ended",
         }
     }
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Cut => "too large",
+            Self::Ended => "ended",
+        }
+    }
+
+    fn holds(self, feed: &Feed, facts: Option<&RenditionFacts>) -> bool {
+        match self {
+            Self::Live => feed.revoked_at.is_none(),
+            Self::Cut => feed.revoked_at.is_none() && facts.is_some_and(|facts| facts.left_out.meetings > 0),
+            Self::Ended => feed.revoked_at.is_some(),
+        }
+    }
+}
+
+impl Choice {
+    fn standing(&self) -> Standing {
+        Standing::ALL.into_iter().find(|standing| standing.as_str() == self.status).unwrap_or(Standing::Live)
+    }
+
+    fn is_ended(&self) -> bool {
+        self.standing() == Standing::Ended
+    }
+
+    /// Whether each word is in the feed's name or in what it selects.
+    fn finds(&self, feed: &Feed) -> bool {
+        let text = format!("{} {}", feed.wish.name, feed.wish.selection).to_lowercase();
+        self.q.to_lowercase().split_whitespace().all(|word| text.contains(word))
+    }
+
+    fn href(&self, standing: Standing, page: usize) -> String {
+        let page = if page > 1 { page.to_string() } else { String::new() };
+        href("/feeds", &[("q", &self.q), ("status", standing.as_str()), ("page", &page)])
+    }
+}
+
+/// A feed.
+struct Row {
+    id: i64,
+    name: String,
+    selection: String,
+    detail: &'static str,
+    /// Its page for people: whole, and its path; none when the feed was ended.
+    page: Option<(String, String)>,
+    ended: Option<Moment>,
+    size: Option<String>,
+    left_out: Option<String>,
+    reader: Option<ReaderRow>,
+}
+
+async fn show(visit: Visit, Params(choice): Params<Choice>) -> Result<Response, PageError> {
+    let (store, times) = (&visit.site.store, visit.times);
+    let facts = store.rendition_facts().await?;
+    let facts_of = |feed: &Feed| facts.iter().find(|facts| facts.feed_id == feed.id);
+    let all = store.feeds().await?;
+    let is_personal = |feed: &Feed| feed.revoked_at.is_none() && feed.wish.selection.person().is_some();
+    let (is_empty, has_personal) = (all.is_empty(), all.iter().any(is_personal));
+    let found: Vec<Feed> = all.into_iter().filter(|feed| choice.finds(feed)).collect();
+    let standing = choice.standing();
+    let tabs = Standing::ALL.into_iter().map(|tab| {
+        let number = found.iter().filter(|feed| tab.holds(feed, facts_of(feed))).count();
+        let number = i64::try_from(number).unwrap_or(i64::MAX);
+        Tab { label: tab.label(), href: choice.href(tab, 1), number, current: tab == standing }
+    });
+    let tabs = tabs.collect();
+    let mut found: Vec<Feed> = found.into_iter().filter(|feed| standing.holds(feed, facts_of(feed))).collect();
+    found.sort_by_cached_key(|feed| (Reverse(feed.revoked_at), feed.wish.name.to_lowercase(), feed.id));
+    let pages = found.len().div_ceil(PAGE).max(1);
+    let page = choice.page.parse().unwrap_or(1).clamp(1, pages);
+    let shown: Vec<Feed> = found.into_iter().skip((page - 1) * PAGE).take(PAGE).collect();
+    let ids: Vec<i64> = shown.iter().map(|feed| feed.id).collect();
+    let mut readers = store.readers(&ids, times.now()).await?;
     let page = FeedsPage {
-        reach: Reach::of(links.public_url()).warning(),
-        personal: PersonalBox::new(&visit, said, personal).await?,
         frame: visit.frame(Section::Feeds),
-        feeds: live,
-        revoked,
+        reach: Reach::of(visit.site.links.public_url()).warning(),
+        said: choice.added.map(|added| format!("{} made.", count(i64::from(added), "feed was", "feeds were"))),
+        tabs,
+        is_empty,
+        has_personal,
+        rows: shown
+            .into_iter()
+            .map(|feed| {
+                let readers = readers.remove(&feed.id).unwrap_or_default();
+                row(&visit, facts_of(&feed), readers.first(), feed)
+            })
+            .collect(),
+        place: format!("Page {page} of {pages}"),
+        before: (page > 1).then(|| choice.href(standing, page - 1)),
+        next: (page < pages).then(|| choice.href(standing, page + 1)),
+        choice,
     };
     Ok(visit.show(page))
 }
 
-fn card(visit: &Visit, feed: Feed, facts: Option<&RenditionFacts>, readers: &[Reader]) -> Card {
-    let (times, links) = (&visit.times, &visit.site.links);
-    let mut fetches = BTreeMap::<i64, u32>::new();
-    for (day, number) in readers.iter().flat_map(|reader| &reader.days) {
-        *fetches.entry(*day).or_default() += number;
-    }
-    Card {
+fn row(visit: &Visit, facts: Option<&RenditionFacts>, reader: Option<&Reader>, feed: Feed) -> Row {
+    let (links, times) = (&visit.site.links, &visit.times);
+    let left_out = facts.map_or(0, |facts| facts.left_out.meetings);
+    let page = || (links.subscribe_url(&feed), format!("/subscribe/{}", links.token(&feed)));
+    Row {
         id: feed.id,
-        argument: shell(&feed.wish.name),
-        link: links.feed_url(&feed),
-        page: links.subscribe_url(&feed),
-        page_path: format!("/subscribe/{}", links.token(&feed)),
         selection: words::selection(&feed.wish.selection),
-        detail: words::detail(feed.wish.detail),
-        window: words::window(feed.wish.window),
-        canceled: match feed.wish.canceled_days {
-            0 => "left out at once".to_owned(),
-            days => format!("shown as canceled for {}", count(i64::from(days), "day", "days")),
+        detail: match feed.wish.detail {
+            Detail::Full => "everything",
+            Detail::Title => "title, owner and place",
+            Detail::Busy => "only “Busy”",
         },
-        show_as: match feed.wish.show_as {
-            ShowAs::Busy => "busy",
-            ShowAs::Free => "free",
-        },
-        created: times.at(feed.created_at),
-        generation: feed.generation,
-        changed: facts.map(|facts| (times.at(facts.last_modified_at), size(facts.length))),
-        left_out: facts.and_then(|facts| left_out(&facts.left_out, times)),
-        readers: readers.iter().map(|reader| row(reader, times)).collect(),
-        fetches: (!fetches.is_empty()).then(|| DayBars::new("Fetches", &fetches, times.now())),
+        page: feed.revoked_at.is_none().then(page),
+        ended: feed.revoked_at.map(|at| times.at(at)),
+        size: facts.map(|facts| size(facts.length)),
+        left_out: (left_out > 0).then(|| format!("{} left out", count(i64::from(left_out), "meeting", "meetings"))),
+        reader: reader.map(|reader| ReaderRow::new(reader, times)),
         name: feed.wish.name,
-    }
-}
-
-fn size(octets: i64) -> String {
-    if octets < 1000 { format!("{octets} bytes") } else { format!("{} kB", (octets + 500) / 1000) }
-}
-
-/// What does not fit into a feed; none when everything does.
-pub(super) fn left_out(left_out: &LeftOut, times: &Times) -> Option<String> {
-    let meetings = |number: u32| count(i64::from(number), "meeting", "meetings");
-    let all = left_out.meetings;
-    let do_not_fit = if all == 1 { "does not fit" } else { "do not fit" };
-    let past = all.saturating_sub(left_out.ahead);
-    let first = left_out.from.map(|from| format!("the first on {}", times.at(from).text()));
-    match (first, past) {
-        _ if all == 0 => None,
-        (Some(first), 0) => Some(format!("{} to come {do_not_fit}, {first}.", meetings(all))),
-        (Some(first), past) => {
-            let ahead = format!("{} to come, {first}", meetings(left_out.ahead));
-            Some(format!("{} {do_not_fit}: {ahead}, and {} in the past.", meetings(all), meetings(past)))
-        }
-        (None, _) => Some(format!("{} in the past {do_not_fit}, those longest ago.", meetings(all))),
-    }
-}
-
-fn row(reader: &Reader, times: &Times) -> ReaderRow {
-    let answer = match reader.last_answer {
-        200 => State::new(Tone::Good, "200, sent"),
-        304 => State::new(Tone::Good, "304, has the latest"),
-        410 => State::new(Tone::Waiting, "410, old link"),
-        status => State::new(Tone::Bad, format!("{status}, failed")),
-    };
-    ReaderRow {
-        program: Program::name_of(&reader.program),
-        last: times.at(reader.last_at),
-        answer,
-        today: reader.days.get(&day_of(times.now())).copied().unwrap_or_default(),
-        in_all: reader.days.values().sum(),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::testing::Stage;
-    use super::*;
     use crate::meeting::selection::{Detail, Selection};
-    use crate::store::{FetchKey, Rendition, Tally};
-    use chrono::{DateTime, TimeDelta};
+    use crate::store::{FetchKey, LeftOut, Rendition, Tally, day_of};
 
-    #[tokio::test]
-    async fn without_feeds_it_says_how_to_make_one() {
-        let stage = Stage::new().await;
-        stage.admin().await.get("/feeds").await.assert_shows(&[
-            "No feed yet.",
-            "meeting-mirror feed add --name",
-            "No meeting with an owner is known yet.",
-        ]);
+    fn of(owner: &str) -> Selection {
+        Selection { owners: vec![owner.into()], ..Selection::default() }
     }
 
     #[tokio::test]
-    async fn a_feed_shows_its_links_and_what_it_contains() {
+    async fn without_feeds_it_says_what_one_is_and_how_to_add_it() {
         let stage = Stage::new().await;
-        let feed = stage.feed_of("Sales <team>", Detail::Busy, Selection::default()).await;
         let answer = stage.admin().await.get("/feeds").await;
+        answer.assert_shows(&["No feed yet. A feed is a link", "href=\"/feeds/new\"", "href=\"/feeds/personal\""]);
+        answer.assert_hides(&["role=\"search\"", "personal.csv", "<table"]);
+    }
+
+    #[tokio::test]
+    async fn a_row_tells_what_a_feed_contains_its_page_and_who_fetched_it_last() {
+        let stage = Stage::new().await;
+        let feed = stage.feed_of("Sales <team>", Detail::Busy, of("priya@example.com")).await;
+        let mut admin = stage.admin().await;
+        let answer = admin.get("/feeds").await;
         answer.assert_shows(&[
-            &format!("value=\"{}\"", stage.site.links.feed_url(&feed)),
-            &format!("value=\"{}\"", stage.site.links.subscribe_url(&feed)),
-            "only “Busy”: no title, no names",
-            "all meetings",
-            "shown as canceled for 7 days",
-            "Show as free",
-            "Nobody has fetched it in the last 14 days.",
+            "href=\"/feeds/1/details\"",
+            &format!("value=\"{}\" readonly", stage.site.links.subscribe_url(&feed)),
+            "data-copy=\"page-1\"",
+            "meetings of owner priya@example.com; only “Busy”",
+            "not in 14 days",
+            "not made yet",
+            "live 1",
+            "href=\"/feeds/personal.csv\"",
         ]);
-        answer.assert_hides(&["<team>", "can't reach", "do not fit"]);
+        answer.assert_hides(&["<team>", "can't reach", "class=\"pager\""]);
+        let mut tx = stage.site.store.write().await.unwrap();
+        let google = FetchKey { feed_id: 1, program: "google", day: day_of(stage.now()), answer: 200 };
+        tx.add_fetches([(&google, &Tally { fetches: 1, last_at: stage.now() })], stage.now()).await.unwrap();
+        let rendition = Rendition {
+            body: vec![1; 4321],
+            digest: vec![2],
+            last_modified_at: stage.now(),
+            left_out: LeftOut::default(),
+        };
+        tx.keep_rendition(&feed, &rendition).await.unwrap();
+        tx.commit().await.unwrap();
+        admin.get("/feeds").await.assert_shows(&["Google Calendar", "4 kB"]);
     }
 
     #[tokio::test]
@@ -221,51 +250,70 @@ mod tests {
         let gone = stage.feed("Gone").await;
         let mut tx = stage.site.store.write().await.unwrap();
         let left_out = LeftOut { meetings: 12, ahead: 2, from: Some(stage.now()) };
-        let rendition = Rendition { body: vec![1; 4321], digest: vec![2], last_modified_at: stage.now(), left_out };
+        let rendition = Rendition { body: vec![1; 9], digest: vec![2], last_modified_at: stage.now(), left_out };
         tx.keep_rendition(&feed, &rendition).await.unwrap();
         tx.revoke_feed(gone.id, stage.now()).await.unwrap();
         let old = FetchKey { feed_id: gone.id, program: "google", day: day_of(stage.now()), answer: 410 };
         tx.add_fetches([(&old, &Tally { fetches: 1, last_at: stage.now() })], stage.now()).await.unwrap();
         tx.commit().await.unwrap();
-        let answer = stage.admin().await.get("/feeds").await;
+        let mut admin = stage.admin().await;
+        let answer = admin.get("/feeds").await;
         answer.assert_shows(&[
-            "12 meetings do not fit: 2 meetings to come, the first on Fri 20 Nov 2026, 13:00 CET, and 10 meetings in the past.",
-            "4 kB",
+            "12 meetings left out",
             "inside this network only",
             "--public-url",
-            "Gone",
-            "ended",
-            "still asked for",
+            "too large 1",
+            "ended 1",
         ]);
-        answer.assert_hides(&[&stage.site.links.token(&gone)]);
+        answer.assert_hides(&["Gone"]);
+        let answer = admin.get("/feeds?status=ended").await;
+        answer.assert_shows(&["Gone", "Fri 20 Nov 2026, 13:00 CET", "410, old link", "href=\"/feeds/2/details\""]);
+        answer.assert_hides(&[&stage.site.links.token(&gone), "Everything"]);
+        let answer = admin.get("/feeds?status=cut").await;
+        answer.assert_shows(&["Everything"]);
     }
 
     #[tokio::test]
-    async fn who_fetches_a_feed_is_told_by_program_not_by_person() {
+    async fn many_feeds_are_searched_by_name_and_owner_and_turned_page_by_page() {
         let stage = Stage::new().await;
-        let feed = stage.feed("Team").await;
-        let mut tx = stage.site.store.write().await.unwrap();
-        let (now, today) = (stage.now(), day_of(stage.now()));
-        let fetched = |program, day, answer, fetches, minutes_ago| {
-            let last_at: DateTime<_> = now - TimeDelta::minutes(minutes_ago);
-            (FetchKey { feed_id: feed.id, program, day, answer }, Tally { fetches, last_at })
-        };
-        let counted = [
-            fetched("outlook-web", today, 304, 7, 20),
-            fetched("outlook-web", today, 200, 1, 90),
-            fetched("google", today - 1, 410, 2, 1500),
-        ];
-        tx.add_fetches(counted.iter().map(|(key, tally)| (key, tally)), now).await.unwrap();
-        tx.commit().await.unwrap();
-        let answer = stage.admin().await.get("/feeds").await;
-        let text = answer.text();
-        assert!(
-            text.contains("Outlook on the webFri 20 Nov 2026, 12:40 CET 20 minutes ago304, has the latest88"),
-            "{text}"
-        );
-        assert!(text.contains("Google CalendarThu 19 Nov 2026, 12:00 CET 25 hours ago410, old link02"), "{text}");
-        answer.assert_shows(&[
-            "Fetches a day over the last 14 days, the latest last: 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 8",
-        ]);
+        for number in 1..=51 {
+            let feed = format!("Team {number:02}");
+            let mut tx = stage.site.store.write().await.unwrap();
+            let mut new = stage.wish(&feed);
+            if number == 7 {
+                new.selection = of("Ada.Byrne@example.com");
+            }
+            tx.add_feed(&new, stage.now()).await.unwrap();
+            tx.commit().await.unwrap();
+        }
+        let mut admin = stage.admin().await;
+        let first = admin.get("/feeds").await;
+        first.assert_shows(&["Team 01", "Team 50", "Page 1 of 2", "live 51"]);
+        first.assert_hides(&["Team 51", "rel=\"prev\""]);
+        assert_eq!(first.href("Next page →"), "/feeds?page=2");
+        let second = admin.get("/feeds?page=2").await;
+        second.assert_shows(&["Team 51"]);
+        second.assert_hides(&["Team 50", "rel=\"next\""]);
+        for beyond in ["/feeds?page=99", "/feeds?page=x"] {
+            assert!(admin.get(beyond).await.body.contains("Page "), "{beyond}");
+        }
+        for words in ["q=byrne+team", "q=ADA", "q=team+07"] {
+            let found = admin.get(&format!("/feeds?{words}")).await;
+            found.assert_shows(&["Team 07", "live 1"]);
+            found.assert_hides(&["Team 08"]);
+        }
+        admin.get("/feeds?q=nobody").await.assert_shows(&["No such feed here.", "live 0", "value=\"nobody\""]);
+    }
+
+    #[tokio::test]
+    async fn without_a_database_it_says_so() {
+        let stage = Stage::new().await;
+        let mut admin = stage.admin().await;
+        stage.site.store.close().await;
+        for page in ["/feeds", "/feeds/1/details", "/feeds/new", "/feeds/personal", "/feeds/1/revoke"] {
+            let answer = admin.get(page).await;
+            assert!(answer.status.is_server_error(), "{page}: {}", answer.status);
+            assert!(!answer.body.contains("sqlx") && !answer.body.contains("pool"), "{page}");
+        }
     }
 }

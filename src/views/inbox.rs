@@ -8,6 +8,7 @@ use axum::routing::get;
 use super::delivery_choice::DeliveryChoice;
 use super::error::PageError;
 use super::frame::{Frame, Params, Section, Visit};
+use super::tabs::Tab;
 use super::time_text::{Moment, Times};
 use super::words::{State, Tone, meeting_href};
 use crate::store::{Delivery, DeliveryStatus};
@@ -32,14 +33,6 @@ struct InboxPage {
     first: Option<String>,
     next: Option<String>,
     empty: &'static str,
-}
-
-/// A choice of status, with how many deliveries there are.
-struct Tab {
-    label: &'static str,
-    href: String,
-    number: i64,
-    current: bool,
 }
 
 /// A delivery in a list; meeting pages list theirs, too.

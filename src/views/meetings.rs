@@ -11,6 +11,7 @@ use super::feed::FeedCache;
 use super::frame::{Frame, Params, Section, Visit};
 use super::meeting;
 use super::meeting_choice::{Choice, MeetingChoice};
+use super::tabs::Tab;
 use super::time_text::Moment;
 use super::week::Week;
 use super::words::{State as StateWord, Tone, count, meeting_href};
@@ -39,14 +40,6 @@ struct MeetingsPage {
     first: Option<String>,
     next: Option<String>,
     unread: Vec<(String, &'static str)>,
-}
-
-/// A choice of status, with how many meetings there are.
-struct Tab {
-    label: &'static str,
-    href: String,
-    number: i64,
-    current: bool,
 }
 
 /// Meetings under one heading.

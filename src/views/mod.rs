@@ -13,6 +13,10 @@ mod delivery;
 mod delivery_choice;
 mod error;
 pub mod feed;
+mod feed_end;
+mod feed_facts;
+mod feed_form;
+mod feed_page;
 mod feeds;
 mod field;
 mod frame;
@@ -41,6 +45,7 @@ mod snapshots;
 mod status;
 mod status_keeping;
 mod subscribe;
+mod tabs;
 #[cfg(test)]
 mod testing;
 mod time_text;
@@ -80,6 +85,9 @@ pub fn router(feeds: &FeedCache) -> Router {
         .merge(calendar_end::router())
         .merge(held_change::router())
         .merge(feeds::router())
+        .merge(feed_page::router(feeds.clone()))
+        .merge(feed_form::router())
+        .merge(feed_end::router())
         .merge(personal_feeds::router())
         .merge(audit::router())
         .merge(login::router())

@@ -1,90 +1,109 @@
-//! Feeds for everybody who owns a meeting: who has none, a button that makes what is missing, and their links to hand out.
+//! Feeds for everybody who owns a meeting: who has none, a form that makes what is missing, and their links to hand out.
 
+use askama::Template;
 use axum::extract::DefaultBodyLimit;
 use axum::extract::rejection::FormRejection;
-use axum::http::header;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Redirect, Response};
-use axum::routing::{get, post};
+use axum::routing::get;
 use axum::{Form, Router};
 use serde::Deserialize;
 
 use super::error::PageError;
 use super::feed::personal::{self, PersonalFeeds, PersonalSettings};
-use super::feeds::ReaderRow;
-use super::frame::Visit;
+use super::feed_form::OwnTyped;
+use super::field::{Field, Wrong};
+use super::frame::{Frame, Section, Visit};
+use super::shown_form::{Shown, ShownTyped};
 use super::words::{count, verb};
+use crate::meeting::selection::{Selection, ShowAs};
 use crate::web::site::Site;
 
 pub(super) fn router() -> Router<Site> {
     Router::new()
-        // Who was sent to sign in from the button comes back by a link.
-        .route("/feeds/personal", post(add).get(Redirect::to("/feeds#personal")))
+        .route("/feeds/personal", get(ask).post(add))
         .route("/feeds/personal.csv", get(links))
         .layer(DefaultBodyLimit::max(4096))
 }
 
-/// Feeds for everybody who has none.
-pub(super) struct PersonalBox {
-    pub(super) said: Option<String>,
-    pub(super) state: String,
-    pub(super) button: Option<String>,
-    pub(super) rows: Vec<PersonalRow>,
-    pub(super) ended: Vec<String>,
+#[derive(Template)]
+#[template(path = "personal_feeds.html")]
+struct PersonalPage {
+    frame: Frame,
+    state: String,
+    /// None = there is nobody to make one for.
+    button: Option<String>,
+    has_any: bool,
+    /// Owners whose feed was ended.
+    ended: Vec<String>,
+    wrong: Wrong,
+    fields: Vec<Field>,
 }
 
-/// A live feed of one person.
-pub(super) struct PersonalRow {
-    pub(super) name: String,
-    pub(super) owner: String,
-    pub(super) page_path: String,
-    pub(super) detail: &'static str,
-    pub(super) left_out: Option<String>,
-    /// Whoever fetched it last.
-    pub(super) reader: Option<ReaderRow>,
+/// The form, as typed.
+#[derive(Debug, Clone, Default, Deserialize)]
+struct Typed {
+    token: String,
+    #[serde(flatten)]
+    shown: ShownTyped,
+    #[serde(flatten)]
+    own: OwnTyped,
 }
 
-/// What the button did, told in the address that one is sent to.
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
-pub(super) struct Said {
-    added: Option<u32>,
-}
+impl Typed {
+    fn usual() -> Self {
+        let PersonalSettings { detail, window, canceled_days, show_as } = PersonalSettings::default();
+        let (name, selection) = (String::new(), Selection::default());
+        let shown = Shown { name, selection, detail, window };
+        let own = OwnTyped::of(canceled_days, Some(show_as));
+        Self { token: String::new(), shown: (&shown).into(), own }
+    }
 
-impl PersonalBox {
-    /// Looks who has none, beside those who have one.
-    pub(super) async fn new(visit: &Visit, said: Said, rows: Vec<PersonalRow>) -> Result<Self, PageError> {
-        let feeds = PersonalFeeds::now(&visit.site.store).await?;
-        let number = i64::try_from(feeds.missing.len()).unwrap_or(i64::MAX);
-        let state = match (number, feeds.present, feeds.revoked.len()) {
-            (0, 0, 0) => "No meeting with an owner is known yet.".to_owned(),
-            (0, _, 0) => "Everybody who owns a meeting has one.".to_owned(),
-            (0, _, _) => "Everybody else who owns a meeting has one.".to_owned(),
-            _ => {
-                let owners = count(number, "owner", "owners");
-                format!("{owners} of meetings {} none of their own.", verb(number, "has", "have"))
-            }
-        };
-        Ok(Self {
-            said: said.added.map(|added| format!("{} made.", count(i64::from(added), "feed was", "feeds were"))),
-            state,
-            button: (number > 0).then(|| format!("Make {}", count(number, "personal feed", "personal feeds"))),
-            rows,
-            ended: feeds.revoked.into_iter().map(|owner| owner.username).collect(),
-        })
+    fn read(&self, wrong: &mut Wrong) -> Option<PersonalSettings> {
+        let (how, own) = (self.shown.read_how(wrong), self.own.read(wrong));
+        let ((detail, window), (canceled_days, show_as)) = (how?, own?);
+        Some(PersonalSettings { detail, window, canceled_days, show_as: show_as.unwrap_or(ShowAs::Busy) })
     }
 }
 
-#[derive(Deserialize)]
-struct Token {
-    token: String,
+async fn show(visit: Visit, typed: &Typed, wrong: Wrong) -> Result<Response, PageError> {
+    let feeds = PersonalFeeds::now(&visit.site.store).await?;
+    let number = i64::try_from(feeds.missing.len()).unwrap_or(i64::MAX);
+    let state = match (number, feeds.present, feeds.revoked.len()) {
+        (0, 0, 0) => "No meeting with an owner is known yet: come again when the first ones have arrived.".to_owned(),
+        (0, _, 0) => "Everybody who owns a meeting has one.".to_owned(),
+        (0, _, _) => "Everybody else who owns a meeting has one.".to_owned(),
+        _ => {
+            let owners = count(number, "owner", "owners");
+            format!("{owners} of meetings {} none of their own.", verb(number, "has", "have"))
+        }
+    };
+    let status = if wrong.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+    let fields = typed.shown.fields_of_how(&wrong).into_iter().chain(typed.own.fields(false, &wrong));
+    let page = PersonalPage {
+        frame: visit.frame(Section::Feeds),
+        state,
+        button: (number > 0).then(|| format!("Make {}", count(number, "personal feed", "personal feeds"))),
+        has_any: feeds.present > 0,
+        ended: feeds.revoked.into_iter().map(|owner| owner.username).collect(),
+        fields: fields.collect(),
+        wrong,
+    };
+    Ok((status, visit.show(page)).into_response())
 }
 
-async fn add(visit: Visit, form: Result<Form<Token>, FormRejection>) -> Result<Redirect, PageError> {
-    let Form(form) = form.map_err(|_| PageError::BadForm)?;
-    visit.check(&form.token)?;
+async fn ask(visit: Visit) -> Result<Response, PageError> {
+    show(visit, &Typed::usual(), Wrong::default()).await
+}
+
+async fn add(visit: Visit, form: Result<Form<Typed>, FormRejection>) -> Result<Response, PageError> {
+    let Form(typed) = form.map_err(|_| PageError::BadForm)?;
+    visit.check(&typed.token)?;
+    let mut wrong = Wrong::default();
+    let Some(settings) = typed.read(&mut wrong) else { return show(visit, &typed, wrong).await };
     let (site, now) = (&visit.site, visit.times.now());
-    let settings = PersonalSettings::default();
     let outcome = personal::add_missing(&site.store, &site.randomness, settings, "admin page", now).await?;
-    Ok(Redirect::to(&format!("/feeds?added={}#personal", outcome.missing.len())))
+    Ok(Redirect::to(&format!("/feeds?added={}", outcome.missing.len())).into_response())
 }
 
 async fn links(visit: Visit) -> Result<Response, PageError> {
@@ -103,8 +122,9 @@ async fn links(visit: Visit) -> Result<Response, PageError> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{Stage, meeting_event};
+    use super::super::testing::{Stage, meeting_event, recorded};
     use crate::meeting::event::Kind;
+    use crate::meeting::selection::{Detail, Selection, ShowAs};
     use axum::http::StatusCode;
 
     #[tokio::test]
@@ -116,24 +136,48 @@ mod tests {
         other.details.owner.first_name = Some("Pat".into());
         stage.event(&other).await;
         let mut admin = stage.admin().await;
-        let page = admin.get("/feeds").await;
-        page.assert_shows(&["2 owners of meetings have none of their own.", "Make 2 personal feeds"]);
-        page.assert_hides(&["personal.csv"]);
+        let page = admin.get("/feeds/personal").await;
+        page.assert_shows(&[
+            "2 owners of meetings have none of their own.",
+            "Make 2 personal feeds",
+            "value=\"full\" checked",
+            "value=\"busy\" checked",
+        ]);
+        page.assert_hides(&["personal.csv", "value=\"fitting\""]);
         let token = page.form_token();
-        assert_eq!(admin.post("/feeds/personal", &[("token", "forged")]).await.status, StatusCode::FORBIDDEN);
-        let answer = admin.post("/feeds/personal", &[("token", &token)]).await;
-        assert_eq!(answer.header("location"), "/feeds?added=2#personal");
+        let send = |token, detail, days| {
+            [
+                ("token", token),
+                ("detail", detail),
+                ("past_days", days),
+                ("future_days", "90"),
+                ("canceled_days", "0"),
+                ("show_as", "free"),
+            ]
+        };
+        let forged = send("forged", "title", "7");
+        assert_eq!(admin.post("/feeds/personal", &forged).await.status, StatusCode::FORBIDDEN);
+        let wrong = admin.post("/feeds/personal", &send(&token, "title", "many")).await;
+        assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
+        wrong.assert_shows(&["Type a number of days", "value=\"many\"", "value=\"title\" checked", "value=\"90\""]);
+        assert!(stage.site.store.feeds().await.unwrap().is_empty());
+        let answer = admin.post("/feeds/personal", &send(&token, "title", "7")).await;
+        assert_eq!(answer.header("location"), "/feeds?added=2");
         admin.get("/feeds?added=2").await.assert_shows(&[
             "2 feeds were made.",
-            "Everybody who owns a meeting has one.",
             "Meetings of Priya Raghunathan",
-            "everything: title, place, invitee, answers and links",
-            "not in 14 days",
+            "title, owner and place",
             "href=\"/feeds/personal.csv\"",
         ]);
+        let page = admin.get("/feeds/personal").await;
+        page.assert_shows(&["Everybody who owns a meeting has one.", "href=\"/feeds/personal.csv\""]);
+        page.assert_hides(&["<form class=\"form\""]);
+        let feeds = stage.site.store.feeds().await.unwrap();
+        assert!(feeds.iter().all(|feed| (feed.wish.detail, feed.wish.show_as) == (Detail::Title, ShowAs::Free)));
+        assert!(feeds.iter().all(|feed| (feed.wish.window.past_days, feed.wish.canceled_days) == (7, 0)));
+        assert_eq!(recorded(&stage, "feed").await.len(), 2);
         let csv = admin.get("/feeds/personal.csv").await;
         assert_eq!(csv.header("content-type"), "text/csv; charset=utf-8");
-        let feeds = stage.site.store.feeds().await.unwrap();
         let priya = feeds.iter().find(|feed| feed.wish.selection.owners == ["priya@example.com"]).unwrap();
         let links = &stage.site.links;
         let line = format!(
@@ -144,5 +188,21 @@ mod tests {
         assert!(csv.body.contains(&line), "{}", csv.body);
         assert!(csv.body.contains("\n'=cmd@example.com,"), "{}", csv.body);
         assert_eq!(stage.visitor().get("/feeds/personal.csv").await.status, StatusCode::SEE_OTHER);
+    }
+
+    #[tokio::test]
+    async fn whose_feed_was_ended_gets_no_new_one_and_nobody_is_known_at_first() {
+        let stage = Stage::new().await;
+        let mut admin = stage.admin().await;
+        let page = admin.get("/feeds/personal").await;
+        page.assert_shows(&["No meeting with an owner is known yet"]);
+        page.assert_hides(&["<form class=\"form\"", "personal.csv"]);
+        stage.meeting("m-1", 24).await;
+        let priya = Selection { owners: vec!["priya@example.com".into()], ..Selection::default() };
+        let feed = stage.feed_of("Priya", Detail::Full, priya).await;
+        stage.site.store.end_feed(&feed, "test", stage.now()).await.unwrap();
+        let page = admin.get("/feeds/personal").await;
+        page.assert_shows(&["Not made again, since theirs was ended: <bdi>priya@example.com</bdi>"]);
+        page.assert_hides(&["<form class=\"form\""]);
     }
 }

@@ -50,15 +50,18 @@ impl ShownTyped {
         let owners = wrong.read("owners", list(&self.owners));
         let schedules = wrong.read("schedules", list(&self.schedules));
         let organizations = wrong.read("organizations", list(&self.organizations));
+        let how = self.read_how(wrong);
+        let (name, (detail, window)) = (name?, how?);
+        let selection = Selection { owners: owners?, schedules: schedules?, organizations: organizations? };
+        Some(Shown { name, selection, detail, window })
+    }
+
+    /// Reads the fields of how much is shown and in which days.
+    pub(super) fn read_how(&self, wrong: &mut Wrong) -> Option<(Detail, Window)> {
         let detail = wrong.read("detail", Detail::from_word(&self.detail).ok_or_else(|| "choose one".to_owned()));
         let past_days = wrong.read("past_days", days(&self.past_days));
         let future_days = wrong.read("future_days", days(&self.future_days));
-        Some(Shown {
-            name: name?,
-            selection: Selection { owners: owners?, schedules: schedules?, organizations: organizations? },
-            detail: detail?,
-            window: Window { past_days: past_days?, future_days: future_days? },
-        })
+        Some((detail?, Window { past_days: past_days?, future_days: future_days? }))
     }
 
     /// The field of the name.
@@ -67,11 +70,9 @@ impl ShownTyped {
     }
 
     /// The fields of which meetings, how much of them, in which days. `owners` are those known, as suggestions.
-    pub(super) fn fields(&self, owners: &[String], wrong: &Wrong) -> [Field; 6] {
+    pub(super) fn fields(&self, owners: &[String], wrong: &Wrong) -> Vec<Field> {
         let lines = |id, label, value: &String| Field::new(id, label, Input::Lines, value, wrong);
-        let levels = [Detail::Full, Detail::Title, Detail::Busy]
-            .map(|level| (level.as_str(), words::capital(words::detail(level).to_owned())));
-        [
+        let which = [
             lines("owners", "Only meetings of these owners", &self.owners)
                 .hint("E-mail addresses, one a line. Empty: of everybody.")
                 .known(owners),
@@ -79,6 +80,15 @@ impl ShownTyped {
                 .hint("Paths, one a line: schedule, or organization/schedule. Empty: through any."),
             lines("organizations", "Only meetings of these organizations", &self.organizations)
                 .hint("Ids, one a line. Empty: of all."),
+        ];
+        which.into_iter().chain(self.fields_of_how(wrong)).collect()
+    }
+
+    /// The fields of how much is shown and in which days.
+    pub(super) fn fields_of_how(&self, wrong: &Wrong) -> [Field; 3] {
+        let levels = [Detail::Full, Detail::Title, Detail::Busy]
+            .map(|level| (level.as_str(), words::capital(words::detail(level).to_owned())));
+        [
             Field::new("detail", "How much is shown", Input::Choice(levels.into()), &self.detail, wrong),
             Field::new("past_days", "Days back", Input::Days, &self.past_days, wrong),
             Field::new("future_days", "Days ahead", Input::Days, &self.future_days, wrong),
@@ -98,7 +108,8 @@ fn list(text: &str) -> Result<Vec<String>, String> {
     Ok(parts)
 }
 
-fn days(text: &str) -> Result<u32, String> {
+/// A number of days that windows take.
+pub(super) fn days(text: &str) -> Result<u32, String> {
     let number = text.trim().parse().ok().filter(|days| *days <= Window::MOST_DAYS);
     number.ok_or_else(|| format!("type a number of days, from 0 to {}", Window::MOST_DAYS))
 }

@@ -273,7 +273,7 @@ mod tests {
             "meeting-mirror send fixtures/webhooks/scheduling.smartscheduler.scheduled.json",
             "The mirror is off.",
             "MEETING_MIRROR_GOOGLE_CREDENTIALS",
-            "meeting-mirror feed add --name",
+            "href=\"/feeds/new\"",
             "No meeting lies ahead.",
         ]);
     }

@@ -14,7 +14,7 @@ use qrcode::render::svg::Color;
 
 use super::error::PageError;
 use super::feed::FeedCache;
-use super::feeds::left_out;
+use super::feed_facts::left_out;
 use super::reach::Reach;
 use super::time_text::{Moment, Times};
 use super::words;

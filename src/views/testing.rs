@@ -118,13 +118,23 @@ impl Stage {
     /// A feed.
     pub(super) async fn feed_of(&self, name: &str, detail: Detail, selection: Selection) -> Feed {
         let mut tx = self.site.store.write().await.unwrap();
-        let public_id = format!("public{}", name.len());
-        let window = Window { past_days: 30, future_days: 365 };
-        let (canceled_days, show_as) = (NewFeed::CANCELED_DAYS, ShowAs::Free);
-        let new = NewFeed { public_id, name: name.into(), selection, detail, window, canceled_days, show_as };
+        let new = NewFeed { selection, detail, ..self.wish(name) };
         let id = tx.add_feed(&new, self.now()).await.unwrap();
         tx.commit().await.unwrap();
         self.site.store.feed(&id.to_string()).await.unwrap().unwrap()
+    }
+
+    /// A feed of all meetings to be made.
+    pub(super) fn wish(&self, name: &str) -> NewFeed {
+        NewFeed {
+            public_id: Links::new_public_id(&self.site.randomness),
+            name: name.into(),
+            selection: Selection::default(),
+            detail: Detail::Full,
+            window: Window::USUAL,
+            canceled_days: NewFeed::CANCELED_DAYS,
+            show_as: ShowAs::Free,
+        }
     }
 
     /// A calendar of those meetings.
@@ -224,6 +234,13 @@ impl Stage {
         }
         tx.commit().await.unwrap();
     }
+}
+
+/// What the audit log has of a category, the latest first, each with who did it.
+pub(super) async fn recorded(stage: &Stage, category: &str) -> Vec<String> {
+    let entries = stage.site.store.audit_newest(None, 10).await.unwrap();
+    let ours = entries.into_iter().filter(|link| link.entry.category == category);
+    ours.map(|link| format!("{}: {}", link.entry.actor.display(), link.entry.summary)).collect()
 }
 
 /// An event of a meeting between Priya and Eleanor.
@@ -371,7 +388,12 @@ impl Answer {
 
     /// The hidden field `token` of the first form.
     pub(super) fn form_token(&self) -> String {
-        let (_, rest) = self.body.split_once("name=\"token\" value=\"").unwrap();
-        rest.split_once('"').unwrap().0.to_owned()
+        self.hidden("token").unwrap()
+    }
+
+    /// The first hidden field of that name.
+    pub(super) fn hidden(&self, name: &str) -> Option<String> {
+        let (_, rest) = self.body.split_once(&format!("name=\"{name}\" value=\""))?;
+        Some(rest.split_once('"')?.0.to_owned())
     }
 }

@@ -173,16 +173,6 @@ pub(super) fn encode(text: &str) -> String {
     })
 }
 
-/// An argument as one types it in a shell: quoted when it must be.
-pub(super) fn shell(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '@' | '/' | ':');
-    if !text.is_empty() && !text.starts_with('-') && text.chars().all(plain) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -192,14 +182,6 @@ mod tests {
         assert_eq!(meeting_href("244caf9c-4dab"), "/meetings/244caf9c-4dab");
         assert_eq!(meeting_href("a/b?c#d\"><é"), "/meetings/a%2Fb%3Fc%23d%22%3E%3C%C3%A9");
         assert_eq!(meeting_href(".."), "/meetings?id=%2E%2E");
-    }
-
-    #[test]
-    fn arguments_are_quoted_when_they_must_be() {
-        assert_eq!(shell("sales"), "sales");
-        assert_eq!(shell("Sales team"), "'Sales team'");
-        assert_eq!(shell("it's $HOME"), r"'it'\''s $HOME'");
-        assert_eq!(shell("--yes"), "'--yes'");
     }
 
     #[test]

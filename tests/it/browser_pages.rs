@@ -17,7 +17,7 @@ use crate::support::{TEAM, TestApp, event, fixture};
 const SCREENSHOTS: &str = "BROWSER_SCREENSHOTS";
 
 /// The pages that are always there.
-const PAGES: [&str; 12] = [
+const PAGES: [&str; 15] = [
     "/status",
     "/meetings",
     "/meetings?q=nothing-like-this",
@@ -28,6 +28,9 @@ const PAGES: [&str; 12] = [
     "/calendars",
     "/calendars/new",
     "/feeds",
+    "/feeds?status=ended",
+    "/feeds/new",
+    "/feeds/personal",
     "/audit",
     "/password",
 ];

@@ -1,6 +1,5 @@
 //! Adding, changing and ending feeds.
 
-use anyhow::{Context as _, bail};
 use clap::Args;
 
 use super::super::selection::{ShownArgs, ShownEdit, days, nothing_to_change};
@@ -9,7 +8,6 @@ use crate::app::Installation;
 use crate::meeting::selection::{Selection, ShowAs};
 use crate::store::{Feed, NewFeed};
 use crate::views::count;
-use crate::views::feed::edit::{self, Edited};
 use crate::views::feed::personal::{self, PersonalSettings};
 use crate::views::feed::render;
 use crate::web::links::Links;
@@ -55,12 +53,7 @@ pub(super) async fn add(
     links: &Links,
     new: NewFeed,
 ) -> anyhow::Result<()> {
-    let now = context.clock.now();
-    let mut tx = installation.store.write().await?;
-    let id = tx.add_feed(&new, now).await?;
-    tx.append_admin_action(ACTOR, "feed", new.added(), now).await?;
-    tx.commit().await?;
-    let feed = Feed { id, wish: new, generation: 1, edition: 0, created_at: now, revoked_at: None };
+    let feed = installation.store.new_feed(&new, ACTOR, context.clock.now()).await?;
     output::line(links.feed_url(&feed));
     output::note(format_args!("Show people how to subscribe: {}", links.subscribe_url(&feed)));
     tell_events(context, installation, &feed).await
@@ -75,26 +68,23 @@ pub(super) async fn edit(
     if edit == EditArgs::default() {
         nothing_to_change();
     }
-    let feed = find_live(installation, feed).await?;
-    let change = |wish: &mut NewFeed| {
-        edit.shown.apply(&mut wish.name, &mut wish.selection, &mut wish.detail, &mut wish.window);
-        wish.canceled_days = edit.canceled_days.unwrap_or(wish.canceled_days);
-        wish.show_as = edit.show_as.unwrap_or(wish.show_as);
-    };
-    match edit::edit(&installation.store, feed.id, change, ACTOR, context.clock.now()).await? {
-        Edited::Gone => bail!("the feed “{}” was revoked meanwhile", feed.wish.name),
-        Edited::Same(feed) => {
-            output::line(format_args!("nothing to change: “{}” is like that already", feed.wish.name));
-            Ok(())
-        }
-        Edited::Changed(feed, differences) => {
-            for difference in differences {
-                output::line(difference);
-            }
-            output::note("The link is the same; programs show the change when they next fetch it.");
-            tell_events(context, installation, &feed).await
-        }
+    let mut feed = find_live(installation, feed).await?;
+    let before = feed.clone();
+    let EditArgs { shown, canceled_days, show_as } = edit;
+    let wish = &mut feed.wish;
+    shown.apply(&mut wish.name, &mut wish.selection, &mut wish.detail, &mut wish.window);
+    wish.canceled_days = canceled_days.unwrap_or(wish.canceled_days);
+    wish.show_as = show_as.unwrap_or(wish.show_as);
+    let differences = installation.store.change_feed(&before, &feed.wish, ACTOR, context.clock.now()).await?;
+    if differences.is_empty() {
+        output::line(format_args!("nothing to change: “{}” is like that already", feed.wish.name));
+        return Ok(());
     }
+    for difference in differences {
+        output::line(difference);
+    }
+    output::note("The link is the same; programs show the change when they next fetch it.");
+    tell_events(context, installation, &feed).await
 }
 
 pub(super) async fn personal(
@@ -139,15 +129,10 @@ pub(super) async fn rotate(
     feed: &str,
     yes: bool,
 ) -> anyhow::Result<()> {
-    let mut feed = find_live(installation, feed).await?;
+    let feed = find_live(installation, feed).await?;
     let question = format!("Make a new link for “{}”? Everybody who subscribed must subscribe again.", feed.wish.name);
     output::confirm(&question, yes)?;
-    let mut tx = installation.store.write().await?;
-    let generation = tx.rotate_feed(feed.id).await?;
-    feed.generation = generation.with_context(|| format!("the feed “{}” was revoked meanwhile", feed.wish.name))?;
-    let summary = format!("Made a new link for feed “{}”", feed.wish.name);
-    tx.append_admin_action(ACTOR, "feed", summary, context.clock.now()).await?;
-    tx.commit().await?;
+    let feed = installation.store.new_feed_link(&feed, ACTOR, context.clock.now()).await?;
     output::line(links.feed_url(&feed));
     output::note(format_args!("Show people how to subscribe: {}", links.subscribe_url(&feed)));
     Ok(())
@@ -162,11 +147,7 @@ pub(super) async fn revoke(
     let feed = find_live(installation, feed).await?;
     let question = format!("End the feed “{}”? Its link stops working for good.", feed.wish.name);
     output::confirm(&question, yes)?;
-    let now = context.clock.now();
-    let mut tx = installation.store.write().await?;
-    tx.revoke_feed(feed.id, now).await?;
-    tx.append_admin_action(ACTOR, "feed", format!("Revoked feed “{}”", feed.wish.name), now).await?;
-    tx.commit().await?;
+    installation.store.end_feed(&feed, ACTOR, context.clock.now()).await?;
     output::line(format_args!("revoked “{}”; its link answers 410 from now on", feed.wish.name));
     Ok(())
 }

@@ -48,7 +48,8 @@ pub(super) async fn list(
     let store = &installation.store;
     let feeds = store.feeds().await?;
     let facts = store.rendition_facts().await?;
-    let readers = store.readers(context.clock.now()).await?;
+    let ids: Vec<i64> = feeds.iter().map(|feed| feed.id).collect();
+    let readers = store.readers(&ids, context.clock.now()).await?;
     let facts_of = |feed: &Feed| facts.iter().find(|facts| facts.feed_id == feed.id);
     let readers_of = |feed: &Feed| readers.get(&feed.id).map_or(&[][..], Vec::as_slice);
     if json {
@@ -81,7 +82,7 @@ pub(super) async fn show(
 ) -> anyhow::Result<()> {
     let (store, zone, now) = (&installation.store, context.settings.time_zone, context.clock.now());
     let facts = store.rendition_facts().await?.into_iter().find(|facts| facts.feed_id == feed.id);
-    let readers = store.readers(now).await?.remove(&feed.id).unwrap_or_default();
+    let readers = store.readers(&[feed.id], now).await?.remove(&feed.id).unwrap_or_default();
     if json {
         output::json(&as_json(feed, facts.as_ref(), &readers, links));
         return Ok(());

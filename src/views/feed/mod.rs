@@ -6,7 +6,6 @@
 mod answer;
 mod cache;
 pub mod draft;
-pub mod edit;
 mod fetches;
 pub mod lint;
 pub mod personal;

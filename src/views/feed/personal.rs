@@ -121,8 +121,7 @@ async fn add(
     names.insert(name.clone());
     let selection = Selection { owners: vec![username.clone()], ..Selection::default() };
     let new = NewFeed { public_id, name, selection, detail, window, canceled_days, show_as };
-    tx.add_feed(&new, now).await?;
-    tx.append_admin_action(actor, "feed", new.added(), now).await
+    tx.new_feed(&new, actor, now).await.map(drop)
 }
 
 /// The links of all personal feeds, as CSV with a heading.

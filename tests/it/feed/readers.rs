@@ -11,7 +11,7 @@ use crate::process_support::{Machine, browser, get};
 use crate::support::{TestApp, event, noon};
 
 async fn readers(app: &TestApp, feed: &Feed) -> Vec<Reader> {
-    app.store.readers(app.now()).await.unwrap().remove(&feed.id).unwrap_or_default()
+    app.store.readers(&[feed.id], app.now()).await.unwrap().remove(&feed.id).unwrap_or_default()
 }
 
 #[tokio::test]

@@ -137,7 +137,15 @@ async fn no_text_of_others_breaks_out_of_any_page_header_table_or_feed() {
     assert_eq!(found, (2, 1, 2), "{counts:?}");
     app.sign_in().await;
     let token = page::form_token(&app.page("/feeds").await);
-    let made = app.http.post(app.url("/feeds/personal")).form(&[("token", &token)]).send().await.unwrap();
+    let made = [
+        ("token", &*token),
+        ("detail", "full"),
+        ("past_days", "30"),
+        ("future_days", "365"),
+        ("canceled_days", "7"),
+        ("show_as", "busy"),
+    ];
+    let made = app.http.post(app.url("/feeds/personal")).form(&made).send().await.unwrap();
     assert_eq!(made.status(), 303);
     app.http.get(app.feed_url(&feed)).header("user-agent", "\"><x-broke>").send().await.unwrap();
     app.feeds.flush().await;
@@ -153,6 +161,8 @@ async fn no_text_of_others_breaks_out_of_any_page_header_table_or_feed() {
         "/audit?before=",
         "/login?next=",
         "/feeds?added=",
+        "/feeds?q=",
+        "/feeds/1/details?detail=",
         "/nowhere/",
         "/subscribe/",
         "/meetings/",

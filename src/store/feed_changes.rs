@@ -1,0 +1,112 @@
+//! What an admin does with a feed, on a page or on the command line: each deed is one transaction, with its entry in the audit
+//! log.
+
+use chrono::{DateTime, Utc};
+
+use super::{Feed, NewFeed, Store, StoreError, WriteTx};
+
+impl NewFeed {
+    /// How another wish differs, each as "detail full → busy".
+    pub fn differences(&self, after: &Self) -> Vec<String> {
+        let settings = |feed: &Self| {
+            [
+                ("name", format!("“{}”", feed.name)),
+                ("meetings", feed.selection.to_string()),
+                ("detail", feed.detail.as_str().to_owned()),
+                ("past days", feed.window.past_days.to_string()),
+                ("future days", feed.window.future_days.to_string()),
+                ("canceled days", feed.canceled_days.to_string()),
+                ("show as", feed.show_as.as_str().to_owned()),
+            ]
+        };
+        let pairs = settings(self).into_iter().zip(settings(after));
+        pairs.filter(|(a, b)| a != b).map(|((name, before), (_, after))| format!("{name} {before} → {after}")).collect()
+    }
+}
+
+impl Store {
+    /// Adds a feed. `actor` stands in the audit log.
+    ///
+    /// # Errors
+    /// [`StoreError::Exists`] when the name is in use; otherwise when the database can't be written.
+    pub async fn new_feed(&self, new: &NewFeed, actor: &str, now: DateTime<Utc>) -> Result<Feed, StoreError> {
+        let mut tx = self.write().await?;
+        let id = tx.new_feed(new, actor, now).await?;
+        tx.commit().await?;
+        Ok(Feed { id, wish: new.clone(), generation: 1, edition: 0, created_at: now, revoked_at: None })
+    }
+
+    /// Changes what a feed shows; its link stays. Returns how it differs, each as "detail full → busy"; none, and nothing is
+    /// done, when it is as wished already.
+    ///
+    /// # Errors
+    /// [`StoreError::Exists`] when the name is in use, [`StoreError::Changed`] when the feed was edited or ended since it was
+    /// read; otherwise when the database can't be written.
+    pub async fn change_feed(
+        &self,
+        feed: &Feed,
+        wish: &NewFeed,
+        actor: &str,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<String>, StoreError> {
+        let mut tx = self.write().await?;
+        tx.still_live(feed, |present| present.edition == feed.edition).await?;
+        let differences = feed.wish.differences(wish);
+        if differences.is_empty() {
+            return Ok(differences);
+        }
+        tx.edit_feed(feed.id, wish).await?;
+        let summary = format!("Edited feed “{}”: {}", feed.wish.name, differences.join("; "));
+        tx.append_admin_action(actor, "feed", summary, now).await?;
+        tx.commit().await?;
+        Ok(differences)
+    }
+
+    /// Makes a new link; older ones answer 410 from now on. Returns the feed with it.
+    ///
+    /// # Errors
+    /// [`StoreError::Changed`] when the feed was ended or got another link since it was read; otherwise when the database can't
+    /// be written.
+    pub async fn new_feed_link(&self, feed: &Feed, actor: &str, now: DateTime<Utc>) -> Result<Feed, StoreError> {
+        let mut tx = self.write().await?;
+        tx.still_live(feed, |present| present.generation == feed.generation).await?;
+        let generation = tx.rotate_feed(feed.id).await?.ok_or(StoreError::Changed("the feed"))?;
+        let summary = format!("Made a new link for feed “{}”", feed.wish.name);
+        tx.append_admin_action(actor, "feed", summary, now).await?;
+        tx.commit().await?;
+        Ok(Feed { generation, ..feed.clone() })
+    }
+
+    /// Ends a feed; its links answer 410 from now on.
+    ///
+    /// # Errors
+    /// [`StoreError::Changed`] when it was ended before; otherwise when the database can't be written.
+    pub async fn end_feed(&self, feed: &Feed, actor: &str, now: DateTime<Utc>) -> Result<(), StoreError> {
+        let mut tx = self.write().await?;
+        tx.still_live(feed, |_| true).await?;
+        tx.revoke_feed(feed.id, now).await?;
+        tx.append_admin_action(actor, "feed", format!("Revoked feed “{}”", feed.wish.name), now).await?;
+        tx.commit().await
+    }
+}
+
+impl WriteTx<'_> {
+    /// Adds a feed, as one of several. Returns its id.
+    ///
+    /// # Errors
+    /// [`StoreError::Exists`] when the name is in use; otherwise when the database can't be written.
+    pub async fn new_feed(&mut self, new: &NewFeed, actor: &str, now: DateTime<Utc>) -> Result<i64, StoreError> {
+        let id = self.add_feed(new, now).await?;
+        let NewFeed { name, selection, detail, .. } = new;
+        let summary = format!("Added feed “{name}”: {selection}, {}", detail.as_str());
+        self.append_admin_action(actor, "feed", summary, now).await?;
+        Ok(id)
+    }
+
+    /// Refuses a deed on a feed that was ended, or is no longer as it was read.
+    async fn still_live(&mut self, feed: &Feed, is_same: impl Fn(&Feed) -> bool + Send) -> Result<(), StoreError> {
+        let feeds = self.feeds().await?;
+        let present = feeds.iter().find(|present| present.id == feed.id && present.revoked_at.is_none());
+        if present.is_some_and(is_same) { Ok(()) } else { Err(StoreError::Changed("the feed")) }
+    }
+}
