@@ -17,7 +17,9 @@ pub(super) struct Keeping {
     pub(super) fetched: String,
     /// Latest fetch.
     pub(super) last_fetch: Option<Moment>,
-    /// What is wrong with feeds, each in a sentence.
+    /// How many feeds are too large; none when all have room.
+    pub(super) cut_feeds: Option<String>,
+    /// What else is wrong with feeds, each in a sentence.
     pub(super) feed_troubles: Vec<String>,
     /// Latest entry of the audit log, with its number.
     pub(super) last_entry: Option<(i64, String, Moment)>,
@@ -42,10 +44,7 @@ impl Keeping {
         let cut = facts.iter().filter(|facts| facts.left_out.meetings > 0 && feeds.contains(&facts.feed_id)).count();
         let faults = i64::try_from(cache.counts().faults).unwrap_or(i64::MAX);
         let mut feed_troubles = Vec::new();
-        if cut > 0 {
-            let cut = i64::try_from(cut).unwrap_or(i64::MAX);
-            feed_troubles.push(format!("{} too large and leave meetings out.", count(cut, "feed is", "feeds are")));
-        }
+        let cut = i64::try_from(cut).unwrap_or(i64::MAX);
         if fetched.failed > 0 {
             let failed = count(fetched.failed.into(), "fetch", "fetches");
             feed_troubles.push(format!("{failed} of the last day could not be answered."));
@@ -62,6 +61,7 @@ impl Keeping {
             fetches: (number > 0).then(|| DayBars::new("Fetches", &fetched.days, times.now())),
             fetched: format!("{} in {TOLD_DAYS} days", count(number, "fetch", "fetches")),
             last_fetch: fetched.last_at.map(|at| times.at(at)),
+            cut_feeds: (cut > 0).then(|| count(cut, "feed is too large", "feeds are too large")),
             feed_troubles,
             last_entry: entry.map(|link| (link.seq, link.entry.summary, times.at(link.entry.recorded_at))),
             verified: store.audit_verified().await?.map(|found| {
