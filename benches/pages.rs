@@ -204,7 +204,7 @@ fn pages() -> Vec<(&'static str, String)> {
         path("replay of all, the question", "/inbox/replay"),
         path("calendars", "/calendars"),
         path("feeds", "/feeds"),
-        path("a feed of everybody", "/feeds/50/details"),
+        path("a feed of everybody", "/feeds/51/details"),
         path("audit log", "/audit"),
     ]
 }
