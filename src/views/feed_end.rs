@@ -131,7 +131,6 @@ async fn revoke(
 #[cfg(test)]
 mod tests {
     use super::super::testing::{Answer, Stage, Visitor, recorded};
-    use super::*;
     use crate::store::{FetchKey, Tally, day_of};
     use axum::http::StatusCode;
 
