@@ -105,8 +105,41 @@ impl WriteTx<'_> {
 
     /// Refuses a deed on a feed that was ended, or is no longer as it was read.
     async fn still_live(&mut self, feed: &Feed, is_same: impl Fn(&Feed) -> bool + Send) -> Result<(), StoreError> {
-        let feeds = self.feeds().await?;
-        let present = feeds.iter().find(|present| present.id == feed.id && present.revoked_at.is_none());
-        if present.is_some_and(is_same) { Ok(()) } else { Err(StoreError::Changed("the feed")) }
+        let present = self.feed_by_id(feed.id).await?.filter(|present| present.revoked_at.is_none());
+        if present.as_ref().is_some_and(is_same) { Ok(()) } else { Err(StoreError::Changed("the feed")) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::meeting::selection::{Detail, Selection, ShowAs, Window};
+
+    #[tokio::test]
+    async fn a_feed_that_can_not_be_read_holds_up_no_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).await.unwrap();
+        let now = DateTime::UNIX_EPOCH;
+        let feed = |name: &str| NewFeed {
+            public_id: name.into(),
+            name: name.into(),
+            selection: Selection::default(),
+            detail: Detail::Full,
+            window: Window::USUAL,
+            canceled_days: 7,
+            show_as: ShowAs::Free,
+        };
+        store.new_feed(&feed("bad"), "test", now).await.unwrap();
+        let good = store.new_feed(&feed("good"), "test", now).await.unwrap();
+        let mut tx = store.write().await.unwrap();
+        sqlx::query("UPDATE feeds SET selection = '?' WHERE name = 'bad'").execute(&mut *tx.0).await.unwrap();
+        tx.commit().await.unwrap();
+        assert!(store.feeds().await.is_err());
+        let good = store.new_feed_link(&good, "test", now).await.unwrap();
+        store.change_feed(&good, &feed("better"), "test", now).await.unwrap();
+        let good = store.feed_by_id(good.id).await.unwrap().unwrap();
+        assert_eq!((good.wish.name.as_str(), good.generation), ("better", 2));
+        store.end_feed(&good, "test", now).await.unwrap();
+        assert!(store.end_feed(&good, "test", now).await.is_err());
     }
 }

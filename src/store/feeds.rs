@@ -112,6 +112,15 @@ impl Store {
         Ok(rows.into_iter().map(|row| (row.public_id.clone(), row.try_into())).collect())
     }
 
+    /// The feed of that row id. Only that row is read: another that can't be read is no matter.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub async fn feed_by_id(&self, id: i64) -> Result<Option<Feed>, StoreError> {
+        let row = sqlx::query_as!(FeedRow, "SELECT * FROM feeds WHERE id = ?", id).fetch_optional(&self.reader).await?;
+        row.map(Feed::try_from).transpose()
+    }
+
     /// The feed of that id or name; a live one comes before a revoked one.
     ///
     /// # Errors
@@ -129,6 +138,15 @@ impl Store {
 }
 
 impl WriteTx<'_> {
+    /// The feed of that row id. Only that row is read: another that can't be read is no matter.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub(super) async fn feed_by_id(&mut self, id: i64) -> Result<Option<Feed>, StoreError> {
+        let row = sqlx::query_as!(FeedRow, "SELECT * FROM feeds WHERE id = ?", id).fetch_optional(&mut *self.0).await?;
+        row.map(Feed::try_from).transpose()
+    }
+
     /// Every feed, also revoked ones, by id.
     ///
     /// # Errors

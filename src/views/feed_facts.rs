@@ -58,7 +58,7 @@ pub(super) fn left_out(left_out: &LeftOut, times: &Times) -> Option<String> {
 /// The feed that an address names, live or ended.
 pub(super) async fn find(visit: &Visit, id: Result<Path<i64>, PathRejection>) -> Result<Feed, PageError> {
     let Path(id) = id.map_err(|_| PageError::NoPage)?;
-    visit.site.store.feeds().await?.into_iter().find(|feed| feed.id == id).ok_or(PageError::NoPage)
+    visit.site.store.feed_by_id(id).await?.ok_or(PageError::NoPage)
 }
 
 /// The live feed that an address names.

@@ -21,8 +21,8 @@ async fn send(admin: &mut Visitor, path: &str, changes: &[(&str, &str)]) -> Answ
     let (token, seen) = (page.form_token(), page.hidden("seen").unwrap_or_default());
     let mut fields = vec![("token", token.as_str()), ("seen", seen.as_str())];
     for (name, value) in GOOD {
-        let changed = changes.iter().find(|(changed, _)| *changed == name);
-        fields.push(*changed.unwrap_or(&(name, value)));
+        let other = changes.iter().find(|(field, _)| *field == name);
+        fields.push(*other.unwrap_or(&(name, value)));
     }
     admin.post(path, &fields).await
 }
