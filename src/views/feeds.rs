@@ -14,7 +14,7 @@ use super::frame::{Frame, Params, Section, Visit};
 use super::reach::Reach;
 use super::tabs::Tab;
 use super::time_text::Moment;
-use super::words::{self, count, href};
+use super::words::{self, count, href, verb};
 use crate::meeting::selection::Detail;
 use crate::store::{Feed, Reader, RenditionFacts};
 use crate::web::site::Site;
@@ -34,6 +34,8 @@ struct FeedsPage {
     said: Option<String>,
     choice: Choice,
     tabs: Vec<Tab>,
+    /// That some can't be read.
+    unread: Option<String>,
     is_empty: bool,
     has_personal: bool,
     rows: Vec<Row>,
@@ -132,9 +134,16 @@ async fn show(visit: Visit, Params(choice): Params<Choice>) -> Result<Response, 
     let (store, times) = (&visit.site.store, visit.times);
     let facts = store.rendition_facts().await?;
     let facts_of = |feed: &Feed| facts.iter().find(|facts| facts.feed_id == feed.id);
-    let all = store.feeds().await?;
+    let (mut all, mut unread) = (Vec::new(), 0);
+    for (_, feed) in store.feeds_one_by_one().await? {
+        match feed {
+            Ok(feed) => all.push(feed),
+            // The log has it already, from when the feeds were loaded.
+            Err(_) => unread += 1,
+        }
+    }
     let is_personal = |feed: &Feed| feed.revoked_at.is_none() && feed.wish.selection.person().is_some();
-    let (is_empty, has_personal) = (all.is_empty(), all.iter().any(is_personal));
+    let (is_empty, has_personal) = (all.is_empty() && unread == 0, all.iter().any(is_personal));
     let found: Vec<Feed> = all.into_iter().filter(|feed| choice.finds(feed)).collect();
     let standing = choice.standing();
     let tabs = Standing::ALL.into_iter().map(|tab| {
@@ -155,6 +164,10 @@ async fn show(visit: Visit, Params(choice): Params<Choice>) -> Result<Response, 
         reach: Reach::of(visit.site.links.public_url()).warning(),
         said: choice.added.map(|added| format!("{} made.", count(i64::from(added), "feed was", "feeds were"))),
         tabs,
+        unread: (unread > 0).then(|| {
+            let feeds = count(unread, "feed", "feeds");
+            format!("{feeds} can't be read, and {} not listed.", verb(unread, "is", "are"))
+        }),
         is_empty,
         has_personal,
         rows: shown

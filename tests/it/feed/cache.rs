@@ -350,4 +350,7 @@ async fn a_feed_that_can_not_be_read_does_not_hold_up_the_others() {
         app.http.get(app.url(&format!("/subscribe/{}", app.site.links.token(&damaged)))).send().await.unwrap().status(),
         500
     );
+    app.sign_in().await;
+    let page = app.page("/feeds").await;
+    assert!(page.contains("1 feed can&#39;t be read, and is not listed.") && page.contains("<bdi>All</bdi>"), "{page}");
 }
