@@ -110,8 +110,11 @@ pub fn name(text: &str) -> Result<String, String> {
 /// # Errors
 /// What to do instead, for whoever typed it.
 pub fn part(text: &str) -> Result<String, String> {
+    const LONGEST: usize = 320;
     match text.trim_matches(['/', ' ']) {
         "" => Err("say what to select, or leave it out to select all".to_owned()),
+        long if long.chars().count() > LONGEST => Err(format!("use {LONGEST} characters at most for each")),
+        odd if odd.contains(char::is_control) => Err("leave out characters that can't be seen".to_owned()),
         _ => Ok(text.to_owned()),
     }
 }

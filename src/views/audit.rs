@@ -93,7 +93,7 @@ async fn show(visit: Visit, Params(query): Params<Query>) -> Result<Response, Pa
 }
 
 async fn verify(visit: Visit, form: Result<Form<Verify>, FormRejection>) -> Result<Redirect, PageError> {
-    let Form(form) = form.map_err(|_| PageError::BadForm)?;
+    let Form(form) = form.map_err(PageError::from)?;
     visit.check(&form.token)?;
     let store = &visit.site.store;
     let found = store.verify_audit(visit.times.now()).await?;

@@ -101,7 +101,7 @@ async fn purge(
     id: Result<Path<i64>, PathRejection>,
     form: Result<Form<Purge>, FormRejection>,
 ) -> Result<Redirect, PageError> {
-    let Form(form) = form.map_err(|_| PageError::BadForm)?;
+    let Form(form) = form.map_err(PageError::from)?;
     visit.check(&form.token)?;
     let calendar = find(&visit, id).await?;
     if !Mirror::of(&visit.site).is_on() {
@@ -147,7 +147,7 @@ async fn remove(
     id: Result<Path<i64>, PathRejection>,
     form: Result<Form<Remove>, FormRejection>,
 ) -> Result<Redirect, PageError> {
-    let Form(form) = form.map_err(|_| PageError::BadForm)?;
+    let Form(form) = form.map_err(PageError::from)?;
     visit.check(&form.token)?;
     let calendar = find(&visit, id).await?;
     let purge = form.events == Events::Delete;

@@ -179,7 +179,7 @@ async fn ask_new(visit: Visit) -> Result<Response, PageError> {
 }
 
 async fn add(visit: Visit, form: Result<Form<Typed>, FormRejection>) -> Result<Response, PageError> {
-    let Form(typed) = form.map_err(|_| PageError::BadForm)?;
+    let Form(typed) = form.map_err(PageError::from)?;
     visit.check(&typed.token)?;
     let mut wrong = Wrong::default();
     let Some(new) = typed.read(&mut wrong).filter(|_| wrong.is_empty()) else {
@@ -220,7 +220,7 @@ async fn edit(
     id: Result<Path<i64>, PathRejection>,
     form: Result<Form<Typed>, FormRejection>,
 ) -> Result<Response, PageError> {
-    let Form(typed) = form.map_err(|_| PageError::BadForm)?;
+    let Form(typed) = form.map_err(PageError::from)?;
     visit.check(&typed.token)?;
     let calendar = find(&visit, id).await?;
     // A calendar stays where it is.

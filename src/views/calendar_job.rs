@@ -118,7 +118,7 @@ async fn pressed(
     form: Result<Form<Press>, FormRejection>,
 ) -> Result<Calendar, PageError> {
     let Path(id) = id.map_err(|_| PageError::NoPage)?;
-    let Form(form) = form.map_err(|_| PageError::BadForm)?;
+    let Form(form) = form.map_err(PageError::from)?;
     visit.check(&form.token)?;
     if !Mirror::of(&visit.site).is_on() {
         return Err(PageError::NotNow);

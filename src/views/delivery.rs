@@ -107,7 +107,7 @@ async fn replay(
     form: Result<Form<Replay>, FormRejection>,
 ) -> Result<Redirect, PageError> {
     let Path(id) = id.map_err(|_| PageError::NoDelivery)?;
-    let Form(form) = form.map_err(|_| PageError::BadForm)?;
+    let Form(form) = form.map_err(PageError::from)?;
     visit.check(&form.token)?;
     let store = &visit.site.store;
     let found = store.delivery(&id.to_string()).await?;

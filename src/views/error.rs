@@ -2,6 +2,7 @@
 
 use askama::Template;
 use askama_web::WebTemplate;
+use axum::extract::rejection::FormRejection;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
@@ -43,6 +44,9 @@ pub enum PageError {
     /// A form can't be read.
     #[error("This form could not be read.")]
     BadForm,
+    /// A form is longer than its page takes.
+    #[error("This form is too long.")]
+    LongForm,
     /// The page takes another method.
     #[error("This address can't be used that way.")]
     BadMethod,
@@ -96,6 +100,7 @@ impl PageError {
             Self::NothingWaits | Self::NotNow | Self::FeedChanged => StatusCode::CONFLICT,
             Self::StaleForm => StatusCode::FORBIDDEN,
             Self::BadForm => StatusCode::BAD_REQUEST,
+            Self::LongForm => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BadMethod => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooManySignIns => StatusCode::TOO_MANY_REQUESTS,
             Self::NoPassword | Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
@@ -141,6 +146,7 @@ impl PageError {
                  page and try again; cookies from this site must be allowed."
             }
             Self::BadForm => "Nothing was changed. Go back, reload the page and try again.",
+            Self::LongForm => "Nothing was changed. Go back and shorten what you typed; it is still there.",
             Self::BadMethod => "Nothing was changed. Start again from the status page.",
             Self::TooManySignIns => "Wait a minute, then try again.",
             Self::NoPassword => {
@@ -164,8 +170,16 @@ impl PageError {
             Self::FeedEnded | Self::FeedChanged => ("/feeds", "To the feeds"),
             Self::TooManySignIns | Self::NoPassword => ("/login", "To the sign-in page"),
             // People who follow a feed's link have no business on the admin pages.
-            Self::NoFeed | Self::FeedRotated | Self::FeedRevoked | Self::StaleForm | Self::BadForm => ("", ""),
+            Self::NoFeed | Self::FeedRotated | Self::FeedRevoked | Self::StaleForm | Self::BadForm | Self::LongForm => {
+                ("", "")
+            }
         }
+    }
+}
+
+impl From<FormRejection> for PageError {
+    fn from(rejection: FormRejection) -> Self {
+        if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE { Self::LongForm } else { Self::BadForm }
     }
 }
 
@@ -235,6 +249,7 @@ mod tests {
             FeedChanged,
             StaleForm,
             BadForm,
+            LongForm,
             BadMethod,
             TooManySignIns,
             NoPassword,

@@ -90,7 +90,7 @@ async fn rotate(
     id: Result<Path<i64>, PathRejection>,
     form: Result<Form<Rotate>, FormRejection>,
 ) -> Result<Redirect, PageError> {
-    let Form(form) = form.map_err(|_| PageError::BadForm)?;
+    let Form(form) = form.map_err(PageError::from)?;
     visit.check(&form.token)?;
     let feed = find_live(&visit, id).await?;
     if form.generation != Some(feed.generation) {
@@ -121,7 +121,7 @@ async fn revoke(
     id: Result<Path<i64>, PathRejection>,
     form: Result<Form<Revoke>, FormRejection>,
 ) -> Result<Redirect, PageError> {
-    let Form(form) = form.map_err(|_| PageError::BadForm)?;
+    let Form(form) = form.map_err(PageError::from)?;
     visit.check(&form.token)?;
     let feed = find_live(&visit, id).await?;
     visit.site.store.end_feed(&feed, "admin page", visit.times.now()).await.map_err(refused)?;

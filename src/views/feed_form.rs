@@ -158,7 +158,7 @@ async fn ask_new(visit: Visit) -> Result<Response, PageError> {
 }
 
 async fn add(visit: Visit, form: Result<Form<Typed>, FormRejection>) -> Result<Response, PageError> {
-    let Form(typed) = form.map_err(|_| PageError::BadForm)?;
+    let Form(typed) = form.map_err(PageError::from)?;
     visit.check(&typed.token)?;
     let mut wrong = Wrong::default();
     let public_id = Links::new_public_id(&visit.site.randomness);
@@ -185,7 +185,7 @@ async fn edit(
     id: Result<Path<i64>, PathRejection>,
     form: Result<Form<Typed>, FormRejection>,
 ) -> Result<Response, PageError> {
-    let Form(typed) = form.map_err(|_| PageError::BadForm)?;
+    let Form(typed) = form.map_err(PageError::from)?;
     visit.check(&typed.token)?;
     let feed = find_live(&visit, id).await?;
     if typed.seen != feed.edition.to_string() {

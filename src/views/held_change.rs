@@ -139,7 +139,7 @@ async fn decide(
     approved: bool,
 ) -> Result<Redirect, PageError> {
     let Path(id) = id.map_err(|_| PageError::NoPage)?;
-    let Form(form) = form.map_err(|_| PageError::BadForm)?;
+    let Form(form) = form.map_err(PageError::from)?;
     visit.check(&form.token)?;
     let (store, now) = (&visit.site.store, visit.times.now());
     let waiting = store.held_changes().await?;

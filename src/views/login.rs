@@ -87,7 +87,7 @@ async fn sign_in(
     token: CsrfToken,
     form: Result<Form<SignIn>, FormRejection>,
 ) -> Result<Response, PageError> {
-    let Form(form) = form.map_err(|_| PageError::BadForm)?;
+    let Form(form) = form.map_err(PageError::from)?;
     token.verify(&form.token).map_err(|_| PageError::StaleForm)?;
     if !site.sign_in_limits.allow(address) {
         tracing::warn!(%address, "too many attempts to sign in");
@@ -114,7 +114,7 @@ async fn sign_out(
     session: Session,
     form: Result<Form<SignOut>, FormRejection>,
 ) -> Result<Redirect, PageError> {
-    let Form(form) = form.map_err(|_| PageError::BadForm)?;
+    let Form(form) = form.map_err(PageError::from)?;
     visit.check(&form.token)?;
     session::sign_out(&session).await?;
     record(&visit.site, "Signed out".to_owned()).await?;

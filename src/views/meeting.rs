@@ -123,7 +123,7 @@ pub(super) async fn page(visit: Visit, cache: &FeedCache, id: &str) -> Result<Re
 }
 
 async fn mirror_again(visit: Visit, form: Result<Form<MirrorAgain>, FormRejection>) -> Result<Redirect, PageError> {
-    let Form(form) = form.map_err(|_| PageError::BadForm)?;
+    let Form(form) = form.map_err(PageError::from)?;
     visit.check(&form.token)?;
     let (store, now, id) = (&visit.site.store, visit.times.now(), MeetingId::new(form.id));
     let mut tx = store.write().await?;

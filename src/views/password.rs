@@ -92,7 +92,7 @@ async fn change(
     session: Session,
     form: Result<Form<Change>, FormRejection>,
 ) -> Result<Response, PageError> {
-    let Form(form) = form.map_err(|_| PageError::BadForm)?;
+    let Form(form) = form.map_err(PageError::from)?;
     visit.check(&form.token)?;
     if !site.sign_in_limits.allow(address) {
         tracing::warn!(%address, "too many attempts to change the password");

@@ -97,7 +97,7 @@ async fn ask(visit: Visit) -> Result<Response, PageError> {
 }
 
 async fn add(visit: Visit, form: Result<Form<Typed>, FormRejection>) -> Result<Response, PageError> {
-    let Form(typed) = form.map_err(|_| PageError::BadForm)?;
+    let Form(typed) = form.map_err(PageError::from)?;
     visit.check(&typed.token)?;
     let mut wrong = Wrong::default();
     let Some(settings) = typed.read(&mut wrong) else { return show(visit, &typed, wrong).await };

@@ -64,7 +64,7 @@ async fn ask(visit: Visit, Params(choice): Params<DeliveryChoice>) -> Result<Res
 }
 
 async fn replay(visit: Visit, form: Result<Form<Replay>, FormRejection>) -> Result<Redirect, PageError> {
-    let Form(Replay { token, choice }) = form.map_err(|_| PageError::BadForm)?;
+    let Form(Replay { token, choice }) = form.map_err(PageError::from)?;
     visit.check(&token)?;
     let choice = DeliveryChoice { after: String::new(), ..choice };
     let (filter, now, store) = (choice.filter(&visit.times), visit.times.now(), visit.site.store.clone());

@@ -96,6 +96,9 @@ impl ShownTyped {
     }
 }
 
+/// Texts in one list.
+const MOST_PARTS: usize = 200;
+
 /// Texts, one a line or between commas; each once.
 fn list(text: &str) -> Result<Vec<String>, String> {
     let mut parts: Vec<String> = Vec::new();
@@ -104,6 +107,11 @@ fn list(text: &str) -> Result<Vec<String>, String> {
         if !parts.iter().any(|known| selection::same_text(known, &part)) {
             parts.push(part);
         }
+    }
+    if parts.len() > MOST_PARTS {
+        return Err(format!(
+            "name {MOST_PARTS} at most; make several feeds or calendars, or leave it empty to select all"
+        ));
     }
     Ok(parts)
 }
@@ -126,6 +134,10 @@ mod tests {
         );
         assert_eq!(list(" \n").unwrap(), [""; 0]);
         assert!(list("a@example.com\n / ").is_err());
+        assert!(list("a@example.com\rb@example.com").is_err(), "an end of line that nobody sees");
+        assert!(list(&"x".repeat(321)).is_err());
+        let many: Vec<String> = (0..201).map(|number| format!("owner-{number}@example.com")).collect();
+        assert!(list(&many.join("\n")).is_err());
     }
 
     #[test]

@@ -189,7 +189,7 @@ async fn what_nobody_may_send_changes_nothing() {
         assert_eq!(admin.post(path, &forged).await.status, StatusCode::FORBIDDEN);
         let long = "x".repeat(70_000);
         let answer = admin.post(path, &[("token", &token), ("owners", &long)]).await;
-        assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+        assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE);
         assert!(stage.visitor().get(path).await.header("location").starts_with("/login"));
     }
     assert_eq!(recorded(&stage, "feed").await, ["test: Revoked feed “Gone”"]);
