@@ -179,7 +179,7 @@ impl WriteTx<'_> {
     pub async fn pending_deliveries(&mut self, most: u32) -> Result<Vec<PendingDelivery>, StoreError> {
         Ok(sqlx::query_as!(
             PendingDelivery,
-            r#"SELECT id AS "id!", event_id, body FROM inbox WHERE status = 'pending' ORDER BY id LIMIT ?"#,
+            r#"SELECT id AS "id!", event_id, body FROM inbox INDEXED BY inbox_pending WHERE status = 'pending' ORDER BY id LIMIT ?"#,
             most
         )
         .fetch_all(&mut *self.0)

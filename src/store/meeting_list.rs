@@ -154,6 +154,8 @@ impl Conditions<'_> {
             });
             sql.push_bind(calendar_id);
             match standing {
+                // What is looked at again is on the way, too.
+                Some(Standing::Pending) => sql.push(" AND standing IN ('pending', 'again')"),
                 Some(standing) => sql.push(" AND standing = ").push_bind(standing.as_str()),
                 None => sql.push(" AND standing <> ").push_bind(Standing::Absent.as_str()),
             };
@@ -209,7 +211,7 @@ impl Conditions<'_> {
 /// A text for the word index: each word begins a word of the meeting. None when it holds no word.
 fn words(text: &str) -> Option<String> {
     let words: Vec<String> = text
-        .split_whitespace()
+        .split(|c: char| c.is_whitespace() || c.is_control())
         .filter(|word| word.contains(char::is_alphanumeric))
         .map(|word| format!("\"{}\"*", word.replace('"', "\"\"")))
         .collect();
@@ -290,14 +292,14 @@ impl Store {
 
     async fn standing_count(&self, calendar_id: i64, standing: Standing) -> Result<i64, StoreError> {
         let standing = standing.as_str();
-        let count = sqlx::query_scalar!(
-            "SELECT meetings FROM mirror_tally WHERE calendar_id = ? AND standing = ?",
+        Ok(sqlx::query_scalar!(
+            r#"SELECT coalesce(sum(meetings), 0) AS "count!: i64" FROM mirror_tally
+               WHERE calendar_id = ?1 AND (standing = ?2 OR ?2 = 'pending' AND standing = 'again')"#,
             calendar_id,
             standing
         )
-        .fetch_optional(&self.reader)
-        .await?;
-        Ok(count.unwrap_or_default())
+        .fetch_one(&self.reader)
+        .await?)
     }
 }
 

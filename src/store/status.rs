@@ -126,7 +126,8 @@ impl Store {
         }
         let times = sqlx::query!(
             r#"SELECT (SELECT max(last_at) FROM arrivals WHERE hour >= (SELECT max(hour) FROM arrivals)) AS "last: i64",
-                      (SELECT coalesce(pending_since, received_at) FROM inbox WHERE status = 'pending' ORDER BY id LIMIT 1)
+                      (SELECT coalesce(pending_since, received_at) FROM inbox INDEXED BY inbox_pending WHERE status = 'pending'
+                       ORDER BY id LIMIT 1)
                           AS "pending: i64""#
         )
         .fetch_one(&self.reader)

@@ -149,8 +149,12 @@ pub(super) fn on_drift(choice: OnDrift) -> &'static str {
 
 /// The address of a meeting's page. Ids are the sender's text and may hold anything.
 pub(super) fn meeting_href(id: &str) -> String {
-    // Programs read "." and ".." as steps in a path, however they are written.
-    if matches!(id, "." | "..") { format!("/meetings?id={}", encode(id)) } else { format!("/meetings/{}", encode(id)) }
+    // Programs read "." and ".." as steps in a path, however they are written; the last one is a button's address.
+    if matches!(id, "." | ".." | "mirror-again") {
+        format!("/meetings?id={}", encode(id))
+    } else {
+        format!("/meetings/{}", encode(id))
+    }
 }
 
 /// An address with a query of those fields that hold something.
