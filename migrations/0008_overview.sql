@@ -53,6 +53,9 @@ END;
 -- Lists of deliveries are in the order of arrival; each choice has its index.
 ALTER TABLE inbox ADD COLUMN pending_since INTEGER; -- when it was last put in line to be applied: arrival, or replay
 UPDATE inbox SET pending_since = received_at WHERE status = 'pending';
+DROP INDEX inbox_pending;
+CREATE INDEX inbox_pending ON inbox (replays > 0, id) WHERE status = 'pending'; -- what arrives goes before what is replayed
+CREATE INDEX inbox_pending_since ON inbox (pending_since) WHERE status = 'pending';
 DROP INDEX inbox_counts;
 DROP INDEX inbox_status;
 DROP INDEX inbox_meeting;

@@ -172,14 +172,14 @@ impl WriteTx<'_> {
         Ok(Stored { id: row.id, duplicate: row.deliveries > 1 })
     }
 
-    /// The oldest deliveries that wait, at most `most`.
+    /// The oldest deliveries that wait, at most `most`; what is worked on again comes after what just arrived.
     ///
     /// # Errors
     /// When the database can't be read.
     pub async fn pending_deliveries(&mut self, most: u32) -> Result<Vec<PendingDelivery>, StoreError> {
         Ok(sqlx::query_as!(
             PendingDelivery,
-            r#"SELECT id AS "id!", event_id, body FROM inbox INDEXED BY inbox_pending WHERE status = 'pending' ORDER BY id LIMIT ?"#,
+            r#"SELECT id AS "id!", event_id, body FROM inbox INDEXED BY inbox_pending WHERE status = 'pending' ORDER BY replays > 0, id LIMIT ?"#,
             most
         )
         .fetch_all(&mut *self.0)

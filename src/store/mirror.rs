@@ -241,7 +241,7 @@ impl WriteTx<'_> {
         let recorded = sqlx::query!(
             "UPDATE mirror SET
                  written_revision = done.value ->> 3, presence = done.value ->> 4, generation = done.value ->> 5,
-                 sequence = done.value ->> 6, content_hash = unhex(done.value ->> 7), seen_hash = unhex(done.value ->> 8),
+                 sequence = done.value ->> 6, content_hash = CASE WHEN asked > done.value ->> 9 THEN NULL ELSE unhex(done.value ->> 7) END, seen_hash = unhex(done.value ->> 8),
                  held = CASE WHEN done.value ->> 4 = 'absent' THEN 0 ELSE held END,
                  due_at = CASE WHEN asked > done.value ->> 9 THEN due_at END,
                  lease = NULL, leased_until = NULL, attempts = 0, problem = NULL, problem_kind = NULL, problem_at = NULL,

@@ -126,8 +126,7 @@ impl Store {
         }
         let times = sqlx::query!(
             r#"SELECT (SELECT max(last_at) FROM arrivals WHERE hour >= (SELECT max(hour) FROM arrivals)) AS "last: i64",
-                      (SELECT coalesce(pending_since, received_at) FROM inbox INDEXED BY inbox_pending WHERE status = 'pending'
-                       ORDER BY id LIMIT 1)
+                      (SELECT min(pending_since) FROM inbox INDEXED BY inbox_pending_since WHERE status = 'pending')
                           AS "pending: i64""#
         )
         .fetch_one(&self.reader)
