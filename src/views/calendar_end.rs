@@ -70,7 +70,8 @@ struct RemovePage {
     there: There,
 }
 
-async fn find(visit: &Visit, id: Result<Path<i64>, PathRejection>) -> Result<Calendar, PageError> {
+/// The calendar that an address names, live or removed.
+pub(super) async fn find(visit: &Visit, id: Result<Path<i64>, PathRejection>) -> Result<Calendar, PageError> {
     let Path(id) = id.map_err(|_| PageError::NoPage)?;
     let calendars = visit.site.store.all_calendars().await?;
     calendars.into_iter().find(|calendar| calendar.id == id).ok_or(PageError::NoPage)

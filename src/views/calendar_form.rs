@@ -11,6 +11,7 @@ use data_encoding::HEXLOWER;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
+use super::calendar_end;
 use super::error::PageError;
 use super::field::{Field, Input, Wrong};
 use super::frame::{Frame, Section, Visit};
@@ -202,15 +203,13 @@ async fn add(visit: Visit, form: Result<Form<Typed>, FormRejection>) -> Result<R
     }
 }
 
-async fn find(visit: &Visit, id: Result<Path<i64>, PathRejection>) -> Result<Calendar, PageError> {
-    let Path(id) = id.map_err(|_| PageError::NoPage)?;
-    let calendars = visit.site.store.all_calendars().await?;
-    let calendar = calendars.into_iter().find(|calendar| calendar.id == id).ok_or(PageError::NoPage)?;
+async fn find_live(visit: &Visit, id: Result<Path<i64>, PathRejection>) -> Result<Calendar, PageError> {
+    let calendar = calendar_end::find(visit, id).await?;
     if calendar.removed_at.is_some() { Err(PageError::NotNow) } else { Ok(calendar) }
 }
 
 async fn ask_edit(visit: Visit, id: Result<Path<i64>, PathRejection>) -> Result<Response, PageError> {
-    let calendar = find(&visit, id).await?;
+    let calendar = find_live(&visit, id).await?;
     let typed = Typed::from(&calendar.wish);
     show(visit, &typed, Some(&calendar), Wrong::default(), false).await
 }
@@ -222,7 +221,7 @@ async fn edit(
 ) -> Result<Response, PageError> {
     let Form(typed) = form.map_err(PageError::from)?;
     visit.check(&typed.token)?;
-    let calendar = find(&visit, id).await?;
+    let calendar = find_live(&visit, id).await?;
     // A calendar stays where it is.
     let typed = Typed { google_id: calendar.wish.google_id.clone(), ..typed };
     if typed.seen != seen(&calendar.wish) {
