@@ -1,5 +1,7 @@
 //! Signing in and out. One password; attempts are limited and stand in the audit log, the password never does.
 
+use std::net::IpAddr;
+
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::rejection::FormRejection;
@@ -89,24 +91,31 @@ async fn sign_in(
 ) -> Result<Response, PageError> {
     let Form(form) = form.map_err(PageError::from)?;
     token.verify(&form.token).map_err(|_| PageError::StaleForm)?;
-    if !site.sign_in_limits.allow(address) {
-        tracing::warn!(%address, "too many attempts to sign in");
-        return Err(PageError::TooManySignIns);
-    }
-    let Some(hash) = site.store.fact(Fact::AdminPasswordHash).await? else { return Err(PageError::NoPassword) };
-    let given = Secret::new(form.password);
-    let verified = tokio::task::spawn_blocking(move || password::verify(&given, &hash)).await;
-    let right = verified.map_err(|error| {
-        tracing::error!(%error, "a password could not be verified");
-        PageError::Internal
-    })?;
-    if !right {
+    if !is_password(&site, address, Secret::new(form.password)).await? {
         record(&site, format!("Sign-in from {address} refused: wrong password")).await?;
         return Ok(page(token, form.next, true));
     }
     session::sign_in(&session).await?;
     record(&site, format!("Signed in from {address}")).await?;
     Ok(Redirect::to(local(&form.next)).into_response())
+}
+
+/// Whether that is the admin password. How often it is tried is limited, wherever it is asked for.
+pub(super) async fn is_password(site: &Site, address: IpAddr, given: Secret) -> Result<bool, PageError> {
+    if !site.sign_in_limits.allow(address) {
+        tracing::warn!(%address, "too many attempts at the password");
+        return Err(PageError::TooManySignIns);
+    }
+    let Some(hash) = site.store.fact(Fact::AdminPasswordHash).await? else { return Err(PageError::NoPassword) };
+    blocking(move || password::verify(&given, &hash)).await
+}
+
+/// Hashing takes long: off the threads that answer.
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, PageError> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| {
+        tracing::error!(%error, "a password could not be hashed");
+        PageError::Internal
+    })
 }
 
 async fn sign_out(

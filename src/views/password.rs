@@ -12,6 +12,7 @@ use tower_sessions::Session;
 
 use super::error::PageError;
 use super::frame::{Frame, Params, Section, Visit};
+use super::login::{blocking, is_password};
 use crate::config::Secret;
 use crate::store::Fact;
 use crate::web::client_address::ClientAddress;
@@ -94,13 +95,7 @@ async fn change(
 ) -> Result<Response, PageError> {
     let Form(form) = form.map_err(PageError::from)?;
     visit.check(&form.token)?;
-    if !site.sign_in_limits.allow(address) {
-        tracing::warn!(%address, "too many attempts to change the password");
-        return Err(PageError::TooManySignIns);
-    }
-    let Some(hash) = site.store.fact(Fact::AdminPasswordHash).await? else { return Err(PageError::NoPassword) };
-    let old = Secret::new(&*form.old);
-    let is_right = blocking(move || password::verify(&old, &hash)).await?;
+    let is_right = is_password(&site, address, Secret::new(&*form.old)).await?;
     let (wrong, now) = (form.wrong(is_right), visit.times.now());
     if !is_right {
         let mut tx = site.store.write().await?;
@@ -122,11 +117,6 @@ async fn change(
     // This one was ended, too: it goes on under a new id.
     session::sign_in(&session).await?;
     Ok(Redirect::to("/password?changed=true").into_response())
-}
-
-/// Hashing takes long: off the threads that answer.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, PageError> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| failed(&error))
 }
 
 fn failed(error: &dyn std::error::Error) -> PageError {
