@@ -12,7 +12,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::payload::{self, Envelope, Payload, Rejection};
 use super::webhook;
-use crate::audit::entry::{Entry, OrganizationChange, Source};
+use crate::audit::entry::{Entry, Source};
+use crate::audit::organization::OrganizationChange;
 use crate::clock::SharedClock;
 use crate::meeting::apply::{Effect, receive, settle, settled_effect};
 use crate::meeting::event::{EventKey, Kind, MeetingEvent};

@@ -143,7 +143,8 @@ fn value(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::testing::Stage;
-    use crate::audit::entry::{Entry, OrganizationChange, Source};
+    use crate::audit::entry::{Entry, Source};
+    use crate::audit::organization::OrganizationChange;
     use serde_json::json;
 
     #[tokio::test]
