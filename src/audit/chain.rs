@@ -3,6 +3,7 @@
 
 use sha2::{Digest, Sha256};
 
+use super::checkpoint::Checkpoint;
 use super::entry::Entry;
 
 /// A SHA-256.
@@ -75,29 +76,38 @@ pub enum Break {
     /// The entry's content is not what was hashed.
     #[error("entry {0} was changed after it was written")]
     Content(i64),
+    /// The entry is not in the form that entries have.
+    #[error("entry {0} can't be read: it is not as it was written")]
+    Unreadable(i64),
+    /// The log begins late, and the entry that should tell of the removal of what was before does not.
+    #[error("entries up to {0} are missing, and no entry of the log tells that they were removed")]
+    NotSignedOff(i64),
 }
 
-/// Walks a chain from its start.
+/// Walks a chain from where it begins.
 #[derive(Debug, Clone, Copy)]
 pub struct Verification {
-    next: i64,
+    checkpoint: Option<Checkpoint>,
+    signed_off: bool,
+    last: i64,
     head: Hash,
 }
 
-impl Default for Verification {
-    fn default() -> Self {
-        Self { next: 1, head: START }
-    }
-}
-
 impl Verification {
+    /// Begins after the part that was removed, if there is one.
+    pub fn new(checkpoint: Option<Checkpoint>) -> Self {
+        let (last, head) = checkpoint.map_or((0, START), |checkpoint| (checkpoint.seq, checkpoint.hash));
+        Self { checkpoint, signed_off: false, last, head }
+    }
+
     /// Takes the next link.
     ///
     /// # Errors
     /// When the chain breaks at it.
     pub fn step(&mut self, link: &Link) -> Result<(), Break> {
-        if link.seq != self.next {
-            return Err(Break::Gap { expected: self.next, found: link.seq });
+        let expected = self.last + 1;
+        if link.seq != expected {
+            return Err(Break::Gap { expected, found: link.seq });
         }
         if link.previous != self.head {
             return Err(Break::Order(link.seq));
@@ -105,14 +115,31 @@ impl Verification {
         if hash(&link.previous, link.seq, &link.entry) != link.hash {
             return Err(Break::Content(link.seq));
         }
-        self.next += 1;
+        self.signed_off |= self.checkpoint.is_some_and(|checkpoint| checkpoint.is_signed_off_by(link));
+        self.last = link.seq;
         self.head = link.hash;
         Ok(())
     }
 
+    /// Ends at the last link.
+    ///
+    /// # Errors
+    /// When the removal of the part before the first link is told nowhere in the chain.
+    pub fn finish(&self) -> Result<(), Break> {
+        match self.checkpoint {
+            Some(checkpoint) if !self.signed_off => Err(Break::NotSignedOff(checkpoint.seq)),
+            _ => Ok(()),
+        }
+    }
+
     /// How many links were taken.
     pub fn count(&self) -> i64 {
-        self.next - 1
+        self.last - self.checkpoint.map_or(0, |checkpoint| checkpoint.seq)
+    }
+
+    /// Number of the last link taken, or of the last one that was removed.
+    pub fn last(&self) -> i64 {
+        self.last
     }
 
     /// The hash of the last link taken.

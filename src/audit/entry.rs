@@ -40,7 +40,10 @@ pub struct Actor {
 }
 
 impl Actor {
-    /// An admin, by the way in: "command line" or "admin page".
+    /// The way in of what the server did unasked.
+    pub const SERVER: &str = "server";
+
+    /// An admin, by the way in: "command line", "admin page", or [`Actor::SERVER`].
     pub fn admin(way: &str) -> Self {
         Self { username: Some(way.to_owned()), ..Self::default() }
     }

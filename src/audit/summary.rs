@@ -216,6 +216,8 @@ fn capitalized(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::organization::OrganizationChange;
+    use std::fmt::Write as _;
+
     use serde_json::{Value, json};
 
     /// Summary and changes of each event, as they would stand in the log.
@@ -223,9 +225,9 @@ mod tests {
         let mut told = String::new();
         for (category, data) in events {
             let change = OrganizationChange::new(&format!("organization.{category}.changed"), data);
-            told += &format!("{}\n", change.summary);
+            writeln!(told, "{}", change.summary).unwrap();
             for change in change.changes {
-                told += &format!("    {}: {} → {}\n", change.field, change.before, change.after);
+                writeln!(told, "    {}: {} → {}", change.field, change.before, change.after).unwrap();
             }
         }
         told

@@ -6,7 +6,7 @@ use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 
 use super::{Fact, Store, StoreError, WriteTx, time};
-use crate::audit::chain::Verification;
+use crate::audit::chain::{Break, Verification};
 
 /// Audit entries read at a time: a log of any length takes little memory.
 const STEP: u32 = 500;
@@ -89,19 +89,27 @@ impl Store {
     /// # Errors
     /// When it can't be read; that the chain breaks is no error, but what was found.
     pub async fn verify_audit(&self, now: DateTime<Utc>) -> Result<AuditVerified, StoreError> {
-        let (mut verification, mut broken) = (Verification::default(), None);
-        'log: loop {
-            let step = self.audit_after(verification.count(), STEP).await?;
-            if step.is_empty() {
-                break;
-            }
-            for link in &step {
-                if let Err(found) = verification.step(link) {
-                    broken = Some(found.to_string());
-                    break 'log;
+        let mut verification = Verification::new(self.audit_checkpoint().await?);
+        let mut most = STEP;
+        let broken = loop {
+            let step = match self.audit_after(verification.last(), most).await {
+                Err(error) if error.is_unavailable() => return Err(error),
+                // One of them is not even in the form that entries have: one by one shows which.
+                Err(_) if most > 1 => {
+                    most = 1;
+                    continue;
                 }
+                Err(_) => break Some(Break::Unreadable(verification.last() + 1)),
+                Ok(step) => step,
+            };
+            if step.is_empty() {
+                break verification.finish().err();
             }
-        }
+            if let Some(broken) = step.iter().find_map(|link| verification.step(link).err()) {
+                break Some(broken);
+            }
+        };
+        let broken = broken.map(|broken| broken.to_string());
         let head = HEXLOWER.encode(&verification.head());
         Ok(AuditVerified { at: now, entries: verification.count(), head, broken })
     }

@@ -62,6 +62,7 @@ use tower_http::set_header::SetResponseHeaderLayer;
 
 pub use error::PageError;
 pub use feed::FeedCache;
+pub use json_text::readable;
 pub use words::count;
 
 use crate::web::session;
