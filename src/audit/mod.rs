@@ -6,6 +6,7 @@ pub mod chain;
 pub mod checkpoint;
 pub mod diff;
 pub mod entry;
+pub mod json;
 pub mod organization;
 pub mod secret;
 mod summary;

@@ -226,7 +226,8 @@ fn holds(asked: &str, text: &str) -> bool {
 
 fn meets(filter: &AuditFilter, entry: &Entry) -> bool {
     let who = [&entry.actor.username, &entry.actor.name, &entry.actor.id];
-    let who: String = who.into_iter().flatten().map(|text| format!("{text}\n")).collect();
+    let who: Vec<String> = who.into_iter().flatten().cloned().collect();
+    let who = who.join("\n");
     let atoms: Vec<String> = entry
         .changes
         .iter()
@@ -236,9 +237,9 @@ fn meets(filter: &AuditFilter, entry: &Entry) -> bool {
         })
         .collect();
     let ids = [entry.organization_id.clone(), entry.event_id.clone()].into_iter().flatten();
-    let what: String =
-        [entry.summary.clone()].into_iter().chain(ids).chain(atoms).map(|text| format!("{text}\n")).collect();
-    filter.text.as_deref().is_none_or(|text| holds(text, &format!("{who}{what}")))
+    let what: Vec<String> = [entry.summary.clone()].into_iter().chain(ids).chain(atoms).collect();
+    let what = what.join("\n");
+    filter.text.as_deref().is_none_or(|text| holds(text, &format!("{who}\n{what}")))
         && filter.person.as_deref().is_none_or(|person| holds(person, &who))
         && filter.category.as_ref().is_none_or(|category| *category == entry.category)
         && filter.organization.as_ref().is_none_or(|id| Some(id) == entry.organization_id.as_ref())
