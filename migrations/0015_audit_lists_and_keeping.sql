@@ -5,6 +5,7 @@ CREATE INDEX audit_source ON audit (source);
 CREATE INDEX audit_category ON audit (category);
 CREATE INDEX audit_organization ON audit (organization_id) WHERE organization_id IS NOT NULL;
 CREATE INDEX audit_happened ON audit (happened_at_ns);
+CREATE INDEX audit_hash ON audit (hash); -- a head that somebody remembers
 
 -- The words of each entry. Accents don't count.
 CREATE VIRTUAL TABLE audit_texts USING fts5 (

@@ -164,6 +164,23 @@ impl Store {
         row.map(Link::try_from).transpose()
     }
 
+    /// Number of the entry that has this hash, as far as the log reaches back; 0 = the hash that the first entry follows.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub async fn audit_entry_of_head(&self, head: &Hash) -> Result<Option<i64>, StoreError> {
+        if *head == chain::START {
+            return Ok(Some(0));
+        }
+        let head = head.to_vec();
+        Ok(sqlx::query_scalar!(
+            r#"SELECT seq AS "seq!" FROM audit WHERE hash = ?1 UNION SELECT seq FROM audit_checkpoints WHERE hash = ?1"#,
+            head
+        )
+        .fetch_optional(&self.reader)
+        .await?)
+    }
+
     /// Entries before `before` (all when `None`), newest first.
     ///
     /// # Errors
