@@ -88,11 +88,8 @@ impl Stage {
 
     /// Turns the mirror on, with a Google that is only simulated.
     pub(super) fn simulate_google(&mut self, at: &str) {
-        self.site.google = Some(GoogleSide {
-            account: "mirror@robot.example.com".into(),
-            calls_per_second: 4,
-            simulated_at: Some(at.to_owned()),
-        });
+        self.google();
+        self.site.google.as_mut().unwrap().simulated_at = Some(at.to_owned());
     }
 
     /// Somebody who is not signed in.
@@ -305,7 +302,7 @@ impl Visitor {
         self.cookies.insert(name.to_owned(), value.to_owned());
     }
 
-    async fn send(&mut self, request: axum::http::request::Builder, body: Body) -> Answer {
+    pub(super) async fn send(&mut self, request: axum::http::request::Builder, body: Body) -> Answer {
         let cookies: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let request = request.header(header::COOKIE, cookies.join("; ")).body(body).unwrap();
         // As the worker does. Some tests close the database.
