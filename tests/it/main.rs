@@ -4,6 +4,7 @@
 
 mod architecture;
 mod browser;
+mod browser_live;
 mod browser_pages;
 mod browser_support;
 mod calendar_approvals;
