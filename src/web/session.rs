@@ -36,13 +36,15 @@ pub fn layer(store: Store, clock: SharedClock, secure: bool) -> SessionManagerLa
         .with_expiry(Expiry::OnInactivity(Duration::seconds(LASTS.num_seconds())))
 }
 
-/// Marks the session as an admin's, under a new id: one that somebody planted before is worth nothing.
+/// Marks the session as an admin's, under a new id: one that somebody planted before is worth nothing. It is stored when this
+/// returns.
 ///
 /// # Errors
 /// When the session can't be stored.
 pub async fn sign_in(session: &Session) -> Result<(), tower_sessions::session::Error> {
     session.cycle_id().await?;
-    session.insert(SIGNED_IN, true).await
+    session.insert(SIGNED_IN, true).await?;
+    session.save().await
 }
 
 /// Ends the session.
@@ -163,8 +165,9 @@ impl SessionStore for DatabaseSessions {
     }
 
     async fn delete(&self, id: &Id) -> SessionResult<()> {
+        let now = self.clock.now();
         let mut tx = self.store.write().await.map_err(backend)?;
-        tx.end_session(&key(id), self.clock.now()).await.map_err(backend)?;
+        tx.end_session(&key(id), now).await.map_err(backend)?;
         tx.commit().await.map_err(backend)
     }
 }
