@@ -25,7 +25,7 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// See whether any entry was changed, removed, swapped or inserted
+    /// See whether any entry was changed, removed, swapped or inserted, also since this was last asked
     Verify,
     /// Write every entry to standard output
     Export {
@@ -91,10 +91,16 @@ fn as_json(stored: &StoredEntry) -> Value {
 async fn verify(context: &Context, store: &Store) -> anyhow::Result<ExitCode> {
     let found = store.verify_audit(context.clock.now()).await?;
     let mut tx = store.write().await?;
-    tx.keep_audit_verified(&found).await?;
+    tx.keep_audit_verified("command line", &found).await?;
     tx.commit().await?;
     if let Some(broken) = found.broken {
-        output::line(format_args!("BROKEN: {broken}. Entries before it are intact."));
+        output::line(format_args!("BROKEN: {broken}."));
+        if found.entries > 0 {
+            output::line(format_args!("intact: the first {} entries", found.entries));
+        }
+        if let Some((entries, head)) = found.held {
+            output::line(format_args!("when it last held: {entries} entries, head {head}"));
+        }
         return Ok(ExitCode::FAILURE);
     }
     output::line(format_args!("intact: {} entries, head {}", found.entries, found.head));
