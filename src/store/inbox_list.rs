@@ -28,6 +28,15 @@ pub struct DeliveryFilter {
     pub after: Option<i64>,
 }
 
+/// How far having a list worked on again came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Replayed {
+    /// Deliveries that were put in line.
+    pub deliveries: u64,
+    /// Whether these are all.
+    pub is_finished: bool,
+}
+
 impl DeliveryFilter {
     /// The conditions. A plus keeps the database from taking the index of a column where another one leads to fewer rows.
     fn push(&self, sql: &mut QueryBuilder<Sqlite>) {
@@ -114,7 +123,7 @@ impl Store {
     }
 
     /// Has all deliveries of a list worked on again that don't wait already, with one entry in the audit log. `way` stands
-    /// there. Returns how many.
+    /// there. After each step it ends early unless it `goes_on`.
     ///
     /// # Errors
     /// When the database fails; those put in line before that are worked on, and the audit log says that it was begun.
@@ -124,17 +133,21 @@ impl Store {
         way: &str,
         what: &str,
         now: DateTime<Utc>,
-    ) -> Result<u64, StoreError> {
-        let (mut replayed, mut rest) = (0, filter.clone());
+        goes_on: impl Fn() -> bool,
+    ) -> Result<Replayed, StoreError> {
+        let (mut deliveries, mut rest) = (0, filter.clone());
         loop {
             let step = self.deliveries(&rest, STEP).await?;
-            let Some(last) = step.last() else { return Ok(replayed) };
+            let Some(last) = step.last() else { return Ok(Replayed { deliveries, is_finished: true }) };
+            if rest.after.is_some() && !goes_on() {
+                return Ok(Replayed { deliveries, is_finished: false });
+            }
             let ids: Vec<i64> = step.iter().map(|delivery| delivery.id).collect();
             let mut tx = self.write().await?;
             if rest.after.is_none() {
                 tx.append_admin_action(way, "replay", format!("Deliveries are worked on again: {what}"), now).await?;
             }
-            replayed += tx.replay_deliveries(&ids, now).await?;
+            deliveries += tx.replay_deliveries(&ids, now).await?;
             tx.commit().await?;
             rest.after = Some(last.id);
         }

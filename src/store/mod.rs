@@ -58,7 +58,7 @@ pub use feeds::{Feed, NewFeed};
 pub use group_commit::InboxWriter;
 pub use held_changes::{HeldChange, HeldReason, Why};
 pub use inbox::{Delivery, DeliveryStatus, Identity, NewDelivery, PendingDelivery, Stored};
-pub use inbox_list::DeliveryFilter;
+pub use inbox_list::{DeliveryFilter, Replayed};
 pub use installation::Fact;
 pub use meeting_list::{MeetingCursor, MeetingFilter, MeetingOrder, MeetingPage};
 pub use meetings::HistoryEntry;

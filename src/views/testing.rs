@@ -9,6 +9,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use chrono::{DateTime, TimeDelta, Utc};
 use http_body_util::BodyExt as _;
+use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 use url::Url;
 
@@ -66,6 +67,7 @@ impl Stage {
             password_is_set: false,
             csrf: csrf::config(&secret, false),
             watching: Watching::default(),
+            tasks: TaskTracker::new(),
         };
         Self { dir, site, clock }
     }

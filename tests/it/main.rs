@@ -20,6 +20,7 @@ mod mirror_chaos;
 mod process;
 mod process_support;
 mod replaced;
+mod replay;
 mod security;
 mod sign_in;
 mod simulated_google;
