@@ -211,8 +211,17 @@ impl Stage {
         stored.id
     }
 
+    /// Makes the plans that were asked for, as the mirror's worker does.
+    pub(super) async fn plan(&self) {
+        let store = &self.site.store;
+        for calendar in store.calendars_to_plan().await.unwrap() {
+            store.plan_calendar(calendar, self.now()).await.unwrap();
+        }
+    }
+
     /// Works on everything that is due: `fail` says for which meeting ids Google answers with what problem.
     pub(super) async fn mirror(&self, fail: &[(&str, &str, ProblemKind)]) {
+        self.plan().await;
         let now = self.now();
         let mut tx = self.site.store.write().await.unwrap();
         for lease in tx.lease_mirror_work(1000, 1, TimeDelta::minutes(1), now).await.unwrap() {

@@ -32,7 +32,7 @@ fn nobody(wish: &mut NewCalendar) {
 /// The database forgets what it wrote, as after an old backup was restored.
 async fn forget(app: &TestApp, calendar_id: i64) {
     let mut tx = app.store.write().await.unwrap();
-    tx.forget_mirror(calendar_id).await.unwrap();
+    tx.forget_mirror(calendar_id, app.now()).await.unwrap();
     tx.commit().await.unwrap();
 }
 

@@ -71,7 +71,15 @@ async fn a_calendar_is_added_as_typed_and_its_meetings_wait() {
             "admin page: Added calendar “Sales <team>” (sales@group.calendar.google.com): owner ada@example.com or bo@example.com"
         ]
     );
-    admin.get("/calendars?new=1").await.assert_shows(&["1 meeting waits to be mirrored."]);
+    let counting =
+        ["Added. Its meetings are not counted yet.", "Which meetings belong here is being found out", "data-live"];
+    let answer = admin.get("/calendars?new=1").await;
+    answer.assert_shows(&counting);
+    answer.assert_hides(&["to be mirrored."]);
+    stage.plan().await;
+    let answer = admin.get("/calendars?new=1").await;
+    answer.assert_shows(&["1 meeting waits to be mirrored."]);
+    answer.assert_hides(&counting);
 }
 
 #[tokio::test]
