@@ -23,6 +23,7 @@ async fn edit(app: &TestApp, change: impl FnOnce(&mut NewCalendar)) {
     let mut wish = calendar.wish.clone();
     change(&mut wish);
     app.store.change_calendar(&calendar, &wish, "test", app.now()).await.unwrap();
+    app.mirror.as_ref().unwrap().plan_asked().await.unwrap();
 }
 
 fn nobody(wish: &mut NewCalendar) {
