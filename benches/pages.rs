@@ -111,7 +111,7 @@ async fn mirror(store: &Store, at: DateTime<Utc>) {
     }
     tx.commit().await.unwrap();
     for calendar in store.calendars().await.unwrap() {
-        store.plan_calendar(&calendar, at).await.unwrap();
+        store.plan_calendar(calendar.id, at).await.unwrap();
     }
     let written = Written {
         presence: Presence::Present,

@@ -7,6 +7,7 @@ mod audit;
 mod calendar_changes;
 mod calendar_checks;
 mod calendar_jobs;
+mod calendar_pauses;
 mod calendars;
 mod changes;
 mod error;
@@ -46,15 +47,15 @@ use sqlx::{Acquire, Connection as _, Sqlite, SqlitePool, Transaction};
 use crate::meeting::selection::{self, Detail, Selection, Window};
 
 pub use audit::StoredEntry;
-pub use calendar_changes::Resync;
 pub use calendar_checks::{CalendarCheck, KnownRow, NOT_CHECKED};
 pub use calendar_jobs::{CalendarJob, JobFinding, JobKind, JobState, Verdict};
+pub use calendar_pauses::PausedFor;
 pub use calendars::{Calendar, NewCalendar, OnCancel, OnDrift};
 pub use changes::{ChangeWatch, ChangedMeeting, Positions};
 pub use error::StoreError;
 pub use feed_fetches::{FetchKey, FetchSummary, Reader, TOLD_DAYS, Tally, day_of};
 pub use feed_meetings::FeedMeetings;
-pub use feeds::{Feed, NewFeed};
+pub use feeds::{Feed, NewFeed, UnreadFeed};
 pub use group_commit::InboxWriter;
 pub use held_changes::{HeldChange, HeldReason, Why};
 pub use inbox::{Delivery, DeliveryStatus, Identity, NewDelivery, PendingDelivery, Stored};
@@ -64,6 +65,7 @@ pub use meeting_list::{MeetingCursor, MeetingFilter, MeetingOrder, MeetingPage};
 pub use meetings::HistoryEntry;
 pub use mirror::{Lease, Presence, ProblemKind, Written};
 pub use mirror_attempts::MirrorAttempt;
+pub use mirror_plan::Plan;
 pub use mirror_rows::MirrorRow;
 pub use owners::MeetingOwner;
 pub use renditions::{LeftOut, Rendition, RenditionFacts};
@@ -269,6 +271,11 @@ fn shown(
             future_days: count(future_days, table, "future_days")?,
         },
     ))
+}
+
+/// Rows of `mirror`, or their keys, as a parameter of one statement.
+fn json_text(rows: &impl serde::Serialize) -> Result<String, StoreError> {
+    serde_json::to_string(rows).map_err(|error| StoreError::row("mirror", "meeting_id", error))
 }
 
 /// A counter column as `u32`.

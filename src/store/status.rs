@@ -49,11 +49,13 @@ pub enum Standing {
     Refused,
     /// It is rightly not there.
     Absent,
+    /// It may be there: a write was begun, and nobody works on it any more.
+    Unknown,
 }
 
 impl Standing {
-    pub(super) const ALL: [Self; 6] =
-        [Self::InStep, Self::Pending, Self::Again, Self::Failing, Self::Refused, Self::Absent];
+    pub(super) const ALL: [Self; 7] =
+        [Self::InStep, Self::Pending, Self::Again, Self::Failing, Self::Refused, Self::Absent, Self::Unknown];
 
     /// The word in the database and in addresses of lists.
     pub fn as_str(self) -> &'static str {
@@ -64,6 +66,7 @@ impl Standing {
             Self::Failing => "failing",
             Self::Refused => "refused",
             Self::Absent => "absent",
+            Self::Unknown => "unknown",
         }
     }
 
@@ -89,6 +92,8 @@ pub struct MirrorCounts {
     pub failing: i64,
     /// Refused by Google until they change.
     pub rejected: i64,
+    /// May be there: a write was begun, and nobody works on it any more.
+    pub unknown: i64,
     /// When the oldest work that waits became due.
     pub oldest_due_at: Option<DateTime<Utc>>,
     /// Text of the latest failure.
@@ -201,6 +206,7 @@ impl Store {
                 Standing::Failing => of.failing = row.meetings,
                 Standing::Refused => of.rejected = row.meetings,
                 Standing::Absent => {}
+                Standing::Unknown => of.unknown = row.meetings,
             }
         }
         for of in &mut counts {

@@ -219,8 +219,9 @@ async fn what_would_cross_a_purge_is_refused_until_it_is_done() {
     }
     assert_eq!(app.store.try_calendar_again(&calendar, now).await.unwrap(), 0);
     jobs(&app).work_once().await.unwrap();
-    let (again, planned) = app.store.new_calendar(&new, "admin page", now).await.unwrap();
-    assert_eq!(planned, 3);
+    let again = app.store.new_calendar(&new, "admin page", now).await.unwrap();
+    assert_eq!(app.store.plan_calendar(again, now).await.unwrap(), 3);
+    let again = app.store.calendar(&again.to_string()).await.unwrap().unwrap();
     // Now a purge of the removed one would delete what the new one writes.
     let refused = ask(&app, &calendar, JobKind::Purge).await;
     assert!(matches!(refused, Err(StoreError::Exists(_))), "{refused:?}");
