@@ -62,7 +62,7 @@ impl Visitor {
         self.cookies.insert(name.to_owned(), value.to_owned());
     }
 
-    pub(super) async fn send(&mut self, request: axum::http::request::Builder, body: Body) -> Answer {
+    pub(in crate::views) async fn send(&mut self, request: axum::http::request::Builder, body: Body) -> Answer {
         let cookies: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let request = request.header(header::COOKIE, cookies.join("; ")).body(body).unwrap();
         // As the worker does. Some tests close the database.
