@@ -46,6 +46,7 @@ fn event(id: u32, hours: i64, length: i64, kind: Kind, owner: &str, title: &str)
 }
 
 async fn store(dir: &std::path::Path, events: &[MeetingEvent]) -> Store {
+    std::fs::create_dir_all(dir).unwrap();
     let store = Store::open(dir).await.unwrap();
     let mut tx = store.write().await.unwrap();
     let calendar = NewCalendar {
@@ -220,6 +221,30 @@ async fn plan(store: &Store, sql: QueryBuilder<Sqlite>) -> String {
     let sql = format!("EXPLAIN QUERY PLAN {}", sql.sql().as_str());
     let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_all(&store.reader).await.unwrap();
     rows.iter().map(|row| row.get::<String, _>("detail")).collect::<Vec<_>>().join("; ")
+}
+
+#[tokio::test]
+async fn what_finds_the_fewest_leads() {
+    let dir = tempfile::tempdir().unwrap();
+    let events: Vec<_> = (0..9)
+        .map(|id| event(id, 2, 1, Kind::Scheduled, "ada@example.com", if id < 2 { "Rare demo" } else { "Demo" }))
+        .collect();
+    let few = store(&dir.path().join("few"), &events[..3]).await;
+    let many = store(&dir.path().join("many"), &events).await;
+    let (all, none) = (Some((CALENDAR, None)), Some((CALENDAR, Some(Standing::Refused))));
+    for (store, words, calendar, expected) in [
+        (&many, None, None, Lead::Order),
+        (&many, None, all, Lead::Order),
+        (&many, Some("demo"), all, Lead::Order),
+        (&many, Some("rare"), all, Lead::Text),
+        (&many, Some("demo"), none, Lead::Calendar),
+        (&many, Some("rare"), none, Lead::Calendar),
+        (&few, None, all, Lead::Calendar),
+        (&few, Some("demo"), all, Lead::Calendar),
+    ] {
+        let lead = store.lead(words, calendar).await.unwrap();
+        assert_eq!(lead, expected, "{words:?} {calendar:?}");
+    }
 }
 
 const PARTS: [Part; 5] = [Part::Ahead, Part::Past, Part::Earliest, Part::Latest, Part::Changed];
