@@ -228,7 +228,7 @@ impl Conditions<'_> {
     fn spans(&self, bounds: &[DateTime<Utc>], most: i64) -> QueryBuilder<Sqlite> {
         let mut sql = QueryBuilder::new("WITH spans (opens, closes) AS (");
         sql.push_values(bounds.windows(2), |mut span, bounds| {
-            bounds.iter().for_each(|bound| _ = span.push_bind(millis(*bound)));
+            span.push_bind(millis(bounds[0])).push_bind(millis(bounds[1]));
         });
         sql.push(") ").push(COLUMNS);
         sql.push(" FROM spans CROSS JOIN meetings WHERE meeting_id IN (SELECT meeting_id");

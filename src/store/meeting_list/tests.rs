@@ -12,6 +12,8 @@ use crate::meeting::selection::{Detail, Selection, Window};
 use crate::store::{NewCalendar, OnCancel, OnDrift};
 
 const OWNERS: [&str; 3] = ["ada@example.com", "Ada@Example.com", "bo@example.com"];
+/// The calendar that two of three meetings are to be mirrored into.
+const CALENDAR: i64 = 1;
 const TITLES: [&str; 4] = ["Title of a demo", "100% sure", "Zoë's review", "Say \"hi\""];
 
 fn now() -> DateTime<Utc> {
@@ -43,7 +45,8 @@ fn event(id: u32, hours: i64, length: i64, kind: Kind, owner: &str, title: &str)
     }
 }
 
-async fn store(dir: &std::path::Path, events: &[MeetingEvent]) -> (Store, i64) {
+async fn store(dir: &std::path::Path, events: &[MeetingEvent]) -> Store {
+    std::fs::create_dir_all(dir).unwrap();
     let store = Store::open(dir).await.unwrap();
     let mut tx = store.write().await.unwrap();
     let calendar = NewCalendar {
@@ -55,17 +58,17 @@ async fn store(dir: &std::path::Path, events: &[MeetingEvent]) -> (Store, i64) {
         on_cancel: OnCancel::Delete,
         on_drift: OnDrift::Repair,
     };
-    let calendar = tx.add_calendar(&calendar, now()).await.unwrap();
+    assert_eq!(tx.add_calendar(&calendar, now()).await.unwrap(), CALENDAR);
     for (number, event) in (0..).zip(events) {
         let known = tx.meeting(&event.meeting_id).await.unwrap();
         let meeting = receive(known, event, now() + TimeDelta::minutes(number)).0;
         tx.save_meeting(&meeting).await.unwrap();
         if number % 3 > 0 {
-            tx.want(&meeting, calendar, now()).await.unwrap();
+            tx.want(&meeting, CALENDAR, now()).await.unwrap();
         }
     }
     tx.commit().await.unwrap();
-    (store, calendar)
+    store
 }
 
 fn ids(meetings: &[Meeting]) -> Vec<&str> {
@@ -115,16 +118,9 @@ async fn check_spans(store: &Store, filter: &MeetingFilter, most: usize) {
     assert_eq!(found.iter().map(|span| ids(span)).collect::<Vec<_>>(), expected, "{filter:?}");
 }
 
-async fn check(
-    events: Vec<MeetingEvent>,
-    filter: MeetingFilter,
-    order: MeetingOrder,
-    standing: Option<Option<Standing>>,
-    size: usize,
-) {
+async fn check(events: Vec<MeetingEvent>, filter: MeetingFilter, order: MeetingOrder, size: usize) {
     let dir = tempfile::tempdir().unwrap();
-    let (store, calendar) = store(dir.path(), &events).await;
-    let filter = MeetingFilter { calendar: standing.map(|standing| (calendar, standing)), ..filter };
+    let store = store(dir.path(), &events).await;
     check_spans(&store, &filter, size).await;
     let mut expected = meant(&store, &filter).await;
     expected.retain(|meeting| meeting.details.ends_at > now() || order != MeetingOrder::Ahead);
@@ -170,7 +166,7 @@ proptest! {
         order in select(&[
             MeetingOrder::NextFirst, MeetingOrder::Ahead, MeetingOrder::Earliest, MeetingOrder::Latest, MeetingOrder::Changed,
         ][..]),
-        standing in select(&[None, Some(None), Some(Some(Standing::Pending))][..]),
+        calendar in select(&[None, Some((CALENDAR, None)), Some((CALENDAR, Some(Standing::Pending)))][..]),
         size in 1..9_usize,
     ) {
         let events = meetings.into_iter().map(|(id, hours, length, owner, title, kind)| {
@@ -181,12 +177,12 @@ proptest! {
             text: text.map(str::to_owned),
             status: status.map(str::to_owned),
             owner: owner.map(str::to_owned),
-            calendar: None,
+            calendar,
             from: from.map(hour),
             until: until.map(hour),
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(check(events.collect(), filter, order, standing, size));
+        runtime.block_on(check(events.collect(), filter, order, size));
     }
 }
 
@@ -197,7 +193,7 @@ async fn words_are_found_wherever_they_stand_and_only_there() {
     demo.details.invitee =
         Invitee { name: Some("Łukasz Müller".into()), email: Some("lukasz@larkfield.example".into()) };
     demo.details.location = Some("https://zoom.example.com/j/4711".into());
-    let (store, _) = store(dir.path(), &[demo]).await;
+    let store = store(dir.path(), &[demo]).await;
     let found = async |text: &str| {
         let filter = MeetingFilter { text: Some(text.into()), ..MeetingFilter::default() };
         !store.meetings(&filter, 9).await.unwrap().is_empty()
@@ -225,6 +221,30 @@ async fn plan(store: &Store, sql: QueryBuilder<Sqlite>) -> String {
     let sql = format!("EXPLAIN QUERY PLAN {}", sql.sql().as_str());
     let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_all(&store.reader).await.unwrap();
     rows.iter().map(|row| row.get::<String, _>("detail")).collect::<Vec<_>>().join("; ")
+}
+
+#[tokio::test]
+async fn what_finds_the_fewest_leads() {
+    let dir = tempfile::tempdir().unwrap();
+    let events: Vec<_> = (0..9)
+        .map(|id| event(id, 2, 1, Kind::Scheduled, "ada@example.com", if id < 2 { "Rare demo" } else { "Demo" }))
+        .collect();
+    let few = store(&dir.path().join("few"), &events[..3]).await;
+    let many = store(&dir.path().join("many"), &events).await;
+    let (all, none) = (Some((CALENDAR, None)), Some((CALENDAR, Some(Standing::Refused))));
+    for (store, words, calendar, expected) in [
+        (&many, None, None, Lead::Order),
+        (&many, None, all, Lead::Order),
+        (&many, Some("demo"), all, Lead::Order),
+        (&many, Some("rare"), all, Lead::Text),
+        (&many, Some("demo"), none, Lead::Calendar),
+        (&many, Some("rare"), none, Lead::Calendar),
+        (&few, None, all, Lead::Calendar),
+        (&few, Some("demo"), all, Lead::Calendar),
+    ] {
+        let lead = store.lead(words, calendar).await.unwrap();
+        assert_eq!(lead, expected, "{words:?} {calendar:?}");
+    }
 }
 
 const PARTS: [Part; 5] = [Part::Ahead, Part::Past, Part::Earliest, Part::Latest, Part::Changed];
