@@ -22,6 +22,8 @@ mod inbox_list;
 mod installation;
 mod meeting_list;
 mod meetings;
+#[cfg(test)]
+mod migrated;
 mod mirror;
 mod mirror_attempts;
 mod mirror_plan;
@@ -281,6 +283,16 @@ fn json_text(rows: &impl serde::Serialize) -> Result<String, StoreError> {
 /// A counter column as `u32`.
 fn count(value: i64, table: &'static str, column: &'static str) -> Result<u32, StoreError> {
     u32::try_from(value).map_err(|_| StoreError::row(table, column, value))
+}
+
+#[cfg(test)]
+impl Store {
+    /// Changes what its transactions read beside the program's ways.
+    pub(crate) async fn tamper(&self, statements: &[&'static str]) {
+        for statement in statements {
+            sqlx::query(*statement).execute(&self.writer).await.unwrap();
+        }
+    }
 }
 
 #[cfg(test)]
