@@ -1,4 +1,4 @@
-//! How fast the admin pages are answered by the built server, with 100,000 meetings and 300,000 deliveries in the database, two
+//! How fast the admin pages are answered by the built server, with 100,000 meetings and 300,000 deliveries in the database, four
 //! calendars and feeds of which some are full. Run: `cargo bench --bench pages`. Each page is asked for in turn with the others,
 //! so that what else the machine does meets all of them; `/livez`, which reads nothing, tells what a request costs by itself.
 
@@ -13,7 +13,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use meeting_mirror::clock::{Clock as _, Randomness, SystemClock};
 use meeting_mirror::meeting::apply::receive;
-use meeting_mirror::meeting::event::{EventId, Kind, MeetingEvent};
+use meeting_mirror::meeting::event::{EventId, Kind, MeetingEvent, MeetingId};
 use meeting_mirror::meeting::selection::{Detail, Selection, ShowAs, Window};
 use meeting_mirror::simulated_google::{Access, Fault, SimulatedGoogle, SimulatedGoogleConfig};
 use meeting_mirror::store::{
@@ -26,6 +26,8 @@ use common::{PASSWORD, meeting, now, serve};
 
 const MEETINGS: u32 = 100_000;
 const OWNERS: u32 = 50;
+/// Type of a few deliveries.
+const RARE: &str = "organization.renamed";
 /// Times that each page is asked for.
 const ROUNDS: usize = 60;
 
@@ -59,7 +61,8 @@ fn delivery(event: &MeetingEvent, id: String, at: DateTime<Utc>) -> NewDelivery 
     }
 }
 
-/// Three deliveries for each meeting: two that are applied and one that comes late; and some that are not understood.
+/// Three deliveries for each meeting: two that are applied, and one that comes late or is of no use, a few of these of a rare
+/// type; each fifth time they arrive twice. And some that are not understood.
 async fn fill(store: &Store, at: DateTime<Utc>) {
     for first in (0..MEETINGS).step_by(5000) {
         let mut tx = store.write().await.unwrap();
@@ -69,14 +72,29 @@ async fn fill(store: &Store, at: DateTime<Utc>) {
             let last = if number % 10 == 0 { Kind::Canceled } else { Kind::Rescheduled };
             for (kind, late) in [(Kind::Scheduled, ""), (last, ""), (Kind::Scheduled, "-late")] {
                 let event = event(number, kind, at);
-                let new = delivery(&event, format!("{}{late}", event.key.event_id.as_str()), received);
+                let mut new = delivery(&event, format!("{}{late}", event.key.event_id.as_str()), received);
+                let is_ignored = !late.is_empty() && number % 2 == 0;
+                if is_ignored {
+                    let event_type = if number % 5000 == 0 { RARE } else { "user.updated" };
+                    (new.identity.event_type, new.identity.meeting_id) = (Some(event_type.into()), None);
+                }
                 let stored = tx.store_delivery(&new).await.unwrap();
-                let (meeting, effect) = receive(known, &event, received);
+                if number % 5 == 0 {
+                    tx.store_delivery(&new).await.unwrap();
+                }
+                let (mut meeting, effect) = receive(known, &event, received);
                 if late.is_empty() {
+                    if kind == last && number % 333 == 1 {
+                        meeting.replaced_by = Some(MeetingId::new("another"));
+                    }
                     tx.save_meeting(&meeting).await.unwrap();
                     tx.add_history(&meeting, &event, stored.id, effect, received).await.unwrap();
                 }
-                let status = if late.is_empty() { DeliveryStatus::Applied } else { DeliveryStatus::Superseded };
+                let status = match (late, is_ignored) {
+                    ("", _) => DeliveryStatus::Applied,
+                    (_, true) => DeliveryStatus::Ignored,
+                    (_, false) => DeliveryStatus::Superseded,
+                };
                 tx.settle_delivery(stored.id, status, None, received).await.unwrap();
                 known = Some(meeting);
             }
@@ -94,16 +112,23 @@ async fn fill(store: &Store, at: DateTime<Utc>) {
     tx.commit().await.unwrap();
 }
 
-/// Two calendars; nearly everything is written, some failed and some waits.
+/// Two calendars of everything, one of some days of an owner and one of some months. Nearly everything is written, some failed
+/// and some waits.
 async fn mirror(store: &Store, at: DateTime<Utc>) {
     let mut tx = store.write().await.unwrap();
-    for name in ["Team", "Everybody"] {
+    let of_owner = Selection { owners: vec!["owner-7@example.com".into()], ..Selection::default() };
+    for (name, selection, past_days, future_days) in [
+        ("Team", Selection::default(), 400, 400),
+        ("Everybody", Selection::default(), 400, 400),
+        ("Few", of_owner, 10, 10),
+        ("Months", Selection::default(), 30, 90),
+    ] {
         let new = NewCalendar {
             name: name.into(),
             google_id: format!("{}@group.calendar.example.com", name.to_lowercase()),
-            selection: Selection::default(),
+            selection,
             detail: Detail::Full,
-            window: Window { past_days: 400, future_days: 400 },
+            window: Window { past_days, future_days },
             on_cancel: OnCancel::Mark,
             on_drift: OnDrift::Repair,
         };
@@ -111,7 +136,7 @@ async fn mirror(store: &Store, at: DateTime<Utc>) {
     }
     tx.commit().await.unwrap();
     for calendar in store.calendars().await.unwrap() {
-        store.plan_calendar(&calendar, at).await.unwrap();
+        store.plan_calendar(calendar.id, at).await.unwrap();
     }
     let written = Written {
         presence: Presence::Present,
@@ -185,8 +210,10 @@ fn pages() -> Vec<(&'static str, String)> {
         path("status", "/status"),
         path("meetings", "/meetings"),
         path("meetings, canceled", "/meetings?status=canceled"),
-        path("meetings, replaced (none)", "/meetings?status=replaced"),
+        path("meetings, replaced", "/meetings?status=replaced"),
+        path("meetings, replaced, latest changed", "/meetings?status=replaced&sort=changed"),
         path("meetings of an owner", "/meetings?owner=owner-7%40example.com"),
+        path("canceled ones of an owner", "/meetings?owner=owner-7%40example.com&status=canceled"),
         path("meetings, latest changed", "/meetings?sort=changed"),
         path("search, one is found", "/meetings?q=Guest41234"),
         path("search, a tenth is found", "/meetings?q=Guest4"),
@@ -194,15 +221,27 @@ fn pages() -> Vec<(&'static str, String)> {
         path("search in canceled ones", "/meetings?q=product&status=canceled"),
         path("in step in a calendar", "/meetings?calendar=1&standing=in+step"),
         path("refused in a calendar", "/meetings?calendar=1&standing=refused"),
+        path("few in a calendar at all", "/meetings?calendar=3"),
+        path("some months in a calendar, earliest", "/meetings?calendar=4&sort=earliest"),
+        path("a search in a calendar, earliest", "/meetings?calendar=4&q=product&sort=earliest"),
         path("a week", "/meetings?view=week"),
+        path("a week of a search, all are found", "/meetings?view=week&q=product+demo"),
         ("a meeting", meeting),
         path("inbox", "/inbox"),
         path("inbox, quarantined", "/inbox?status=quarantined"),
         path("inbox, a type", "/inbox?type=scheduling.smartscheduler.canceled"),
         path("inbox, superseded of a type", "/inbox?status=superseded&type=scheduling.smartscheduler.scheduled"),
+        path("inbox, ignored of a rare type", "/inbox?status=ignored&type=organization.renamed"),
+        path("inbox, repeated", "/inbox?repeated=1"),
+        path("inbox, repeated, waiting (none)", "/inbox?repeated=1&status=pending"),
+        path("inbox, repeated of a rare type", "/inbox?repeated=1&type=organization.renamed"),
         path("a delivery", "/inbox/150000"),
         path("replay of all, the question", "/inbox/replay"),
+        path("replay of applied of a type", "/inbox/replay?status=applied&type=scheduling.smartscheduler.scheduled"),
+        path("replay of what came since 2001", "/inbox/replay?from=2001-01-01"),
+        path("replay of repeated ones", "/inbox/replay?repeated=1"),
         path("calendars", "/calendars"),
+        path("removing a calendar, the question", "/calendars/1/remove"),
         path("feeds", "/feeds"),
         path("a feed of everybody", "/feeds/51/details"),
         path("audit log", "/audit"),

@@ -11,6 +11,7 @@ use axum::serve::ListenerExt as _;
 use chrono::TimeDelta;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
+use tokio_util::task::TaskTracker;
 
 pub use installation::{Installation, StartError};
 
@@ -130,6 +131,7 @@ impl App {
             password_is_set,
             csrf: csrf::config(secret, https),
             watching: Watching::default(),
+            tasks: TaskTracker::new(),
         };
         let (arrived, due, changed) = (Arc::<Notify>::default(), Arc::<Notify>::default(), Arc::<Notify>::default());
         let feeds = FeedCache::new(site.clone(), changed.clone());
@@ -173,7 +175,7 @@ impl App {
     /// Starts serving only, and returns the workers for the caller to drive.
     pub fn start_serving(self, listener: TcpListener, lifecycle: &Lifecycle) -> Workers {
         let stop = lifecycle.stop();
-        let stopping = self.site.watching.stopping.clone();
+        let (stopping, tasks) = (self.site.watching.stopping.clone(), self.site.tasks.clone());
         let Self { router, inbox, mirror, checker, feeds, writer, lock, .. } = self;
         lifecycle.spawn("deliveries writer", writer.0);
         lifecycle.spawn("http", async move {
@@ -189,6 +191,9 @@ impl App {
             if let Err(error) = axum::serve(listener, service).with_graceful_shutdown(stopped).await {
                 tracing::error!(%error, "the server failed");
             }
+            // Nobody can begin another one.
+            tasks.close();
+            tasks.wait().await;
         });
         Workers { inbox, mirror, checker, feeds, lock }
     }

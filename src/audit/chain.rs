@@ -1,5 +1,6 @@
 //! The hash chain: each entry's hash covers the one before it and its own content, so that a changed, removed, swapped or
-//! inserted entry shows. A chain alone can't show that its tail was cut off; for that, the head is remembered elsewhere.
+//! inserted entry shows. A chain alone can't show that its tail was cut off, or that all of it was made anew; for that, an entry is
+//! remembered as a [`Mark`].
 
 use sha2::{Digest, Sha256};
 
@@ -59,6 +60,15 @@ pub struct Link {
     pub hash: Hash,
 }
 
+/// An entry as it is remembered elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark {
+    /// Its number; 0 before the first one.
+    pub seq: i64,
+    /// Its hash.
+    pub hash: Hash,
+}
+
 /// Where a chain breaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Break {
@@ -82,22 +92,34 @@ pub enum Break {
     /// The log begins late, and the entry that should tell of the removal of what was before does not.
     #[error("entries up to {0} are missing, and no entry of the log tells that they were removed")]
     NotSignedOff(i64),
+    /// The chain is shorter than it was.
+    #[error("it ends with entry {last}, but had entry {known} before: what follows entry {last} is missing")]
+    Cut {
+        /// The last number that is there.
+        last: i64,
+        /// The number of an entry that was there.
+        known: i64,
+    },
+    /// Another entry has the number of one that is remembered.
+    #[error("entry {0} is not the one that had this number before: it, or an entry before it, was replaced")]
+    Replaced(i64),
 }
 
 /// Walks a chain from where it begins.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Verification {
     checkpoint: Option<Checkpoint>,
     signed_off: bool,
     last: i64,
     head: Hash,
+    marks: Vec<Mark>,
 }
 
 impl Verification {
-    /// Begins after the part that was removed, if there is one.
-    pub fn new(checkpoint: Option<Checkpoint>) -> Self {
+    /// Begins after the part that was removed, if there is one. The chain must hold these entries, as far as it reaches back.
+    pub fn new(checkpoint: Option<Checkpoint>, marks: impl IntoIterator<Item = Mark>) -> Self {
         let (last, head) = checkpoint.map_or((0, START), |checkpoint| (checkpoint.seq, checkpoint.hash));
-        Self { checkpoint, signed_off: false, last, head }
+        Self { checkpoint, signed_off: false, last, head, marks: marks.into_iter().collect() }
     }
 
     /// Takes the next link.
@@ -115,17 +137,23 @@ impl Verification {
         if hash(&link.previous, link.seq, &link.entry) != link.hash {
             return Err(Break::Content(link.seq));
         }
+        if self.marks.iter().any(|mark| mark.seq == link.seq && mark.hash != link.hash) {
+            return Err(Break::Replaced(link.seq));
+        }
         self.signed_off |= self.checkpoint.is_some_and(|checkpoint| checkpoint.is_signed_off_by(link));
         self.last = link.seq;
         self.head = link.hash;
         Ok(())
     }
 
-    /// Ends at the last link.
+    /// Ends after the last link.
     ///
     /// # Errors
-    /// When the removal of the part before the first link is told nowhere in the chain.
+    /// When an entry that is remembered did not come, or the removal of the part before the first link is told nowhere.
     pub fn finish(&self) -> Result<(), Break> {
+        if let Some(known) = self.marks.iter().map(|mark| mark.seq).max().filter(|known| *known > self.last) {
+            return Err(Break::Cut { last: self.last, known });
+        }
         match self.checkpoint {
             Some(checkpoint) if !self.signed_off => Err(Break::NotSignedOff(checkpoint.seq)),
             _ => Ok(()),
@@ -150,6 +178,53 @@ impl Verification {
 
 #[cfg(test)]
 mod tests {
+    use super::super::entry::{Actor, Source};
+    use super::*;
+
+    /// A chain of entries with these summaries.
+    fn chain(summaries: &[&str]) -> Vec<Link> {
+        let mut links: Vec<Link> = Vec::new();
+        for (seq, summary) in (1..).zip(summaries) {
+            let entry = Entry {
+                source: Source::Admin,
+                event_id: None,
+                category: "feed".to_owned(),
+                summary: (*summary).to_owned(),
+                organization_id: None,
+                actor: Actor::admin("test"),
+                changes: Vec::new(),
+                happened_at: chrono::DateTime::UNIX_EPOCH,
+                recorded_at: chrono::DateTime::UNIX_EPOCH,
+                inbox_id: None,
+            };
+            let previous = links.last().map_or(START, |link| link.hash);
+            links.push(Link { seq, previous, hash: hash(&previous, seq, &entry), entry });
+        }
+        links
+    }
+
+    fn verify(links: &[Link], mark: Mark) -> Result<(), Break> {
+        let mut verification = Verification::new([mark]);
+        links.iter().try_for_each(|link| verification.step(link))?;
+        verification.finish()
+    }
+
+    #[test]
+    fn a_chain_that_was_cut_or_made_anew_does_not_hold_what_is_remembered() {
+        let links = chain(&["one", "two", "three"]);
+        for seq in 1..=3 {
+            let known = &links[seq - 1];
+            let mark = Mark { seq: known.seq, hash: known.hash };
+            assert_eq!(verify(&links, mark), Ok(()));
+            assert_eq!(verify(&chain(&["one", "two", "three", "four"])[..], mark), Ok(()));
+            assert_eq!(verify(&chain(&["0ne", "two", "three", "four"])[..], mark), Err(Break::Replaced(known.seq)));
+            let cut = Break::Cut { last: known.seq - 1, known: known.seq };
+            assert_eq!(verify(&links[..seq - 1], mark), Err(cut));
+        }
+        assert_eq!(verify(&links, Mark { seq: 0, hash: START }), Ok(()));
+        assert_eq!(verify(&[], Mark { seq: 0, hash: START }), Ok(()));
+    }
+
     #[test]
     fn numbers_are_read_back_as_they_were_hashed() {
         for text in ["475.795614029497201", "0.1", "1e-300", "18446744073709551615", "123456789.123456789123"] {

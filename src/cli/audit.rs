@@ -39,7 +39,7 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// See whether any entry was changed, removed, swapped or inserted
+    /// See whether any entry was changed, removed, swapped or inserted, also since this was last asked
     Verify,
     /// Write entries to standard output, oldest first; how many and the head of the log go to standard error
     Export {
@@ -163,10 +163,16 @@ async fn list(context: &Context, store: &Store, filter: &AuditFilter, limit: u32
 async fn verify(context: &Context, store: &Store) -> anyhow::Result<ExitCode> {
     let found = store.verify_audit(context.clock.now()).await?;
     let mut tx = store.write().await?;
-    tx.keep_audit_verified(&found).await?;
+    tx.keep_audit_verified("command line", &found).await?;
     tx.commit().await?;
     if let Some(broken) = found.broken {
-        output::line(format_args!("BROKEN: {broken}. Entries before it are intact."));
+        output::line(format_args!("BROKEN: {broken}."));
+        if found.entries > 0 {
+            output::line(format_args!("intact: the first {} entries", found.entries));
+        }
+        if let Some((entries, head)) = found.held {
+            output::line(format_args!("when it last held: {entries} entries, head {head}"));
+        }
         return Ok(ExitCode::FAILURE);
     }
     output::line(format_args!("intact: {} entries, head {}", found.entries, found.head));

@@ -167,7 +167,7 @@ async fn replay(
         let number = store.delivery_count(&filter).await?;
         output::confirm(&format!("Work on {number} deliveries again?"), yes)?;
         let what = format!("{number} that were {}", status.map_or("received", DeliveryStatus::as_str));
-        store.replay(&filter, "command line", &what, now).await?
+        store.replay(&filter, "command line", &what, now, || true).await?.deliveries
     };
     let wait = if replayed == 1 { "delivery waits" } else { "deliveries wait" };
     output::line(format_args!("{replayed} {wait} to be applied again; a running server does so at once"));

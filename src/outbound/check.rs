@@ -48,12 +48,14 @@ impl Checker {
         }
     }
 
-    /// Checks every calendar whose time has come. Returns how many.
+    /// Checks every calendar whose time has come and whose plan is made: without its rows, what is there would look like strays.
+    /// Returns how many.
     ///
     /// # Errors
     /// When the database can't be used.
     pub async fn check_due(&self) -> Result<usize, StoreError> {
         let now = self.mirror.clock.now();
+        let to_plan = self.mirror.store.calendars_to_plan().await?;
         let due: Vec<Calendar> = self
             .mirror
             .store
@@ -61,6 +63,7 @@ impl Checker {
             .await?
             .into_iter()
             .filter(|calendar| calendar.next_check_at <= now && calendar.paused_until.is_none_or(|until| until <= now))
+            .filter(|calendar| !to_plan.contains(&calendar.id))
             .collect();
         for calendar in &due {
             self.check(calendar).await?;

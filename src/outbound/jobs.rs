@@ -10,8 +10,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::mirror::{Mirror, POLL};
-use super::purge::{Errand, PurgeStep, PurgeStop};
-use crate::store::{Calendar, CalendarJob, JobFinding, JobKind, StoreError, Verdict};
+use super::purge::{Errand, PurgeStep};
+use crate::store::{Calendar, CalendarJob, JobKind, StoreError};
 
 /// Jobs are asked for there.
 const ACTOR: &str = "admin page";
@@ -30,7 +30,7 @@ impl Jobs {
     pub async fn run(self, stop: CancellationToken) {
         let (mut at_work, mut taken) = (FuturesUnordered::new(), HashSet::new());
         loop {
-            match self.mirror.store.open_jobs().await {
+            match self.open().await {
                 Ok(open) => {
                     at_work.extend(open.into_iter().filter(|job| taken.insert(job.id)).map(|job| self.see_to(job)));
                 }
@@ -51,10 +51,22 @@ impl Jobs {
     /// # Errors
     /// When the database can't be used.
     pub async fn work_once(&self) -> Result<usize, StoreError> {
-        let open = self.mirror.store.open_jobs().await?;
+        let open = self.open().await?;
         let count = open.len();
         future::try_join_all(open.iter().map(|job| self.work(job))).await?;
         Ok(count)
+    }
+
+    /// The jobs that are a worker's and not finished. Those of commands that are gone are ended.
+    async fn open(&self) -> Result<Vec<CalendarJob>, StoreError> {
+        let Mirror { store, clock, .. } = &self.mirror;
+        let open = store.open_jobs().await?;
+        if open.iter().any(|job| job.is_abandoned(clock.now())) {
+            let mut tx = store.write().await?;
+            tx.end_abandoned_jobs(clock.now()).await?;
+            tx.commit().await?;
+        }
+        Ok(open.into_iter().filter(|job| job.command_until.is_none()).collect())
     }
 
     /// Works on a job. One that the database breaks off stays open. Returns its row id.
@@ -95,29 +107,10 @@ impl Jobs {
         let (purged, told) = tokio::join!(errand.purge(job.done, steps), self.write_down(job.id, told));
         let purged = purged?;
         told?;
-        let finding = match &purged.stopped {
-            None => {
-                let text = match purged.deleted {
-                    0 => "nothing of this installation was there".to_owned(),
-                    1 => "the one event was deleted".to_owned(),
-                    deleted => format!("all {deleted} events were deleted"),
-                };
-                JobFinding { about: "result".to_owned(), verdict: Verdict::Fine, text }
-            }
-            Some(stop) => {
-                let next = match stop {
-                    PurgeStop::MirroredAgain { .. } => "To delete them all, purge that one.",
-                    PurgeStop::StillAtWork(_) => "Purge it again.",
-                    PurgeStop::Refused { .. } => "Purge it again: it goes on where it stopped.",
-                };
-                let text = format!("{}. {next}", stop.to_string().trim_end_matches('.'));
-                JobFinding { about: "result".to_owned(), verdict: Verdict::Problem, text }
-            }
-        };
         tracing::info!(calendar_id = calendar.id, deleted = purged.deleted, stopped = ?purged.stopped, "purged a calendar");
         let mut tx = self.mirror.store.write().await?;
         purged.record(&mut tx, errand, ACTOR).await?;
-        tx.finish_job(job.id, &[finding], errand.clock.now()).await?;
+        tx.finish_job(job.id, &[purged.finding()], errand.clock.now()).await?;
         tx.commit().await
     }
 

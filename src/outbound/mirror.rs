@@ -70,12 +70,17 @@ impl Mirror {
         let mut planned_at: Option<DateTime<Utc>> = None;
         loop {
             let now = self.clock.now();
-            if planned_at.is_none_or(|at| now - at >= PLAN_EVERY) {
-                match self.plan().await {
-                    Ok(()) => planned_at = Some(now),
-                    Err(error) => {
-                        tracing::error!(%error, cause = ?error, "calendars could not be planned; trying again");
-                    }
+            let rolls_on = planned_at.is_none_or(|at| now - at >= PLAN_EVERY);
+            // A plan that a stop breaks off is made at the next start.
+            let planned = tokio::select! {
+                () = stop.cancelled() => return,
+                planned = async { if rolls_on { self.plan().await } else { self.plan_asked().await } } => planned,
+            };
+            match planned {
+                Ok(()) if rolls_on => planned_at = Some(now),
+                Ok(()) => {}
+                Err(error) => {
+                    tracing::error!(%error, cause = ?error, "calendars could not be planned; trying again");
                 }
             }
             match self.work_once(&stop).await {
@@ -98,10 +103,23 @@ impl Mirror {
     /// # Errors
     /// When the database can't be used.
     pub async fn plan(&self) -> Result<(), StoreError> {
-        for calendar in self.store.calendars().await? {
-            let added = self.store.plan_calendar(&calendar, self.clock.now()).await?;
+        let calendars = self.store.calendars().await?;
+        self.plan_each(calendars.iter().map(|calendar| calendar.id).collect()).await
+    }
+
+    /// Makes the plans that were asked for.
+    ///
+    /// # Errors
+    /// When the database can't be used.
+    pub async fn plan_asked(&self) -> Result<(), StoreError> {
+        self.plan_each(self.store.calendars_to_plan().await?).await
+    }
+
+    async fn plan_each(&self, calendars: Vec<i64>) -> Result<(), StoreError> {
+        for calendar_id in calendars {
+            let added = self.store.plan_calendar(calendar_id, self.clock.now()).await?;
             if added > 0 {
-                tracing::info!(calendar_id = calendar.id, meetings = added, "planned a calendar");
+                tracing::info!(calendar_id, meetings = added, "planned a calendar");
             }
         }
         Ok(())

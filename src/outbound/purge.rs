@@ -10,7 +10,7 @@ use super::google::{Google, Listed};
 use super::record::what_to_do;
 use super::retry::{Refusal, pause};
 use crate::clock::{Randomness, SharedClock};
-use crate::store::{Calendar, Store, StoreError, WriteTx};
+use crate::store::{Calendar, JobFinding, PausedFor, Store, StoreError, Verdict, WriteTx};
 
 /// While a calendar is purged, the mirror must not write to it.
 const HOLD: TimeDelta = TimeDelta::hours(1);
@@ -147,6 +147,29 @@ pub struct Purged {
 }
 
 impl Purged {
+    /// What came of it, for a page.
+    pub fn finding(&self) -> JobFinding {
+        let (verdict, text) = match &self.stopped {
+            None => {
+                let text = match self.deleted {
+                    0 => "nothing of this installation was there".to_owned(),
+                    1 => "the one event was deleted".to_owned(),
+                    deleted => format!("all {deleted} events were deleted"),
+                };
+                (Verdict::Fine, text)
+            }
+            Some(stop) => {
+                let next = match stop {
+                    PurgeStop::MirroredAgain { .. } => "To delete them all, purge that one.",
+                    PurgeStop::StillAtWork(_) => "Purge it again.",
+                    PurgeStop::Refused { .. } => "Purge it again: it goes on where it stopped.",
+                };
+                (Verdict::Problem, format!("{}. {next}", stop.to_string().trim_end_matches('.')))
+            }
+        };
+        JobFinding { about: "result".to_owned(), verdict, text }
+    }
+
     /// Writes down what it did. Once nothing is left at Google, nothing is known of it here, either.
     ///
     /// # Errors
@@ -155,7 +178,7 @@ impl Purged {
         let (name, deleted) = (&errand.calendar.wish.name, self.deleted);
         let summary = match &self.stopped {
             None => {
-                tx.forget_mirror(errand.calendar.id).await?;
+                tx.forget_mirror(errand.calendar.id, errand.clock.now()).await?;
                 format!("Purged calendar “{name}”: {deleted} events deleted")
             }
             Some(PurgeStop::Refused { left, .. }) => {
@@ -269,7 +292,7 @@ impl Errand<'_> {
     async fn hold(&self) -> Result<(), StoreError> {
         let now = self.clock.now();
         let mut tx = self.store.write().await?;
-        tx.pause_calendar(self.calendar.id, now + HOLD, None, now).await?;
+        tx.pause_calendar(self.calendar.id, now + HOLD, PausedFor::Purge, None, now).await?;
         tx.commit().await
     }
 

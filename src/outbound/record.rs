@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::retry::{self, PERSON_PAUSE, Refusal, Setup};
 use crate::clock::{Randomness, SharedClock};
-use crate::store::{Calendar, Lease, ProblemKind, StoreError, WriteTx, Written};
+use crate::store::{Calendar, Lease, PausedFor, ProblemKind, StoreError, WriteTx, Written};
 
 /// What the service asks for; told to people.
 const SCOPE: &str = "https://www.googleapis.com/auth/calendar.events";
@@ -93,19 +93,19 @@ impl Record<'_> {
             }
             Refusal::Throttled(_, after) => {
                 let until = later(retry::pause(lease.attempts, *after, jitter));
-                tx.pause_calendar(calendar.id, until, None, now).await?;
+                tx.pause_calendar(calendar.id, until, PausedFor::SlowDown, None, now).await?;
                 (text, ProblemKind::Retry, Some(until))
             }
             Refusal::QuotaUsedUp(_, after) => {
                 let until = later(retry::quota_pause(*after));
                 for calendar in tx.calendars().await? {
-                    tx.pause_calendar(calendar.id, until, None, now).await?;
+                    tx.pause_calendar(calendar.id, until, PausedFor::Quota, None, now).await?;
                 }
                 (text, ProblemKind::Retry, Some(until))
             }
             Refusal::Missing | Refusal::Forbidden(_) | Refusal::Credentials(_) | Refusal::NotSetUp(..) => {
                 let until = later(PERSON_PAUSE);
-                tx.pause_calendar(calendar.id, until, Some(&text), now).await?;
+                tx.pause_calendar(calendar.id, until, PausedFor::Person, Some(&text), now).await?;
                 (text, ProblemKind::Person, Some(until))
             }
             Refusal::Rejected(_) => (text, ProblemKind::Rejected, None),

@@ -3,16 +3,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{Calendar, JobKind, NewCalendar, Store, StoreError};
-
-/// What a resync has looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Resync {
-    /// Meetings that the calendar lacked.
-    pub added: usize,
-    /// Failures that are tried again.
-    pub retried: u64,
-}
+use super::{Calendar, JobKind, NewCalendar, Plan, Store, StoreError};
 
 impl NewCalendar {
     /// Google's id of a calendar, as somebody typed it.
@@ -65,29 +56,22 @@ impl Calendar {
 }
 
 impl Store {
-    /// Adds a calendar and plans its work. Returns it and how many meetings wait to be mirrored.
+    /// Adds a calendar; the mirror's worker plans it. Returns its row id.
     ///
     /// # Errors
     /// [`StoreError::Exists`] when the name or the Google calendar is in use, [`StoreError::Busy`] while that one is being purged;
     /// otherwise when the database can't be written.
-    pub async fn new_calendar(
-        &self,
-        new: &NewCalendar,
-        actor: &str,
-        now: DateTime<Utc>,
-    ) -> Result<(Calendar, usize), StoreError> {
+    pub async fn new_calendar(&self, new: &NewCalendar, actor: &str, now: DateTime<Utc>) -> Result<i64, StoreError> {
         let mut tx = self.write().await?;
         let id = tx.add_calendar(new, now).await?;
         let summary = format!("Added calendar “{}” ({}): {}", new.name, new.google_id, new.selection);
         tx.append_admin_action(actor, "calendar", summary, now).await?;
-        let calendar = tx.calendars().await?.into_iter().find(|calendar| calendar.id == id);
-        let calendar = calendar.ok_or_else(|| StoreError::row("calendars", "id", id))?;
         tx.commit().await?;
-        let planned = self.plan_calendar(&calendar, now).await?;
-        Ok((calendar, planned))
+        Ok(id)
     }
 
-    /// Has a calendar compared with what was written, and what failed tried again, at once.
+    /// Has what a calendar lacks added, all compared with what was written, and what failed tried again, at once. Returns how
+    /// many failures are tried again.
     ///
     /// # Errors
     /// [`StoreError::Busy`] while it is being purged; otherwise when the database can't be written.
@@ -96,18 +80,19 @@ impl Store {
         calendar: &Calendar,
         actor: &str,
         now: DateTime<Utc>,
-    ) -> Result<Resync, StoreError> {
+    ) -> Result<u64, StoreError> {
         let mut tx = self.write().await?;
-        if tx.open_job(calendar.id).await? == Some(JobKind::Purge) {
+        if tx.open_job(calendar.id, now).await? == Some(JobKind::Purge) {
             return Err(StoreError::Busy("a purge of this calendar"));
         }
         let retried = tx.retry_failed(calendar.id, now).await?;
         tx.resume_calendar(calendar.id).await?;
         tx.check_calendar_at(calendar.id, now).await?;
+        tx.ask_plan(calendar.id, Plan::Lacking).await?;
         let summary = format!("Asked to resync calendar “{}”", calendar.wish.name);
         tx.append_admin_action(actor, "calendar", summary, now).await?;
         tx.commit().await?;
-        Ok(Resync { added: self.plan_calendar(calendar, now).await?, retried })
+        Ok(retried)
     }
 
     /// Has what failed tried again, since nothing stands in the way any more. Returns how much that is: nothing while the
@@ -117,7 +102,7 @@ impl Store {
     /// When the database can't be written.
     pub async fn try_calendar_again(&self, calendar: &Calendar, now: DateTime<Utc>) -> Result<u64, StoreError> {
         let mut tx = self.write().await?;
-        if tx.open_job(calendar.id).await? == Some(JobKind::Purge) {
+        if tx.open_job(calendar.id, now).await? == Some(JobKind::Purge) {
             return Ok(0);
         }
         tx.resume_calendar(calendar.id).await?;
@@ -157,12 +142,12 @@ impl Store {
         if !tx.calendars().await?.iter().any(|live| live.id == calendar.id) {
             return Err(StoreError::Changed("the calendar"));
         }
-        let what = match (purge, tx.open_job(calendar.id).await?) {
+        let what = match (purge, tx.open_job(calendar.id, now).await?) {
             (false, _) => "",
             (true, Some(JobKind::Check)) => return Err(StoreError::Busy("a check of this calendar")),
             (true, Some(JobKind::Purge)) => ", with a purge",
             (true, None) => {
-                tx.ask_job(calendar.id, JobKind::Purge, now).await?;
+                tx.ask_job(calendar.id, JobKind::Purge, None, now).await?;
                 ", with a purge"
             }
         };

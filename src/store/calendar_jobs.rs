@@ -1,12 +1,15 @@
-//! Jobs at Google that an admin asked a page for: checking whether a calendar can be written, and purging it. A worker
-//! carries them out. A calendar has at most one that is not finished.
+//! Jobs at Google: checking whether a calendar can be written, and purging it. A worker carries out what an admin asked a page
+//! for; a command at a terminal carries out its own, and is taken to be gone when it has not said for a while that it is still at
+//! it. A calendar has at most one job that is not finished.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{Calendar, Store, StoreError, WriteTx, count, millis, time};
 
 const TABLE: &str = "calendar_jobs";
+/// A command that has not said for so long that it is still at its job is gone.
+const COMMAND_HOLDS: TimeDelta = TimeDelta::minutes(2);
 
 /// What is to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,12 +90,19 @@ pub struct CalendarJob {
     pub done: u32,
     /// Events to delete in all, once they are counted.
     pub total: Option<u32>,
+    /// Until when a command at a terminal is at it; none = it is a worker's.
+    pub command_until: Option<DateTime<Utc>>,
 }
 
 impl CalendarJob {
     /// Whether it is still to be worked on.
     pub fn is_open(&self) -> bool {
         !matches!(self.state, JobState::Finished { .. })
+    }
+
+    /// Whether the command that was at it is gone.
+    pub fn is_abandoned(&self, now: DateTime<Utc>) -> bool {
+        self.is_open() && self.command_until.is_some_and(|until| until <= now)
     }
 }
 
@@ -106,6 +116,7 @@ struct JobRow {
     total: Option<i64>,
     finished_at: Option<i64>,
     findings: Option<String>,
+    command_until: Option<i64>,
 }
 
 impl TryFrom<JobRow> for CalendarJob {
@@ -132,6 +143,7 @@ impl TryFrom<JobRow> for CalendarJob {
             state,
             done: count(row.done, TABLE, "done")?,
             total: row.total.map(|total| count(total, TABLE, "total")).transpose()?,
+            command_until: row.command_until.map(|until| time(until, TABLE, "command_until")).transpose()?,
         })
     }
 }
@@ -164,7 +176,7 @@ impl Store {
         row.map(CalendarJob::try_from).transpose()
     }
 
-    /// Asks for a job, and has `actor` stand in the audit log.
+    /// Asks a worker for a job, and has `actor` stand in the audit log.
     ///
     /// # Errors
     /// [`StoreError::Busy`] while another job of the calendar is open, [`StoreError::Exists`] when a purge would delete what another
@@ -176,23 +188,98 @@ impl Store {
         actor: &str,
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
+        self.add_job(calendar, kind, None, actor, now).await.map(drop)
+    }
+
+    /// Begins a purge that a command carries out itself, and has `actor` stand in the audit log. Returns the job's row id. The
+    /// command must say again and again that it is still at it: [`Store::keep_job`].
+    ///
+    /// # Errors
+    /// As [`Store::ask_job`].
+    pub async fn begin_command_purge(
+        &self,
+        calendar: &Calendar,
+        actor: &str,
+        now: DateTime<Utc>,
+    ) -> Result<i64, StoreError> {
+        self.add_job(calendar, JobKind::Purge, Some(now + COMMAND_HOLDS), actor, now).await
+    }
+
+    async fn add_job(
+        &self,
+        calendar: &Calendar,
+        kind: JobKind,
+        command_until: Option<DateTime<Utc>>,
+        actor: &str,
+        now: DateTime<Utc>,
+    ) -> Result<i64, StoreError> {
         let mut tx = self.write().await?;
-        if tx.open_job(calendar.id).await?.is_some() {
+        if tx.open_job(calendar.id, now).await?.is_some() {
             return Err(StoreError::Busy("a check or purge of this calendar"));
         }
         if kind == JobKind::Purge && calendar.mirrored_again(&tx.calendars().await?).is_some() {
             return Err(StoreError::Exists("another mirror into this Google calendar"));
         }
-        tx.ask_job(calendar.id, kind, now).await?;
+        let id = tx.ask_job(calendar.id, kind, command_until, now).await?;
         let summary = format!("Asked to {} calendar “{}”", kind.as_str(), calendar.wish.name);
         tx.append_admin_action(actor, "calendar", summary, now).await?;
-        tx.commit().await
+        tx.commit().await?;
+        Ok(id)
+    }
+
+    /// Says for a command that it is still at its job, and how many events it has deleted, of how many. False when it was taken
+    /// to be gone: then it must stop, as others no longer wait for it.
+    ///
+    /// # Errors
+    /// When the database can't be written.
+    pub async fn keep_job(
+        &self,
+        id: i64,
+        progress: Option<(u32, u32)>,
+        now: DateTime<Utc>,
+    ) -> Result<bool, StoreError> {
+        let until = millis(now + COMMAND_HOLDS);
+        let mut tx = self.write().await?;
+        let kept =
+            sqlx::query!("UPDATE calendar_jobs SET command_until = ? WHERE id = ? AND finished_at IS NULL", until, id)
+                .execute(&mut *tx.0)
+                .await?;
+        if let Some((done, total)) = progress {
+            tx.progress_job(id, done, total).await?;
+        }
+        tx.commit().await?;
+        Ok(kept.rows_affected() > 0)
     }
 }
 
 impl WriteTx<'_> {
+    /// Ends the jobs whose commands are gone.
+    ///
+    /// # Errors
+    /// When the database can't be written.
+    pub async fn end_abandoned_jobs(&mut self, now: DateTime<Utc>) -> Result<(), StoreError> {
+        let text =
+            "the command that purged it was stopped before its end. Purge it again: it goes on where that stopped";
+        let finding = JobFinding { about: "result".to_owned(), verdict: Verdict::Problem, text: text.to_owned() };
+        let findings = serde_json::to_string(&[finding]).map_err(|error| StoreError::row(TABLE, "findings", error))?;
+        let now = millis(now);
+        sqlx::query!(
+            "UPDATE calendar_jobs SET finished_at = ?1, findings = ?2 WHERE finished_at IS NULL AND command_until <= ?1",
+            now,
+            findings
+        )
+        .execute(&mut *self.0)
+        .await?;
+        Ok(())
+    }
+
     /// What the job of a calendar that is not finished is to do.
-    pub(super) async fn open_job(&mut self, calendar_id: i64) -> Result<Option<JobKind>, StoreError> {
+    pub(super) async fn open_job(
+        &mut self,
+        calendar_id: i64,
+        now: DateTime<Utc>,
+    ) -> Result<Option<JobKind>, StoreError> {
+        self.end_abandoned_jobs(now).await?;
         let kind = sqlx::query_scalar!(
             "SELECT kind FROM calendar_jobs WHERE calendar_id = ? AND finished_at IS NULL",
             calendar_id
@@ -203,7 +290,8 @@ impl WriteTx<'_> {
     }
 
     /// Whether a purge of this Google calendar is not finished.
-    pub(super) async fn is_being_purged(&mut self, google_id: &str) -> Result<bool, StoreError> {
+    pub(super) async fn is_being_purged(&mut self, google_id: &str, now: DateTime<Utc>) -> Result<bool, StoreError> {
+        self.end_abandoned_jobs(now).await?;
         let found = sqlx::query_scalar!(
             r#"SELECT EXISTS (SELECT 1 FROM calendar_jobs JOIN calendars ON calendars.id = calendar_jobs.calendar_id
                               WHERE finished_at IS NULL AND kind = 'purge' AND google_id = ?) AS "found!: bool""#,
@@ -218,18 +306,21 @@ impl WriteTx<'_> {
         &mut self,
         calendar_id: i64,
         kind: JobKind,
+        command_until: Option<DateTime<Utc>>,
         now: DateTime<Utc>,
-    ) -> Result<(), StoreError> {
-        let (kind, now) = (kind.as_str(), millis(now));
-        sqlx::query!(
-            "INSERT INTO calendar_jobs (calendar_id, kind, asked_at) VALUES (?, ?, ?)",
+    ) -> Result<i64, StoreError> {
+        let (kind, command_until, now) = (kind.as_str(), command_until.map(millis), millis(now));
+        let done = sqlx::query!(
+            "INSERT INTO calendar_jobs (calendar_id, kind, asked_at, started_at, command_until)
+             VALUES (?1, ?2, ?3, iif(?4 IS NULL, NULL, ?3), ?4)",
             calendar_id,
             kind,
-            now
+            now,
+            command_until
         )
         .execute(&mut *self.0)
         .await?;
-        Ok(())
+        Ok(done.last_insert_rowid())
     }
 
     /// Notes that a worker takes a job up, or goes on with it.

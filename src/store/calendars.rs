@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Store, StoreError, WriteTx, millis, shown, time};
+use super::{PausedFor, Plan, Store, StoreError, WriteTx, millis, shown, time};
 use crate::meeting::mirroring::Rule;
 use crate::meeting::selection::{Detail, Selection, Window};
 
@@ -99,6 +99,8 @@ pub struct Calendar {
     pub removed_at: Option<DateTime<Utc>>,
     /// Nothing is tried before this.
     pub paused_until: Option<DateTime<Utc>>,
+    /// Why.
+    pub paused_for: Option<PausedFor>,
     /// What a person must do.
     pub problem: Option<String>,
     /// Since when.
@@ -123,6 +125,7 @@ struct CalendarRow {
     problem: Option<String>,
     problem_at: Option<i64>,
     next_check_at: i64,
+    paused_for: Option<String>,
 }
 
 impl TryFrom<CalendarRow> for Calendar {
@@ -148,6 +151,10 @@ impl TryFrom<CalendarRow> for Calendar {
             created_at: time(row.created_at, TABLE, "created_at")?,
             removed_at: optional(row.removed_at, "removed_at")?,
             paused_until: optional(row.paused_until, "paused_until")?,
+            paused_for: row
+                .paused_for
+                .map(|word| PausedFor::from_word(&word).ok_or_else(|| StoreError::row(TABLE, "paused_for", word)))
+                .transpose()?,
             problem: row.problem,
             problem_at: optional(row.problem_at, "problem_at")?,
             next_check_at: time(row.next_check_at, TABLE, "next_check_at")?,
@@ -201,7 +208,7 @@ impl WriteTx<'_> {
         rows.into_iter().map(Calendar::try_from).collect()
     }
 
-    /// Adds a calendar. Returns its id.
+    /// Adds a calendar, and asks for its plan. Returns its id.
     ///
     /// # Errors
     /// [`StoreError::Exists`] when the name or the Google calendar is in use, [`StoreError::Busy`] while that one is being purged.
@@ -214,7 +221,7 @@ impl WriteTx<'_> {
                 return Err(StoreError::Exists("a mirror into this Google calendar"));
             }
         }
-        if self.is_being_purged(&new.google_id).await? {
+        if self.is_being_purged(&new.google_id, now).await? {
             return Err(StoreError::Busy("a purge of this Google calendar"));
         }
         let selection = serde_json::to_string(&new.selection).unwrap_or_default();
@@ -238,10 +245,12 @@ impl WriteTx<'_> {
         )
         .execute(&mut *self.0)
         .await?;
-        Ok(done.last_insert_rowid())
+        let id = done.last_insert_rowid();
+        self.ask_plan(id, Plan::Lacking).await?;
+        Ok(id)
     }
 
-    /// Changes what a calendar shows. The work rows are planned anew by [`Store::change_calendar`].
+    /// Changes what a calendar shows, and asks for its plan.
     pub(super) async fn save_calendar(&mut self, id: i64, wish: &NewCalendar) -> Result<(), StoreError> {
         let others = self.calendars().await?.into_iter().filter(|calendar| calendar.id != id);
         for calendar in others {
@@ -265,7 +274,7 @@ impl WriteTx<'_> {
         )
         .execute(&mut *self.0)
         .await?;
-        Ok(())
+        self.ask_plan(id, Plan::All).await
     }
 
     /// Has a calendar's events listed and compared at this time.
@@ -286,65 +295,7 @@ impl WriteTx<'_> {
         let now = millis(now);
         sqlx::query!("UPDATE calendars SET removed_at = ? WHERE id = ?", now, id).execute(&mut *self.0).await?;
         sqlx::query!("UPDATE mirror SET due_at = NULL WHERE calendar_id = ?", id).execute(&mut *self.0).await?;
-        Ok(())
-    }
-
-    /// Holds a calendar back until a time, with what a person must do (if one must). A longer pause stays.
-    ///
-    /// # Errors
-    /// When the database can't be written.
-    pub async fn pause_calendar(
-        &mut self,
-        id: i64,
-        until: DateTime<Utc>,
-        problem: Option<&str>,
-        now: DateTime<Utc>,
-    ) -> Result<(), StoreError> {
-        let (until, now) = (millis(until), millis(now));
-        sqlx::query!(
-            "UPDATE calendars SET paused_until = max(?1, coalesce(paused_until, 0)), problem = coalesce(?2, problem),
-                    problem_at = CASE WHEN ?2 IS NULL THEN problem_at ELSE coalesce(problem_at, ?3) END
-             WHERE id = ?4",
-            until,
-            problem,
-            now,
-            id
-        )
-        .execute(&mut *self.0)
-        .await?;
-        Ok(())
-    }
-
-    /// Google agreed: a problem and a pause that is over are forgotten. A pause that still runs stays: another call or an
-    /// admin asked for it meanwhile.
-    ///
-    /// # Errors
-    /// When the database can't be written.
-    pub async fn calendar_agreed(&mut self, id: i64, now: DateTime<Utc>) -> Result<(), StoreError> {
-        let now = millis(now);
-        sqlx::query!(
-            "UPDATE calendars SET paused_until = NULL, problem = NULL, problem_at = NULL
-             WHERE id = ? AND coalesce(paused_until, 0) <= ? AND (paused_until IS NOT NULL OR problem IS NOT NULL)",
-            id,
-            now
-        )
-        .execute(&mut *self.0)
-        .await?;
-        Ok(())
-    }
-
-    /// Lets a calendar run again: an admin wants it tried now.
-    ///
-    /// # Errors
-    /// When the database can't be written.
-    pub async fn resume_calendar(&mut self, id: i64) -> Result<(), StoreError> {
-        sqlx::query!(
-            "UPDATE calendars SET paused_until = NULL, problem = NULL, problem_at = NULL
-             WHERE id = ? AND (paused_until IS NOT NULL OR problem IS NOT NULL)",
-            id
-        )
-        .execute(&mut *self.0)
-        .await?;
+        sqlx::query!("DELETE FROM calendar_plans WHERE calendar_id = ?", id).execute(&mut *self.0).await?;
         Ok(())
     }
 }

@@ -52,6 +52,23 @@ pub struct Feed {
     pub revoked_at: Option<DateTime<Utc>>,
 }
 
+/// A feed whose row can't be read.
+#[derive(Debug)]
+pub struct UnreadFeed {
+    /// Row id.
+    pub id: i64,
+    /// First part of the link's token.
+    pub public_id: String,
+    /// For people.
+    pub name: String,
+    /// Which meetings, if at least that can be read.
+    pub selection: Option<Selection>,
+    /// Whether it was ended.
+    pub is_revoked: bool,
+    /// What is wrong with it.
+    pub error: StoreError,
+}
+
 struct FeedRow {
     id: i64,
     public_id: String,
@@ -94,22 +111,33 @@ impl TryFrom<FeedRow> for Feed {
     }
 }
 
+impl FeedRow {
+    fn read_each(rows: Vec<Self>) -> Vec<Result<Feed, UnreadFeed>> {
+        let read = |row: Self| {
+            let (id, public_id, name) = (row.id, row.public_id.clone(), row.name.clone());
+            let (selection, is_revoked) = (serde_json::from_str(&row.selection).ok(), row.revoked_at.is_some());
+            row.try_into().map_err(|error| UnreadFeed { id, public_id, name, selection, is_revoked, error })
+        };
+        rows.into_iter().map(read).collect()
+    }
+}
+
 impl Store {
     /// Every feed, also revoked ones, by id.
     ///
     /// # Errors
     /// When they can't be read.
     pub async fn feeds(&self) -> Result<Vec<Feed>, StoreError> {
-        self.feeds_one_by_one().await?.into_iter().map(|(_, feed)| feed).collect()
+        self.feeds_one_by_one().await?.into_iter().map(|feed| feed.map_err(|unread| unread.error)).collect()
     }
 
-    /// Every feed, also revoked ones, by public id; each may be one that can't be read.
+    /// Every feed, also revoked ones, by id; each may be one that can't be read.
     ///
     /// # Errors
     /// When the database can't be read.
-    pub async fn feeds_one_by_one(&self) -> Result<Vec<(String, Result<Feed, StoreError>)>, StoreError> {
+    pub async fn feeds_one_by_one(&self) -> Result<Vec<Result<Feed, UnreadFeed>>, StoreError> {
         let rows = sqlx::query_as!(FeedRow, "SELECT * FROM feeds ORDER BY id").fetch_all(&self.reader).await?;
-        Ok(rows.into_iter().map(|row| (row.public_id.clone(), row.try_into())).collect())
+        Ok(FeedRow::read_each(rows))
     }
 
     /// The feed of that row id. Only that row is read: another that can't be read is no matter.
@@ -147,13 +175,13 @@ impl WriteTx<'_> {
         row.map(Feed::try_from).transpose()
     }
 
-    /// Every feed, also revoked ones, by id.
+    /// Every feed, also revoked ones, by id; each may be one that can't be read.
     ///
     /// # Errors
-    /// When they can't be read.
-    pub async fn feeds(&mut self) -> Result<Vec<Feed>, StoreError> {
+    /// When the database can't be read.
+    pub async fn feeds_one_by_one(&mut self) -> Result<Vec<Result<Feed, UnreadFeed>>, StoreError> {
         let rows = sqlx::query_as!(FeedRow, "SELECT * FROM feeds ORDER BY id").fetch_all(&mut *self.0).await?;
-        rows.into_iter().map(Feed::try_from).collect()
+        Ok(FeedRow::read_each(rows))
     }
 
     /// Adds a feed. Returns its id.

@@ -1,9 +1,15 @@
 //! Editing a calendar, and changes that wait for an admin's approval because they would delete many events at once.
 
-use chrono::{DateTime, Utc};
+use std::collections::HashMap;
 
-use super::{Calendar, KnownRow, NewCalendar, Store, StoreError, WriteTx, millis, time};
+use chrono::{DateTime, Utc};
+use futures_util::TryStreamExt as _;
+
+use super::meetings::MeetingRow;
+use super::{Calendar, NewCalendar, Plan, Store, StoreError, WriteTx, json_text, millis, time};
+use crate::meeting::event::MeetingId;
 use crate::meeting::mirroring::needs_approval;
+use crate::meeting::state::Meeting;
 
 /// Why events would go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +49,7 @@ pub struct HeldChange {
     pub mirrored: i64,
     /// Since when.
     pub created_at: DateTime<Utc>,
-    /// True = approved, false = rejected, none = waits.
+    /// True = approved, false = rejected, none = waits or was overtaken by a purge.
     pub approved: Option<bool>,
     /// Ids of the events at Google; empty for an edit.
     pub event_ids: Vec<String>,
@@ -132,7 +138,7 @@ impl Store {
         .await?)
     }
 
-    /// Edits a calendar and plans its work anew. When the edit would delete many events at once, they stay until an admin
+    /// Edits a calendar; the mirror's worker plans it anew. When the edit would delete many events at once, they stay until an admin
     /// approves, and the held edit is returned. An edit that changes nothing leaves all as it is. `actor` stands in the audit log.
     ///
     /// # Errors
@@ -148,18 +154,29 @@ impl Store {
         if *wish == calendar.wish {
             return self.held_edit(calendar.id).await;
         }
+        let rows = self.known_rows(calendar.id).await?;
+        let held: HashMap<&str, bool> =
+            rows.iter().filter(|row| row.may_be_there()).map(|row| (row.meeting_id.as_str(), row.held)).collect();
+        let mirrored = held.len();
         let mut going = Vec::new();
-        let mut mirrored = 0;
-        for row in self.known_rows(calendar.id).await?.into_iter().filter(KnownRow::may_be_there) {
-            mirrored += 1;
+        let mut meetings = sqlx::query_as!(
+            MeetingRow,
+            "SELECT meeting_id, happened_at_ns, kind, event_id, replaced_by, details, revision, first_seen_at, last_modified_at
+             FROM mirror JOIN meetings USING (meeting_id) WHERE calendar_id = ?",
+            calendar.id
+        )
+        .fetch(&self.reader);
+        while let Some(row) = meetings.try_next().await? {
+            let Some(held) = held.get(row.meeting_id.as_str()) else { continue };
+            let meeting = Meeting::try_from(row)?;
             // Also what an earlier edit lets go and is not gone yet. What its own event canceled is never held.
-            if let Some(meeting) = self.meeting(row.meeting_id.as_str()).await?
-                && (meeting.is_confirmed() || calendar.wish.rule().holds(&meeting, true, row.held, now))
+            if (meeting.is_confirmed() || calendar.wish.rule().holds(&meeting, true, *held, now))
                 && !wish.rule().holds(&meeting, true, false, now)
             {
-                going.push(row.meeting_id);
+                going.push(meeting.id);
             }
         }
+        drop(meetings);
         let held = needs_approval(going.len(), mirrored);
         let mut tx = self.write().await?;
         // Two edits at once: the second was made from what the first has changed, and would take it back.
@@ -174,25 +191,20 @@ impl Store {
             let before = open.unwrap_or(before);
             let (count, why) = (going.len(), Why::Edit { before: &before });
             tx.hold(calendar.id, count, mirrored, &why, now).await?;
-            for meeting_id in &going {
-                let meeting_id = meeting_id.as_str();
-                sqlx::query!(
-                    "UPDATE mirror SET held = 1 WHERE meeting_id = ? AND calendar_id = ?",
-                    meeting_id,
-                    calendar.id
-                )
-                .execute(&mut *tx.0)
-                .await?;
-            }
+            let going = json_text(&going.iter().map(MeetingId::as_str).collect::<Vec<_>>())?;
+            sqlx::query!(
+                "UPDATE mirror SET held = 1 WHERE calendar_id = ? AND meeting_id IN (SELECT value FROM json_each(?))",
+                calendar.id,
+                going
+            )
+            .execute(&mut *tx.0)
+            .await?;
         }
         tx.save_calendar(calendar.id, wish).await?;
-        tx.work_again(calendar.id, now).await?;
         let differences = calendar.wish.differences(wish).join("; ");
         let summary = format!("Edited calendar “{}”: {differences}", calendar.wish.name);
         tx.append_admin_action(actor, "calendar", summary, now).await?;
         tx.commit().await?;
-        let changed = Calendar { wish: wish.clone(), ..calendar.clone() };
-        self.plan_calendar(&changed, now).await?;
         self.held_edit(calendar.id).await
     }
 
@@ -234,8 +246,9 @@ impl Store {
                     let before =
                         serde_json::from_str(before).map_err(|_| StoreError::row("held_changes", "before", before))?;
                     tx.save_calendar(change.calendar_id, &before).await?;
+                } else {
+                    tx.ask_plan(change.calendar_id, Plan::All).await?;
                 }
-                tx.work_again(change.calendar_id, now).await?;
             }
             HeldReason::Strays => tx.check_calendar_at(change.calendar_id, now).await?,
         }
@@ -246,7 +259,6 @@ impl Store {
         let summary = format!("{verb} the deletion of {deletions} events from calendar “{name}”");
         tx.append_admin_action(actor, "calendar", summary, now).await?;
         tx.commit().await?;
-        self.plan_calendar(&calendar, now).await?;
         Ok(true)
     }
 }
@@ -337,17 +349,22 @@ impl WriteTx<'_> {
         Ok(())
     }
 
-    async fn release_held(&mut self, calendar_id: i64) -> Result<(), StoreError> {
-        sqlx::query!("UPDATE mirror SET held = 0 WHERE calendar_id = ? AND held = 1", calendar_id)
-            .execute(&mut *self.0)
-            .await?;
+    /// Ends the held changes of a calendar undecided: what they would delete is gone already.
+    pub(super) async fn overtake_held(&mut self, calendar_id: i64, now: DateTime<Utc>) -> Result<(), StoreError> {
+        let now = millis(now);
+        // Without their ids: neither spared nor deleted is what may come to stand there later.
+        sqlx::query!(
+            "UPDATE held_changes SET decided_at = ?, event_ids = NULL WHERE calendar_id = ? AND decided_at IS NULL",
+            now,
+            calendar_id
+        )
+        .execute(&mut *self.0)
+        .await?;
         Ok(())
     }
 
-    /// Has every row of a calendar looked at again; those that are in step cost no call.
-    async fn work_again(&mut self, calendar_id: i64, now: DateTime<Utc>) -> Result<(), StoreError> {
-        let now = millis(now);
-        sqlx::query!("UPDATE mirror SET due_at = ?, asked = asked + 1 WHERE calendar_id = ?", now, calendar_id)
+    async fn release_held(&mut self, calendar_id: i64) -> Result<(), StoreError> {
+        sqlx::query!("UPDATE mirror SET held = 0 WHERE calendar_id = ? AND held = 1", calendar_id)
             .execute(&mut *self.0)
             .await?;
         Ok(())

@@ -28,37 +28,51 @@ pub struct DeliveryFilter {
     pub after: Option<i64>,
 }
 
+/// How far having a list worked on again came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Replayed {
+    /// Deliveries that were put in line.
+    pub deliveries: u64,
+    /// Whether these are all.
+    pub is_finished: bool,
+}
+
 impl DeliveryFilter {
-    /// The conditions. A plus keeps the database from taking the index of a column where another one leads to fewer rows.
+    /// Where the list is read from, and the conditions. The index is named: the one that leads to the fewest rows in the order of
+    /// the list, and the rest is held against what stands in it.
     fn push(&self, sql: &mut QueryBuilder<Sqlite>) {
-        use DeliveryStatus::{Applied, Superseded};
-        let by_about = self.about.is_some();
-        // Nearly all deliveries are applied; of the other statuses there are few.
-        let by_status = !by_about
-            && self.status.is_some_and(|status| self.event_type.is_none() || !matches!(status, Applied | Superseded));
-        let plus = |leads: bool| if leads { "" } else { "+" };
+        sql.push(match self {
+            // A few rows, by their ids.
+            Self { about: Some(_), .. } => " FROM inbox NOT INDEXED WHERE 1",
+            Self { repeated: true, .. } => " FROM inbox INDEXED BY inbox_again WHERE 1",
+            Self { status: Some(_), event_type: Some(_), .. } => " FROM inbox INDEXED BY inbox_status_type WHERE 1",
+            Self { status: Some(_), .. } => " FROM inbox INDEXED BY inbox_status WHERE 1",
+            Self { event_type: Some(_), .. } => " FROM inbox INDEXED BY inbox_type WHERE 1",
+            _ => " FROM inbox INDEXED BY inbox_received WHERE 1",
+        });
         if let Some(about) = &self.about {
-            sql.push(" AND (source = 'cirrus-insight' AND event_id = ").push_bind(about.clone());
-            sql.push(" OR meeting_id = ").push_bind(about.clone()).push(")");
+            sql.push(" AND id IN (SELECT id FROM inbox WHERE source = 'cirrus-insight' AND event_id = ");
+            sql.push_bind(about.clone()).push(" UNION ALL SELECT id FROM inbox WHERE meeting_id = ");
+            sql.push_bind(about.clone()).push(")");
         }
         if let Some(status) = self.status {
-            sql.push(format_args!(" AND {}status = ", plus(by_status))).push_bind(status.as_str());
+            sql.push(" AND status = ").push_bind(status.as_str());
         }
         if let Some(event_type) = &self.event_type {
-            let leads = !by_about && !by_status;
-            sql.push(format_args!(" AND {}event_type = ", plus(leads))).push_bind(event_type.clone());
+            sql.push(" AND event_type = ").push_bind(event_type.clone());
         }
         if self.repeated {
             sql.push(" AND deliveries > 1");
         }
-        for (bound, condition) in [(self.from, "received_at >= "), (self.until, "received_at < ")] {
+        // A plus keeps the database from beginning there when the place is further on.
+        let until = if self.after.is_some() { "+received_at < " } else { "received_at < " };
+        for (bound, condition) in [(self.from, "received_at >= "), (self.until, until)] {
             if let Some(bound) = bound {
-                sql.push(format_args!(" AND {}{condition}", plus(!by_about))).push_bind(millis(bound));
+                sql.push(format_args!(" AND {condition}")).push_bind(millis(bound));
             }
         }
         if let Some(after) = self.after {
-            let at = plus(!by_about);
-            sql.push(format_args!(" AND ({at}received_at, id) < ((SELECT received_at FROM inbox WHERE id = "));
+            sql.push(" AND (received_at, id) < ((SELECT received_at FROM inbox WHERE id = ");
             sql.push_bind(after).push("), ").push_bind(after).push(")");
         }
     }
@@ -72,7 +86,7 @@ impl Store {
     pub async fn deliveries(&self, filter: &DeliveryFilter, most: u32) -> Result<Vec<Delivery>, StoreError> {
         let mut sql = QueryBuilder::new(
             "SELECT id, event_id, event_type, meeting_id, signature, received_at, last_received_at, deliveries, \
-             delivery_attempt, status, reason, replays FROM inbox WHERE 1",
+             delivery_attempt, status, reason, replays",
         );
         filter.push(&mut sql);
         sql.push(" ORDER BY received_at DESC, id DESC LIMIT ").push_bind(most);
@@ -85,12 +99,11 @@ impl Store {
     /// # Errors
     /// When the database can't be read.
     pub async fn delivery_count(&self, filter: &DeliveryFilter) -> Result<i64, StoreError> {
-        if let Some(status) = filter.status
-            && *filter == (DeliveryFilter { status: Some(status), ..DeliveryFilter::default() })
-        {
-            return Ok(self.inbox_counts().await?.of(status));
+        if *filter == (DeliveryFilter { status: filter.status, ..DeliveryFilter::default() }) {
+            let counts = self.inbox_counts().await?;
+            return Ok(filter.status.map_or_else(|| counts.all(), |status| counts.of(status)));
         }
-        let mut sql = QueryBuilder::new("SELECT count(*) FROM inbox WHERE 1");
+        let mut sql = QueryBuilder::new("SELECT count(*)");
         filter.push(&mut sql);
         Ok(sql.build_query_scalar().fetch_one(&self.reader).await?)
     }
@@ -114,7 +127,7 @@ impl Store {
     }
 
     /// Has all deliveries of a list worked on again that don't wait already, with one entry in the audit log. `way` stands
-    /// there. Returns how many.
+    /// there. After each step it ends early unless it `goes_on`.
     ///
     /// # Errors
     /// When the database fails; those put in line before that are worked on, and the audit log says that it was begun.
@@ -124,17 +137,21 @@ impl Store {
         way: &str,
         what: &str,
         now: DateTime<Utc>,
-    ) -> Result<u64, StoreError> {
-        let (mut replayed, mut rest) = (0, filter.clone());
+        goes_on: impl Fn() -> bool,
+    ) -> Result<Replayed, StoreError> {
+        let (mut deliveries, mut rest) = (0, filter.clone());
         loop {
             let step = self.deliveries(&rest, STEP).await?;
-            let Some(last) = step.last() else { return Ok(replayed) };
+            let Some(last) = step.last() else { return Ok(Replayed { deliveries, is_finished: true }) };
+            if rest.after.is_some() && !goes_on() {
+                return Ok(Replayed { deliveries, is_finished: false });
+            }
             let ids: Vec<i64> = step.iter().map(|delivery| delivery.id).collect();
             let mut tx = self.write().await?;
             if rest.after.is_none() {
                 tx.append_admin_action(way, "replay", format!("Deliveries are worked on again: {what}"), now).await?;
             }
-            replayed += tx.replay_deliveries(&ids, now).await?;
+            deliveries += tx.replay_deliveries(&ids, now).await?;
             tx.commit().await?;
             rest.after = Some(last.id);
         }
@@ -165,42 +182,54 @@ mod tests {
     use super::*;
     use sqlx::Row as _;
 
+    async fn plan(store: &Store, filter: &DeliveryFilter, select: &str, order: &str) -> String {
+        let mut sql = QueryBuilder::new(format!("EXPLAIN QUERY PLAN SELECT {select}"));
+        filter.push(&mut sql);
+        sql.push(order);
+        let rows = sql.build().fetch_all(&store.reader).await.unwrap();
+        rows.iter().map(|row| row.get::<String, _>("detail")).collect::<Vec<_>>().join("; ")
+    }
+
     #[tokio::test]
     async fn a_page_of_the_inbox_is_read_from_an_index_in_its_order() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path()).await.unwrap();
-        let of = |status, event_type: bool| DeliveryFilter {
-            status,
-            event_type: event_type.then(|| "scheduling".to_owned()),
-            ..DeliveryFilter::default()
-        };
-        for (filter, index) in [
-            (DeliveryFilter::default(), "inbox_received"),
-            (DeliveryFilter { repeated: true, ..DeliveryFilter::default() }, "inbox_again"),
-            (of(Some(DeliveryStatus::Applied), false), "inbox_status (status=?"),
-            (of(None, true), "inbox_type (event_type=?"),
-            (of(Some(DeliveryStatus::Quarantined), true), "inbox_status (status=?"),
-            (of(Some(DeliveryStatus::Applied), true), "inbox_type (event_type=?"),
-        ] {
-            for after in [None, Some(7)] {
-                for from in [None, Some(DateTime::UNIX_EPOCH)] {
-                    let filter = DeliveryFilter { after, from, until: from, ..filter.clone() };
-                    let mut sql = QueryBuilder::new("EXPLAIN QUERY PLAN SELECT id, body FROM inbox WHERE 1");
-                    filter.push(&mut sql);
-                    sql.push(" ORDER BY received_at DESC, id DESC LIMIT 50");
-                    let rows = sql.build().fetch_all(&store.reader).await.unwrap();
-                    let plan: Vec<String> = rows.iter().map(|row| row.get("detail")).collect();
-                    let plan = plan.join("; ");
-                    assert!(plan.contains(&format!("inbox USING INDEX {index}")), "{filter:?}: {plan}");
-                    assert!(!plan.contains("USE TEMP B-TREE"), "{filter:?}: {plan}");
+        let event_type = Some("scheduling".to_owned());
+        for status in [None, Some(DeliveryStatus::Applied), Some(DeliveryStatus::Pending)] {
+            for event_type in [None, event_type.clone()] {
+                for repeated in [false, true] {
+                    let index = match (repeated, status, &event_type) {
+                        (true, ..) => "inbox_again",
+                        (_, Some(_), Some(_)) => "inbox_status_type (status=? AND event_type=?",
+                        (_, Some(_), None) => "inbox_status (status=?",
+                        (_, None, Some(_)) => "inbox_type (event_type=?",
+                        (_, None, None) => "inbox_received",
+                    };
+                    for (from, after) in [(None, None), (Some(DateTime::UNIX_EPOCH), Some(7))] {
+                        let event_type = event_type.clone();
+                        let until = from;
+                        let filter = DeliveryFilter { status, event_type, repeated, from, until, after, about: None };
+                        let page = plan(&store, &filter, "body", " ORDER BY received_at DESC, id DESC LIMIT 50").await;
+                        assert!(page.contains(&format!("inbox USING INDEX {index}")), "{filter:?}: {page}");
+                        assert!(!page.contains("USE TEMP B-TREE"), "{filter:?}: {page}");
+                        let count = plan(&store, &filter, "count(*)", "").await;
+                        // What only some rows stand in, the database does not call covering.
+                        let covers = if repeated { "" } else { "COVERING " };
+                        assert!(count.contains(&format!("inbox USING {covers}INDEX {index}")), "{filter:?}: {count}");
+                    }
+                    let about = Some("m-1".to_owned());
+                    let filter = DeliveryFilter {
+                        status,
+                        event_type: event_type.clone(),
+                        repeated,
+                        about,
+                        ..DeliveryFilter::default()
+                    };
+                    let plan = plan(&store, &filter, "body", "").await;
+                    assert!(plan.starts_with("SEARCH inbox USING INTEGER PRIMARY KEY (rowid=?)"), "{plan}");
+                    assert!(!plan.contains("SCAN inbox"), "{plan}");
                 }
             }
         }
-        let about = DeliveryFilter { about: Some("m-1".into()), ..DeliveryFilter::default() };
-        let mut sql = QueryBuilder::new("EXPLAIN QUERY PLAN SELECT id, body FROM inbox WHERE 1");
-        about.push(&mut sql);
-        let rows = sql.build().fetch_all(&store.reader).await.unwrap();
-        let plan: Vec<String> = rows.iter().map(|row| row.get("detail")).collect();
-        assert_eq!(plan[0], "MULTI-INDEX OR", "{plan:?}");
     }
 }

@@ -10,9 +10,12 @@ use super::meetings::MeetingRow;
 use super::{Standing, Store, StoreError, millis};
 use crate::meeting::state::Meeting;
 
-/// What finds fewer meetings than this is looked up first and then put in order; what finds more is met soon enough on the way
-/// through all meetings in that order.
-const FEW: i64 = if cfg!(test) { 4 } else { 2000 };
+/// What finds fewer meetings than this is looked up first and then put in order: that takes as long as going past four times as
+/// many in that order. What finds more is met soon enough on the way.
+const FEW: i64 = if cfg!(test) { 4 } else { 20_000 };
+
+const COLUMNS: &str = "SELECT meeting_id, happened_at_ns, kind, event_id, replaced_by, details, revision, first_seen_at, \
+                       last_modified_at";
 
 /// Which meetings to list. All that is given must hold.
 #[derive(Debug, Clone, Default)]
@@ -50,8 +53,8 @@ pub enum MeetingOrder {
 /// A part of a list, in one order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Part {
-    Running,
-    Upcoming,
+    /// They have not ended.
+    Ahead,
     Past,
     Earliest,
     Latest,
@@ -61,8 +64,8 @@ enum Part {
 impl MeetingOrder {
     fn parts(self) -> &'static [Part] {
         match self {
-            Self::NextFirst => &[Part::Running, Part::Upcoming, Part::Past],
-            Self::Ahead => &[Part::Running, Part::Upcoming],
+            Self::NextFirst => &[Part::Ahead, Part::Past],
+            Self::Ahead => &[Part::Ahead],
             Self::Earliest => &[Part::Earliest],
             Self::Latest => &[Part::Latest],
             Self::Changed => &[Part::Changed],
@@ -74,7 +77,7 @@ impl Part {
     /// What the part is in order of, and whether the greatest comes first.
     fn order(self) -> (&'static str, bool) {
         match self {
-            Self::Running | Self::Upcoming | Self::Earliest => ("starts_at", false),
+            Self::Ahead | Self::Earliest => ("starts_at", false),
             Self::Past | Self::Latest => ("starts_at", true),
             Self::Changed => ("last_modified_at", true),
         }
@@ -82,7 +85,7 @@ impl Part {
 
     fn key(self, meeting: &Meeting) -> DateTime<Utc> {
         match self {
-            Self::Running | Self::Upcoming | Self::Past | Self::Earliest | Self::Latest => meeting.details.starts_at,
+            Self::Ahead | Self::Past | Self::Earliest | Self::Latest => meeting.details.starts_at,
             Self::Changed => meeting.last_modified_at,
         }
     }
@@ -124,88 +127,134 @@ pub struct MeetingPage {
     pub next: Option<MeetingCursor>,
 }
 
-/// A filter as the database is asked: what few meetings meet leads the way, the rest is held against each.
+/// What leads to the meetings of a list; the rest is held against each that it leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lead {
+    /// Few hold the words.
+    Text,
+    /// Few stand so in the calendar.
+    Calendar,
+    /// An index in the order of the list.
+    Order,
+}
+
+/// A filter as the database is asked.
 struct Conditions<'a> {
     filter: &'a MeetingFilter,
     /// The text for the word index; none = no text is asked for.
     words: Option<String>,
-    text_is_rare: bool,
-    calendar_is_rare: bool,
+    lead: Lead,
 }
 
 impl Conditions<'_> {
-    fn are_rare(&self) -> bool {
-        self.text_is_rare || self.calendar_is_rare
-    }
-
-    fn push(&self, sql: &mut QueryBuilder<Sqlite>, part: Part) {
-        if let Some(words) = &self.words {
-            // A plus keeps the database from taking that index.
-            sql.push(if self.text_is_rare { " AND number" } else { " AND +number" });
-            sql.push(" IN (SELECT rowid FROM meeting_texts WHERE meeting_texts MATCH ")
-                .push_bind(words.clone())
-                .push(")");
+    /// Where meetings are read from, and the conditions. The index is named, so that the way is the same for every choice.
+    fn push(&self, sql: &mut QueryBuilder<Sqlite>, order: &str) {
+        let filter = self.filter;
+        match (self.lead, &self.words, filter.calendar) {
+            (Lead::Text, Some(words), _) => {
+                sql.push(" FROM meeting_texts CROSS JOIN meetings ON number = meeting_texts.rowid");
+                sql.push(" WHERE meeting_texts MATCH ").push_bind(words.clone());
+            }
+            (Lead::Calendar, _, Some(calendar)) => {
+                sql.push(" FROM mirror CROSS JOIN meetings USING (meeting_id) WHERE ");
+                push_standing(sql, calendar);
+            }
+            _ => {
+                sql.push(" FROM meetings INDEXED BY ").push(match (order, &filter.owner, &filter.status) {
+                    ("last_modified_at", ..) => "meetings_modified",
+                    (_, Some(_), _) => "meetings_owner_start",
+                    (_, None, Some(_)) => "meetings_status",
+                    (_, None, None) => "meetings_start",
+                });
+                sql.push(" WHERE 1");
+            }
         }
-        if let Some((calendar_id, standing)) = self.filter.calendar {
-            sql.push(if self.calendar_is_rare {
-                " AND meeting_id IN (SELECT meeting_id FROM mirror WHERE calendar_id = "
-            } else {
-                " AND EXISTS (SELECT 1 FROM mirror WHERE mirror.meeting_id = meetings.meeting_id AND calendar_id = "
-            });
-            sql.push_bind(calendar_id);
-            match standing {
-                // What is looked at again is on the way, too.
-                Some(Standing::Pending) => sql.push(" AND standing IN ('pending', 'again')"),
-                Some(standing) => sql.push(" AND standing = ").push_bind(standing.as_str()),
-                None => sql.push(" AND standing <> ").push_bind(Standing::Absent.as_str()),
-            };
+        if let Some(words) = self.words.as_ref().filter(|_| self.lead != Lead::Text) {
+            sql.push(" AND number IN (SELECT rowid FROM meeting_texts WHERE meeting_texts MATCH ");
+            sql.push_bind(words.clone()).push(")");
+        }
+        if let Some(calendar) = filter.calendar.filter(|_| self.lead != Lead::Calendar) {
+            sql.push(" AND EXISTS (SELECT 1 FROM mirror WHERE mirror.meeting_id = meetings.meeting_id AND ");
+            push_standing(sql, calendar);
             sql.push(")");
         }
-        let plus = if self.are_rare() { "+" } else { "" };
-        if let Some(status) = &self.filter.status {
-            // Its index is in order of begins.
-            let plus = if matches!(part, Part::Running | Part::Changed) { "+" } else { plus };
-            sql.push(format_args!(" AND {plus}status = ")).push_bind(status.clone());
+        if let Some(status) = &filter.status {
+            sql.push(" AND status = ").push_bind(status.clone());
         }
-        if let Some(owner) = &self.filter.owner {
-            sql.push(format_args!(" AND {plus}owner = ")).push_bind(owner.trim().to_ascii_lowercase());
-        }
-        for (bound, condition) in [(self.filter.from, "starts_at >= "), (self.filter.until, "starts_at < ")] {
-            if let Some(bound) = bound {
-                sql.push(format_args!(" AND {plus}{condition}")).push_bind(millis(bound));
-            }
+        if let Some(owner) = &filter.owner {
+            sql.push(" AND owner = ").push_bind(owner.trim().to_ascii_lowercase());
         }
     }
 
     fn query(&self, part: Part, now: i64, after: Option<&MeetingCursor>, most: i64) -> QueryBuilder<Sqlite> {
         let (column, falls) = part.order();
-        // What runs now is found by its end: of what began before now nearly all is past.
-        let plus = if self.are_rare() || part == Part::Running { "+" } else { "" };
-        let mut sql = QueryBuilder::new(
-            "SELECT meeting_id, happened_at_ns, kind, event_id, replaced_by, details, revision, first_seen_at, \
-             last_modified_at FROM meetings WHERE ",
-        );
+        let mut sql = QueryBuilder::new(COLUMNS);
+        self.push(&mut sql, column);
         match part {
-            Part::Running => {
-                let plus = if self.are_rare() { "+" } else { "" };
-                sql.push(format_args!("{plus}ends_at > ")).push_bind(now).push(" AND +starts_at <= ").push_bind(now);
-            }
-            Part::Upcoming => _ = sql.push(format_args!("{plus}starts_at > ")).push_bind(now),
-            Part::Past => {
-                sql.push(format_args!("{plus}starts_at < ")).push_bind(now).push(" AND +ends_at <= ").push_bind(now);
-            }
-            Part::Earliest | Part::Latest | Part::Changed => _ = sql.push("1"),
+            Part::Ahead => _ = sql.push(" AND ends_at > ").push_bind(now),
+            Part::Past => _ = sql.push(" AND ends_at <= ").push_bind(now),
+            Part::Earliest | Part::Latest | Part::Changed => {}
         }
-        self.push(&mut sql, part);
+        // Where the part begins in the index; a place in it lies behind that.
+        match (part, after) {
+            (Part::Ahead, None) => {
+                sql.push(
+                    " AND starts_at >= (SELECT min(starts_at) FROM meetings INDEXED BY meetings_time WHERE ends_at > ",
+                );
+                sql.push_bind(now).push(")");
+            }
+            (Part::Past, None) => _ = sql.push(" AND starts_at < ").push_bind(now),
+            _ => {}
+        }
+        let (from, until) = (self.filter.from, self.filter.until);
+        for (bound, condition, is_first) in [(from, "starts_at >= ", !falls), (until, "starts_at < ", falls)] {
+            if let Some(bound) = bound {
+                // A plus keeps the database from beginning there when the place is further on.
+                let plus = if is_first && after.is_some() { "+" } else { "" };
+                sql.push(format_args!(" AND {plus}{condition}")).push_bind(millis(bound));
+            }
+        }
         if let Some(MeetingCursor { key, id, .. }) = after {
             let than = if falls { "<" } else { ">" };
-            sql.push(format_args!(" AND ({plus}{column}, meeting_id) {than} (")).push_bind(*key);
+            sql.push(format_args!(" AND ({column}, meeting_id) {than} (")).push_bind(*key);
             sql.push(", ").push_bind(id.clone()).push(")");
         }
         let direction = if falls { " DESC" } else { "" };
-        sql.push(format_args!(" ORDER BY {plus}{column}{direction}, meeting_id{direction} LIMIT ")).push_bind(most);
+        sql.push(format_args!(" ORDER BY {column}{direction}, meeting_id{direction} LIMIT ")).push_bind(most);
         sql
     }
+
+    /// The first of each span of time from one bound to the next, by begin. One statement: what finds the words is read once.
+    fn spans(&self, bounds: &[DateTime<Utc>], most: i64) -> QueryBuilder<Sqlite> {
+        let mut sql = QueryBuilder::new("WITH spans (opens, closes) AS (");
+        sql.push_values(bounds.windows(2), |mut span, bounds| {
+            span.push_bind(millis(bounds[0])).push_bind(millis(bounds[1]));
+        });
+        sql.push(") ").push(COLUMNS);
+        sql.push(" FROM spans CROSS JOIN meetings WHERE meeting_id IN (SELECT meeting_id");
+        self.push(&mut sql, "starts_at");
+        sql.push(" AND starts_at >= opens AND starts_at < closes ORDER BY starts_at, meeting_id LIMIT ")
+            .push_bind(most);
+        sql.push(") ORDER BY starts_at, meeting_id");
+        sql
+    }
+}
+
+/// How a meeting stands in a calendar.
+fn push_standing(sql: &mut QueryBuilder<Sqlite>, (calendar_id, standing): (i64, Option<Standing>)) {
+    sql.push("calendar_id = ").push_bind(calendar_id);
+    sql.push(" AND standing IN (SELECT value FROM json_each(").push_bind(standings(standing)).push("))");
+}
+
+/// The words of the standings that are meant, as a JSON array.
+fn standings(standing: Option<Standing>) -> String {
+    let all = Standing::ALL.into_iter().filter(|one| match standing {
+        // What is looked at again is on the way, too.
+        Some(Standing::Pending) => matches!(one, Standing::Pending | Standing::Again),
+        Some(standing) => *one == standing,
+        None => *one != Standing::Absent,
+    });
+    serde_json::json!(all.map(Standing::as_str).collect::<Vec<_>>()).to_string()
 }
 
 /// A text for a word index: each word begins a word of what is looked for. None when it holds no word.
@@ -236,15 +285,8 @@ impl Store {
             return Ok(MeetingPage { meetings: Vec::new(), next: None });
         }
         let words = words.flatten();
-        let text_is_rare = match &words {
-            Some(words) => self.texts_up_to(words, FEW).await? < FEW,
-            None => false,
-        };
-        let calendar_is_rare = match filter.calendar {
-            Some((calendar_id, Some(standing))) => self.standing_count(calendar_id, standing).await? < FEW,
-            _ => false,
-        };
-        let conditions = Conditions { filter, words, text_is_rare, calendar_is_rare };
+        let lead = self.lead(words.as_deref(), filter.calendar).await?;
+        let conditions = Conditions { filter, words, lead };
         let parts = order.parts();
         let first = after.map_or(0, |after| after.part);
         let mut meetings = Vec::new();
@@ -279,6 +321,51 @@ impl Store {
         Ok(page.meetings)
     }
 
+    /// Meetings that begin in each span of time from one bound to the next, by begin: at most `most` of each span. The spans stand
+    /// for the filter's own days.
+    ///
+    /// # Errors
+    /// When they can't be read.
+    pub async fn meetings_in_spans(
+        &self,
+        filter: &MeetingFilter,
+        bounds: &[DateTime<Utc>],
+        most: usize,
+    ) -> Result<Vec<Vec<Meeting>>, StoreError> {
+        let mut spans: Vec<Vec<Meeting>> = bounds.windows(2).map(|_| Vec::new()).collect();
+        let words = filter.text.as_deref().map(words);
+        if spans.is_empty() || words == Some(None) {
+            return Ok(spans);
+        }
+        let conditions = Conditions { filter, words: words.flatten(), lead: Lead::Order };
+        let mut sql = conditions.spans(bounds, i64::try_from(most).unwrap_or(i64::MAX));
+        for row in sql.build_query_as::<MeetingRow>().fetch_all(&self.reader).await? {
+            let meeting = Meeting::try_from(row)?;
+            let span = bounds[1..].partition_point(|closes| *closes <= meeting.details.starts_at);
+            if let Some(span) = spans.get_mut(span) {
+                span.push(meeting);
+            }
+        }
+        Ok(spans)
+    }
+
+    /// What finds the fewest.
+    async fn lead(&self, words: Option<&str>, calendar: Option<(i64, Option<Standing>)>) -> Result<Lead, StoreError> {
+        let text = match words {
+            Some(words) => self.texts_up_to(words, FEW).await?,
+            None => FEW,
+        };
+        let there = match calendar {
+            Some((calendar_id, standing)) => self.standing_count(calendar_id, standing).await?,
+            None => FEW,
+        };
+        Ok(match text.min(there) {
+            FEW.. => Lead::Order,
+            least if least == text => Lead::Text,
+            _ => Lead::Calendar,
+        })
+    }
+
     /// How many meetings hold the words, counted up to `most`.
     async fn texts_up_to(&self, words: &str, most: i64) -> Result<i64, StoreError> {
         Ok(sqlx::query_scalar!(
@@ -290,13 +377,13 @@ impl Store {
         .await?)
     }
 
-    async fn standing_count(&self, calendar_id: i64, standing: Standing) -> Result<i64, StoreError> {
-        let standing = standing.as_str();
+    async fn standing_count(&self, calendar_id: i64, standing: Option<Standing>) -> Result<i64, StoreError> {
+        let standings = standings(standing);
         Ok(sqlx::query_scalar!(
             r#"SELECT coalesce(sum(meetings), 0) AS "count!: i64" FROM mirror_tally
-               WHERE calendar_id = ?1 AND (standing = ?2 OR ?2 = 'pending' AND standing = 'again')"#,
+               WHERE calendar_id = ? AND standing IN (SELECT value FROM json_each(?))"#,
             calendar_id,
-            standing
+            standings
         )
         .fetch_one(&self.reader)
         .await?)

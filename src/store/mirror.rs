@@ -4,7 +4,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use data_encoding::HEXLOWER;
 
-use super::{StoreError, WriteTx, count, millis};
+use super::{StoreError, WriteTx, count, json_text, millis};
 use crate::meeting::event::MeetingId;
 use crate::meeting::state::Meeting;
 
@@ -358,17 +358,12 @@ impl WriteTx<'_> {
         Ok(done.rows_affected())
     }
 
-    /// Forgets the work rows of a removed calendar whose events are all gone.
+    /// Forgets the work rows of a calendar whose events are all gone, and that any of them wait to be deleted.
     ///
     /// # Errors
     /// When the database can't be written.
-    pub async fn forget_mirror(&mut self, calendar_id: i64) -> Result<(), StoreError> {
+    pub async fn forget_mirror(&mut self, calendar_id: i64, now: DateTime<Utc>) -> Result<(), StoreError> {
         sqlx::query!("DELETE FROM mirror WHERE calendar_id = ?", calendar_id).execute(&mut *self.0).await?;
-        Ok(())
+        self.overtake_held(calendar_id, now).await
     }
-}
-
-/// Rows as a parameter of one statement.
-fn json_text(rows: &impl serde::Serialize) -> Result<String, StoreError> {
-    serde_json::to_string(rows).map_err(|error| StoreError::row("mirror", "meeting_id", error))
 }

@@ -12,6 +12,7 @@ mod audit_tests;
 mod calendar_changes;
 mod calendar_checks;
 mod calendar_jobs;
+mod calendar_pauses;
 mod calendars;
 mod changes;
 mod error;
@@ -26,6 +27,8 @@ mod inbox_list;
 mod installation;
 mod meeting_list;
 mod meetings;
+#[cfg(test)]
+mod migrated;
 mod mirror;
 mod mirror_attempts;
 mod mirror_plan;
@@ -54,24 +57,25 @@ pub use audit::StoredEntry;
 pub use audit_keeping::Removed;
 pub use audit_list::{AuditFilter, AuditHead, AuditPart};
 pub use audit_push::AuditPush;
-pub use calendar_changes::Resync;
 pub use calendar_checks::{CalendarCheck, KnownRow, NOT_CHECKED};
 pub use calendar_jobs::{CalendarJob, JobFinding, JobKind, JobState, Verdict};
+pub use calendar_pauses::PausedFor;
 pub use calendars::{Calendar, NewCalendar, OnCancel, OnDrift};
 pub use changes::{ChangeWatch, ChangedMeeting, Positions};
 pub use error::StoreError;
 pub use feed_fetches::{FetchKey, FetchSummary, Reader, TOLD_DAYS, Tally, day_of};
 pub use feed_meetings::FeedMeetings;
-pub use feeds::{Feed, NewFeed};
+pub use feeds::{Feed, NewFeed, UnreadFeed};
 pub use group_commit::InboxWriter;
 pub use held_changes::{HeldChange, HeldReason, Why};
 pub use inbox::{Delivery, DeliveryStatus, Identity, NewDelivery, PendingDelivery, Stored};
-pub use inbox_list::DeliveryFilter;
+pub use inbox_list::{DeliveryFilter, Replayed};
 pub use installation::Fact;
 pub use meeting_list::{MeetingCursor, MeetingFilter, MeetingOrder, MeetingPage};
 pub use meetings::HistoryEntry;
 pub use mirror::{Lease, Presence, ProblemKind, Written};
 pub use mirror_attempts::MirrorAttempt;
+pub use mirror_plan::Plan;
 pub use mirror_rows::MirrorRow;
 pub use owners::MeetingOwner;
 pub use renditions::{LeftOut, Rendition, RenditionFacts};
@@ -279,9 +283,24 @@ fn shown(
     ))
 }
 
+/// Rows of `mirror`, or their keys, as a parameter of one statement.
+fn json_text(rows: &impl serde::Serialize) -> Result<String, StoreError> {
+    serde_json::to_string(rows).map_err(|error| StoreError::row("mirror", "meeting_id", error))
+}
+
 /// A counter column as `u32`.
 fn count(value: i64, table: &'static str, column: &'static str) -> Result<u32, StoreError> {
     u32::try_from(value).map_err(|_| StoreError::row(table, column, value))
+}
+
+#[cfg(test)]
+impl Store {
+    /// Changes what its transactions read beside the program's ways.
+    pub(crate) async fn tamper(&self, statements: &[&'static str]) {
+        for statement in statements {
+            sqlx::query(*statement).execute(&self.writer).await.unwrap();
+        }
+    }
 }
 
 #[cfg(test)]

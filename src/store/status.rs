@@ -27,6 +27,11 @@ impl InboxCounts {
     pub fn of(&self, status: DeliveryStatus) -> i64 {
         self.by_status.iter().find(|(found, _)| *found == status).map_or(0, |(_, count)| *count)
     }
+
+    /// Number of distinct deliveries.
+    pub fn all(&self) -> i64 {
+        self.by_status.iter().map(|(_, count)| count).sum()
+    }
 }
 
 /// How a meeting stands in a calendar.
@@ -44,10 +49,13 @@ pub enum Standing {
     Refused,
     /// It is rightly not there.
     Absent,
+    /// It may be there: a write was begun, and nobody works on it any more.
+    Unknown,
 }
 
 impl Standing {
-    const ALL: [Self; 6] = [Self::InStep, Self::Pending, Self::Again, Self::Failing, Self::Refused, Self::Absent];
+    pub(super) const ALL: [Self; 7] =
+        [Self::InStep, Self::Pending, Self::Again, Self::Failing, Self::Refused, Self::Absent, Self::Unknown];
 
     /// The word in the database and in addresses of lists.
     pub fn as_str(self) -> &'static str {
@@ -58,6 +66,7 @@ impl Standing {
             Self::Failing => "failing",
             Self::Refused => "refused",
             Self::Absent => "absent",
+            Self::Unknown => "unknown",
         }
     }
 
@@ -83,6 +92,8 @@ pub struct MirrorCounts {
     pub failing: i64,
     /// Refused by Google until they change.
     pub rejected: i64,
+    /// May be there: a write was begun, and nobody works on it any more.
+    pub unknown: i64,
     /// When the oldest work that waits became due.
     pub oldest_due_at: Option<DateTime<Utc>>,
     /// Text of the latest failure.
@@ -134,7 +145,8 @@ impl Store {
         counts.last_received_at = times.last.map(|at| time(at, "arrivals", "last_at")).transpose()?;
         counts.oldest_pending_at = times.pending.map(|at| time(at, "inbox", "pending_since")).transpose()?;
         let test = sqlx::query!(
-            "SELECT last_received_at, signature FROM inbox WHERE event_type = 'developer.webhook.test' ORDER BY id DESC LIMIT 1"
+            "SELECT last_received_at, signature FROM inbox INDEXED BY inbox_tests
+             WHERE event_type = 'developer.webhook.test' ORDER BY id DESC LIMIT 1"
         )
         .fetch_optional(&self.reader)
         .await?;
@@ -194,6 +206,7 @@ impl Store {
                 Standing::Failing => of.failing = row.meetings,
                 Standing::Refused => of.rejected = row.meetings,
                 Standing::Absent => {}
+                Standing::Unknown => of.unknown = row.meetings,
             }
         }
         for of in &mut counts {
@@ -219,14 +232,18 @@ impl Store {
     /// # Errors
     /// When they can't be read.
     pub async fn mirror_problems(&self, most: u32) -> Result<Vec<MirrorProblem>, StoreError> {
+        // Of each calendar its latest: one that was removed may have left any number of failures.
         let rows = sqlx::query!(
             r#"SELECT mirror.meeting_id, meetings.details ->> '$.title' AS "title?: String", mirror.calendar_id AS "calendar_id!",
                       mirror.problem AS "problem!", mirror.problem_at AS "problem_at!", mirror.attempts, mirror.due_at
-               FROM mirror
-               JOIN meetings USING (meeting_id)
-               JOIN calendars ON calendars.id = mirror.calendar_id
-               WHERE mirror.problem IS NOT NULL AND mirror.problem_at IS NOT NULL AND calendars.removed_at IS NULL
-               ORDER BY mirror.problem_at DESC, mirror.meeting_id LIMIT ?"#,
+               FROM calendars
+               CROSS JOIN mirror ON mirror.calendar_id = calendars.id AND mirror.meeting_id IN (
+                   SELECT meeting_id FROM mirror AS latest
+                   WHERE latest.calendar_id = calendars.id AND problem IS NOT NULL AND problem_at IS NOT NULL
+                   ORDER BY problem_at DESC, meeting_id LIMIT ?1)
+               JOIN meetings ON meetings.meeting_id = mirror.meeting_id
+               WHERE calendars.removed_at IS NULL
+               ORDER BY mirror.problem_at DESC, mirror.meeting_id LIMIT ?1"#,
             most
         )
         .fetch_all(&self.reader)

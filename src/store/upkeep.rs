@@ -6,7 +6,7 @@ use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 
 use super::{Fact, Store, StoreError, WriteTx, time};
-use crate::audit::chain::{Break, Verification};
+use crate::audit::chain::{Break, Hash, Mark, Verification};
 
 /// Audit entries read at a time: a log of any length takes little memory.
 const STEP: u32 = 500;
@@ -36,16 +36,34 @@ pub struct AuditVerified {
     pub at: DateTime<Utc>,
     /// Entries that are intact, from the first.
     pub entries: i64,
-    /// Hash of the last of them, hexadecimal.
+    /// Number of the last of them. Only what an earlier version wrote lacks it; there it is as many as there are.
+    #[serde(default)]
+    pub last: Option<i64>,
+    /// Hash of the last entry that was read, hexadecimal.
     pub head: String,
     /// Where the chain breaks; none = it holds.
     pub broken: Option<String>,
+    /// When it breaks: the number of the last entry when it last held, and its hash.
+    #[serde(default)]
+    pub held: Option<(i64, String)>,
+}
+
+impl AuditVerified {
+    /// Where the chain ended when it last held.
+    fn last_held(self) -> Option<(i64, String)> {
+        if self.broken.is_some() { self.held } else { Some((self.last.unwrap_or(self.entries), self.head)) }
+    }
 }
 
 fn read<T: for<'de> Deserialize<'de>>(fact: Option<String>, name: &'static str) -> Result<Option<T>, StoreError> {
     let read =
         fact.map(|text| serde_json::from_str(&text).map_err(|error| StoreError::row("installation", name, error)));
     read.transpose()
+}
+
+fn to_hash(hexadecimal: &str) -> Result<Hash, StoreError> {
+    let bytes = HEXLOWER.decode(hexadecimal.as_bytes()).ok().and_then(|bytes| bytes.try_into().ok());
+    bytes.ok_or_else(|| StoreError::row("installation", "audit_verified", hexadecimal))
 }
 
 impl Store {
@@ -84,12 +102,15 @@ impl Store {
         read(self.fact(Fact::AuditVerified).await?, "audit_verified")
     }
 
-    /// Verifies the audit log from its first entry to its last.
+    /// Verifies the audit log from its first entry to its last, and that it still holds the entry with which it ended when it last
+    /// was found to hold.
     ///
     /// # Errors
     /// When it can't be read; that the chain breaks is no error, but what was found.
     pub async fn verify_audit(&self, now: DateTime<Utc>) -> Result<AuditVerified, StoreError> {
-        let mut verification = Verification::new(self.audit_checkpoint().await?);
+        let held = self.audit_verified().await?.and_then(AuditVerified::last_held);
+        let mark = held.as_ref().map(|(seq, head)| Ok::<_, StoreError>(Mark { seq: *seq, hash: to_hash(head)? }));
+        let mut verification = Verification::new(self.audit_checkpoint().await?, mark.transpose()?);
         let mut most = STEP;
         let broken = loop {
             let step = match self.audit_after(verification.last(), most).await {
@@ -109,9 +130,15 @@ impl Store {
                 break Some(broken);
             }
         };
-        let broken = broken.map(|broken| broken.to_string());
+        let entries = match broken {
+            // Which entry before that was replaced, nobody can tell.
+            Some(Break::Replaced(_)) => 0,
+            _ => verification.count(),
+        };
         let head = HEXLOWER.encode(&verification.head());
-        Ok(AuditVerified { at: now, entries: verification.count(), head, broken })
+        let held = held.filter(|_| broken.is_some());
+        let last = Some(verification.last());
+        Ok(AuditVerified { at: now, entries, last, head, broken: broken.map(|broken| broken.to_string()), held })
     }
 }
 
@@ -124,11 +151,17 @@ impl WriteTx<'_> {
         self.keep_fact(Fact::LastBackup, &serde_json::to_string(made).unwrap_or_default()).await
     }
 
-    /// Keeps what a verification of the audit log found.
+    /// Keeps what a verification of the audit log found, and writes into the log that it was verified.
     ///
     /// # Errors
     /// When the database can't be written.
-    pub async fn keep_audit_verified(&mut self, found: &AuditVerified) -> Result<(), StoreError> {
+    pub async fn keep_audit_verified(&mut self, way: &str, found: &AuditVerified) -> Result<(), StoreError> {
+        let what = match &found.broken {
+            Some(broken) => format!("broken: {broken}"),
+            None if found.entries == 1 => "1 entry is intact".to_owned(),
+            None => format!("{} entries are intact", found.entries),
+        };
+        self.append_admin_action(way, "audit", format!("Verified the audit log: {what}"), found.at).await?;
         self.keep_fact(Fact::AuditVerified, &serde_json::to_string(found).unwrap_or_default()).await
     }
 }
@@ -144,7 +177,7 @@ impl Store {
 
     /// Cuts off the end of the audit log beside the program's ways.
     pub(crate) async fn cut_audit_after(&self, last: i64) {
-        sqlx::query("DROP TRIGGER audit_no_delete").execute(&self.writer).await.unwrap();
+        sqlx::query("DROP TRIGGER IF EXISTS audit_no_delete").execute(&self.writer).await.unwrap();
         sqlx::query("DELETE FROM audit WHERE seq > ?").bind(last).execute(&self.writer).await.unwrap();
     }
 }

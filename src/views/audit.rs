@@ -157,7 +157,7 @@ async fn verify(visit: Visit, form: Result<Form<Verify>, FormRejection>) -> Resu
     let store = &visit.site.store;
     let found = store.verify_audit(visit.times.now()).await?;
     let mut tx = store.write().await?;
-    tx.keep_audit_verified(&found).await?;
+    tx.keep_audit_verified("admin page", &found).await?;
     tx.commit().await?;
     Ok(Redirect::to(&format!("{}#verify", href("/audit", &[("head", form.head.trim())]))))
 }
@@ -198,7 +198,7 @@ async fn export(
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{Answer, Stage};
+    use super::super::testing::{Answer, Stage, recorded};
     use chrono::TimeDelta;
 
     #[tokio::test]
@@ -215,13 +215,55 @@ mod tests {
         let token = admin.get("/audit").await.form_token();
         assert_eq!(admin.post("/audit/verify", &[("token", "AAAA")]).await.status.as_u16(), 403);
         assert_eq!(admin.post("/audit/verify", &[("token", &token)]).await.header("location"), "/audit#verify");
-        admin.get("/audit").await.assert_shows(&["1 entry was intact when last verified"]);
+        admin
+            .get("/audit")
+            .await
+            .assert_shows(&["1 entry was intact when last verified", "Verified the audit log: 1 entry is intact"]);
         admin.get("/status").await.assert_shows(&["<a href=\"/audit#verify\">intact</a>"]);
         stage.site.store.tamper_with_audit().await;
         admin.post("/audit/verify", &[("token", &token)]).await;
         admin.get("/audit").await.assert_shows(&["The chain is broken: entry 1 was changed after it was written."]);
         let status = admin.get("/status").await;
         status.assert_shows(&["verdict-bad", "The audit log is not as it was written: entry 1 was changed"]);
+    }
+
+    #[tokio::test]
+    async fn a_tail_that_was_cut_off_shows_until_it_is_there_again() {
+        let stage = Stage::new().await;
+        let store = &stage.site.store;
+        let mut admin = stage.admin().await;
+        stage.admin().await;
+        let token = admin.get("/audit").await.form_token();
+        let mut verify = async || admin.post("/audit/verify", &[("token", &token)]).await;
+        verify().await;
+        let known = store.audit_verified().await.unwrap().unwrap();
+        assert_eq!((known.entries, &known.broken), (2, &None));
+        // The entry that tells of the verification, and the last one that was verified.
+        let lost = store.audit_newest(None, 2).await.unwrap().pop().unwrap();
+        store.cut_audit_after(1).await;
+        verify().await;
+        let found = store.audit_verified().await.unwrap().unwrap();
+        let cut = "it ends with entry 1, but had entry 2 before: what follows entry 1 is missing";
+        assert_eq!(found.broken.as_deref(), Some(cut));
+        assert_eq!(recorded(&stage, "audit").await, [format!("admin page: Verified the audit log: broken: {cut}")]);
+        let mut visitor = stage.admin().await;
+        visitor.get("/audit").await.assert_shows(&[cut, "The first 1 entry is intact.", "up to entry 2", &known.head]);
+        visitor.get("/status").await.assert_shows(&["verdict-bad", cut]);
+
+        // What is written in its place makes a chain that holds, but not the one that was known.
+        verify().await;
+        let replaced = "entry 2 is not the one that had this number before";
+        visitor.get("/status").await.assert_shows(&["verdict-bad", replaced]);
+        visitor.get("/audit").await.assert_hides(&["intact."]);
+
+        // Somebody puts back what was there.
+        store.cut_audit_after(1).await;
+        let mut tx = store.write().await.unwrap();
+        tx.append_audit(&lost.entry).await.unwrap();
+        tx.commit().await.unwrap();
+        verify().await;
+        visitor.get("/status").await.assert_hides(&["verdict-bad"]);
+        visitor.get("/audit").await.assert_shows(&["2 entries were intact when last verified"]);
     }
 
     #[tokio::test]

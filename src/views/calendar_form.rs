@@ -188,7 +188,7 @@ async fn add(visit: Visit, form: Result<Form<Typed>, FormRejection>) -> Result<R
     };
     let added = visit.site.store.new_calendar(&new, "admin page", visit.times.now()).await;
     match added {
-        Ok((calendar, _)) => Ok(Redirect::to(&format!("/calendars?new={0}#calendar-{0}", calendar.id)).into_response()),
+        Ok(id) => Ok(Redirect::to(&format!("/calendars?new={id}#calendar-{id}")).into_response()),
         Err(StoreError::Exists(what)) => {
             let names = visit.site.store.calendars().await?.into_iter().any(|live| live.wish.name == new.name);
             let text = format!("{what} exists already");
@@ -237,7 +237,11 @@ async fn edit(
             wrong.add("name", format!("{what} exists already"));
             show(visit, &typed, Some(&calendar), wrong, false).await
         }
-        Err(StoreError::Changed(_)) => Err(PageError::NotNow),
+        // Between what was read above and the change itself.
+        Err(StoreError::Changed(_)) => {
+            let calendar = find_live(&visit, Ok(Path(calendar.id))).await?;
+            show(visit, &typed, Some(&calendar), Wrong::default(), true).await
+        }
         Err(error) => Err(error.into()),
     }
 }

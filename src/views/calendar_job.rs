@@ -16,7 +16,7 @@ use super::frame::{Mirror, Visit};
 use super::mirror_state::sentence;
 use super::time_text::{Moment, Times};
 use super::words::{State, Tone, capital, count, grouped, verb};
-use crate::store::{Calendar, CalendarJob, JobFinding, JobKind, JobState, Resync, StoreError, Verdict};
+use crate::store::{Calendar, CalendarJob, JobFinding, JobKind, JobState, StoreError, Verdict};
 use crate::web::site::Site;
 
 /// What went well is told for so long.
@@ -89,9 +89,11 @@ impl JobBox {
                 lines,
             });
         }
+        // A command at a terminal needs no worker.
+        let waits = !mirror.is_on() && job.command_until.is_none();
         let what = match (job.kind, job.total) {
-            (JobKind::Check, _) if !mirror.is_on() => "A check waits until the mirror is on.".to_owned(),
-            (JobKind::Purge, _) if !mirror.is_on() => "A purge waits until the mirror is on.".to_owned(),
+            (JobKind::Check, _) if waits => "A check waits until the mirror is on.".to_owned(),
+            (JobKind::Purge, _) if waits => "A purge waits until the mirror is on.".to_owned(),
             (JobKind::Check, _) => "It is being checked.".to_owned(),
             (JobKind::Purge, None) => "It is being purged: the events are being counted.".to_owned(),
             (JobKind::Purge, Some(total)) => {
@@ -153,9 +155,8 @@ async fn resync(
 ) -> Result<Redirect, PageError> {
     let calendar = pressed(&visit, id, form).await?;
     let asked = visit.site.store.resync_calendar(&calendar, "admin page", visit.times.now()).await;
-    let Resync { added, retried } = asked.map_err(refused)?;
-    let id = calendar.id;
-    Ok(Redirect::to(&format!("/calendars?resynced={id}&added={added}&retried={retried}#calendar-{id}")))
+    let (retried, id) = (asked.map_err(refused)?, calendar.id);
+    Ok(Redirect::to(&format!("/calendars?resynced={id}&retried={retried}#calendar-{id}")))
 }
 
 #[cfg(test)]
@@ -170,6 +171,7 @@ mod tests {
         let mut stage = Stage::new().await;
         stage.google();
         stage.calendar("Sales team", Selection::default()).await;
+        stage.plan().await;
         stage
     }
 
@@ -278,9 +280,10 @@ mod tests {
         let mut admin = stage.admin().await;
         let token = admin.get("/calendars").await.form_token();
         let answer = admin.post("/calendars/1/resync", &[("token", &token)]).await;
-        assert_eq!(answer.header("location"), "/calendars?resynced=1&added=0&retried=1#calendar-1");
-        let answer = admin.get("/calendars?resynced=1&added=0&retried=1").await;
-        answer.assert_shows(&["0 meetings were added, 1 failure is tried again.", "in a moment"]);
+        assert_eq!(answer.header("location"), "/calendars?resynced=1&retried=1#calendar-1");
+        assert_eq!(stage.site.store.calendars_to_plan().await.unwrap(), [1]);
+        let answer = admin.get("/calendars?resynced=1&retried=1").await;
+        answer.assert_shows(&["What it lacks is added", "1 failure is tried again.", "in a moment"]);
         assert_eq!(recorded(&stage).await, ["admin page: Asked to resync calendar “Sales team”"]);
         assert!(stage.site.store.calendar("1").await.unwrap().unwrap().next_check_at <= stage.now());
         // A purge must not be crossed.

@@ -1,7 +1,7 @@
 //! A calendar's whole mirror in a few words: for its own page and for the status page.
 
 use super::frame::Mirror;
-use super::mirror_state::sentence;
+use super::mirror_state::{held_words, sentence};
 use super::time_text::{Moment, Times};
 use super::words::{State, Tone, count, grouped};
 use crate::store::{Calendar, HeldChange, MirrorCounts};
@@ -27,6 +27,8 @@ pub(super) struct CalendarSummary {
     pub(super) problem: Option<(String, Option<Moment>)>,
     /// Until when it is held back.
     pub(super) held_until: Option<Moment>,
+    /// Why, up to the time.
+    pub(super) held_words: &'static str,
     /// Latest failure of a single meeting.
     pub(super) last_problem: Option<String>,
 }
@@ -56,6 +58,7 @@ impl CalendarSummary {
                 .as_deref()
                 .map(|text| (sentence(text), calendar.problem_at.map(|at| times.at(at)))),
             held_until: held_until.map(|until| times.at(until)),
+            held_words: held_words(calendar),
             last_problem: counts.last_problem.as_deref().map(sentence),
             counts,
             deletions,

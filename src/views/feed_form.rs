@@ -10,7 +10,7 @@ use axum::{Form, Router};
 use serde::Deserialize;
 
 use super::error::PageError;
-use super::feed_facts::{find_live, refused};
+use super::feed_facts::find_live;
 use super::field::{Field, Input, Wrong};
 use super::frame::{Frame, Section, Visit};
 use super::shown_form::{Shown, ShownTyped, days};
@@ -207,7 +207,12 @@ async fn edit(
             wrong.add("name", format!("{what} exists already"));
             show(visit, &typed, Some(&feed), wrong, false).await
         }
-        Err(error) => Err(refused(error)),
+        // Between what was read above and the change itself.
+        Err(StoreError::Changed(_)) => {
+            let feed = find_live(&visit, Ok(Path(feed.id))).await?;
+            show(visit, &typed, Some(&feed), Wrong::default(), true).await
+        }
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The list of feeds, narrowed by words and turned page by page: what each contains, its page to hand out, who fetched it last.
 
 use std::cmp::Reverse;
+use std::collections::HashMap;
 
 use askama::Template;
 use axum::Router;
@@ -15,8 +16,8 @@ use super::reach::Reach;
 use super::tabs::Tab;
 use super::time_text::Moment;
 use super::words::{self, count, href, verb};
-use crate::meeting::selection::Detail;
-use crate::store::{Feed, Reader, RenditionFacts};
+use crate::meeting::selection::{Detail, plain};
+use crate::store::{Feed, NewFeed, Reader, RenditionFacts};
 use crate::web::site::Site;
 
 /// Feeds on one page.
@@ -104,9 +105,12 @@ impl Choice {
         self.standing() == Standing::Ended
     }
 
-    /// Whether each word is in the feed's name or in what it selects.
-    fn finds(&self, feed: &Feed) -> bool {
-        let text = format!("{} {}", feed.wish.name, feed.wish.selection).to_lowercase();
+    /// Whether each word is in the feed's name, in what it selects, or in the name of an owner that it selects.
+    fn finds(&self, feed: &Feed, names: &HashMap<String, String>) -> bool {
+        let NewFeed { name, selection, .. } = &feed.wish;
+        let owners: Vec<&str> =
+            selection.owners.iter().filter_map(|owner| names.get(&plain(owner))).map(String::as_str).collect();
+        let text = format!("{name} {selection} {}", owners.join(" ")).to_lowercase();
         self.q.to_lowercase().split_whitespace().all(|word| text.contains(word))
     }
 
@@ -135,7 +139,7 @@ async fn show(visit: Visit, Params(choice): Params<Choice>) -> Result<Response, 
     let facts = store.rendition_facts().await?;
     let facts_of = |feed: &Feed| facts.iter().find(|facts| facts.feed_id == feed.id);
     let (mut all, mut unread) = (Vec::new(), 0);
-    for (_, feed) in store.feeds_one_by_one().await? {
+    for feed in store.feeds_one_by_one().await? {
         match feed {
             Ok(feed) => all.push(feed),
             // The log has it already, from when the feeds were loaded.
@@ -144,7 +148,9 @@ async fn show(visit: Visit, Params(choice): Params<Choice>) -> Result<Response, 
     }
     let is_personal = |feed: &Feed| feed.revoked_at.is_none() && feed.wish.selection.person().is_some();
     let (is_empty, has_personal) = (all.is_empty() && unread == 0, all.iter().any(is_personal));
-    let found: Vec<Feed> = all.into_iter().filter(|feed| choice.finds(feed)).collect();
+    let owners = if choice.q.is_empty() { Vec::new() } else { store.meeting_owners().await? };
+    let names = owners.into_iter().map(|owner| (plain(&owner.username), owner.name)).collect();
+    let found: Vec<Feed> = all.into_iter().filter(|feed| choice.finds(feed, &names)).collect();
     let standing = choice.standing();
     let tabs = Standing::ALL.into_iter().map(|tab| {
         let number = found.iter().filter(|feed| tab.holds(feed, facts_of(feed))).count();
@@ -316,6 +322,20 @@ mod tests {
             found.assert_hides(&["Team 08"]);
         }
         admin.get("/feeds?q=nobody").await.assert_shows(&["No such feed here.", "live 0", "value=\"nobody\""]);
+    }
+
+    #[tokio::test]
+    async fn a_feed_is_found_by_the_name_of_its_owner() {
+        let stage = Stage::new().await;
+        stage.meeting("m-1", 24).await;
+        stage.feed_of("First", Detail::Busy, of("PRIYA@example.com")).await;
+        stage.feed_of("Second", Detail::Busy, of("ada@example.com")).await;
+        let mut admin = stage.admin().await;
+        for words in ["q=raghunathan", "q=priya+ragh+first"] {
+            let found = admin.get(&format!("/feeds?{words}")).await;
+            found.assert_shows(&["First", "live 1"]);
+            found.assert_hides(&["Second"]);
+        }
     }
 
     #[tokio::test]

@@ -13,8 +13,11 @@ use tower_sessions::Session;
 use super::error::PageError;
 use super::time_text::Times;
 use crate::web::csrf;
-use crate::web::session::Admin;
+use crate::web::session::{self, Admin};
 use crate::web::site::Site;
+
+/// With this header an open page asks for itself anew: no person asked.
+const RENEWAL: &str = "x-renewal";
 
 /// The entries of the navigation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -158,6 +161,9 @@ where
         // A session that can't be read now is no reason to ask for the password again.
         session.load().await.map_err(|error| PageError::from(error).into_response())?;
         Admin::from_request_parts(parts, site).await?;
+        if !parts.headers.contains_key(RENEWAL) {
+            session::used(&session, site).await.map_err(|error| PageError::from(error).into_response())?;
+        }
         let token = CsrfToken::from_request_parts(parts, site).await.map_err(IntoResponse::into_response)?;
         Ok(Self { site: site.clone(), times: Times::of(site), token })
     }

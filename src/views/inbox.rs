@@ -106,7 +106,7 @@ async fn show(visit: Visit, Params(choice): Params<DeliveryChoice>) -> Result<Re
     found.truncate(PAGE as usize);
     let counts = store.inbox_counts().await?;
     let statuses = DeliveryStatus::ALL.into_iter().map(|status| (status.as_str(), status.as_str(), counts.of(status)));
-    let all = ("all", "", counts.by_status.iter().map(|(_, number)| number).sum());
+    let all = ("all", "", counts.all());
     let tabs = [all].into_iter().chain(statuses).map(|(label, word, number)| Tab {
         label,
         href: choice.href("/inbox", &[("status", word)]),

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse as _, Response};
@@ -11,7 +12,7 @@ use axum::routing::get;
 use futures_util::{StreamExt as _, stream};
 
 use super::error::PageError;
-use super::frame::Visit;
+use crate::web::session::Admin;
 use crate::web::site::Site;
 
 /// How often changes are looked for, and most often told.
@@ -23,13 +24,14 @@ pub(super) fn router() -> Router<Site> {
     Router::new().route("/live", get(watch))
 }
 
-async fn watch(visit: Visit) -> Result<Response, PageError> {
-    let watching = visit.site.watching.clone();
+/// No [`Visit`](super::frame::Visit): that would be a use of the session, and a page that is left open is none.
+async fn watch(_: Admin, State(site): State<Site>) -> Result<Response, PageError> {
+    let watching = site.watching;
     let Ok(place) = watching.places.try_acquire_owned() else {
         // Without it a page shows what was when it was opened.
         return Ok(StatusCode::SERVICE_UNAVAILABLE.into_response());
     };
-    let database = visit.site.store.watch_changes().await?;
+    let database = site.store.watch_changes().await?;
     let looks = stream::unfold((database, place), |(mut database, place)| async move {
         tokio::time::sleep(EVERY).await;
         // A database that can't be read ends it; the page asks again later.
@@ -48,9 +50,39 @@ async fn watch(visit: Visit) -> Result<Response, PageError> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::Stage;
+    use super::super::testing::{Answer, Stage, Visitor};
     use crate::store::{DeliveryStatus, Identity};
-    use axum::http::StatusCode;
+    use axum::body::Body;
+    use axum::http::{Request, StatusCode};
+    use chrono::TimeDelta;
+
+    /// Asks for a page as one that is open does.
+    async fn renew(visitor: &mut Visitor, page: &str) -> Answer {
+        visitor.send(Request::get(page).header("x-renewal", "1"), Body::empty()).await
+    }
+
+    #[tokio::test]
+    async fn a_page_that_is_only_open_does_not_keep_its_session() {
+        let stage = Stage::new().await;
+        // What would be told has an end.
+        stage.site.watching.stopping.cancel();
+        let (mut left, mut looked_at) = (stage.admin().await, stage.admin().await);
+        for hour in 1..=30 {
+            stage.clock.advance(TimeDelta::hours(1));
+            let (told, renewed) = (left.get("/live").await.status, renew(&mut left, "/status").await.status);
+            let expected = if hour < 24 { StatusCode::OK } else { StatusCode::SEE_OTHER };
+            assert_eq!((told, renewed), (expected, expected), "after {hour} hours");
+            assert_eq!(renew(&mut looked_at, "/status").await.status, StatusCode::OK, "after {hour} hours");
+            if hour == 20 {
+                assert_eq!(looked_at.get("/status").await.status, StatusCode::OK);
+                // Its use is being written down.
+                tokio::task::yield_now().await;
+                drop(stage.site.store.write().await.unwrap());
+            }
+        }
+        let answer = left.get("/status").await;
+        assert!(answer.header("location").starts_with("/login"), "{answer:?}");
+    }
 
     #[tokio::test]
     async fn a_change_by_anybody_is_told() {

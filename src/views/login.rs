@@ -91,23 +91,38 @@ async fn sign_in(
 ) -> Result<Response, PageError> {
     let Form(form) = form.map_err(PageError::from)?;
     token.verify(&form.token).map_err(|_| PageError::StaleForm)?;
-    if !is_password(&site, address, Secret::new(form.password)).await? {
-        record(&site, format!("Sign-in from {address} refused: wrong password")).await?;
+    let refusal = match verified_hash(&site, address, Secret::new(form.password)).await? {
+        None => Some("wrong password"),
+        Some(hash) if !begin_session(&site, &session, &hash).await? => Some("the password was changed meanwhile"),
+        Some(_) => None,
+    };
+    if let Some(refusal) = refusal {
+        record(&site, format!("Sign-in from {address} refused: {refusal}")).await?;
         return Ok(page(token, form.next, true));
     }
-    session::sign_in(&session).await?;
     record(&site, format!("Signed in from {address}")).await?;
     Ok(Redirect::to(local(&form.next)).into_response())
 }
 
-/// Whether that is the admin password. How often it is tried is limited, wherever it is asked for.
-pub(super) async fn is_password(site: &Site, address: IpAddr, given: Secret) -> Result<bool, PageError> {
+/// The admin password's hash if that is the password. How often it is tried is limited, wherever it is asked for.
+pub(super) async fn verified_hash(site: &Site, address: IpAddr, given: Secret) -> Result<Option<String>, PageError> {
     if !site.sign_in_limits.allow(address) {
         tracing::warn!(%address, "too many attempts at the password");
         return Err(PageError::TooManySignIns);
     }
     let Some(hash) = site.store.fact(Fact::AdminPasswordHash).await? else { return Err(PageError::NoPassword) };
-    blocking(move || password::verify(&given, &hash)).await
+    blocking(move || password::verify(&given, &hash).then_some(hash)).await
+}
+
+/// Signs in who knew the password of this hash. False, and no session, when the password is another one by now.
+pub(super) async fn begin_session(site: &Site, session: &Session, hash: &str) -> Result<bool, PageError> {
+    session::sign_in(session).await?;
+    // Whoever changes the password ends the sessions that are there. One that came too late for that finds the new hash here.
+    if site.store.fact(Fact::AdminPasswordHash).await?.as_deref() == Some(hash) {
+        return Ok(true);
+    }
+    session::sign_out(session).await?;
+    Ok(false)
 }
 
 /// Hashing takes long: off the threads that answer.

@@ -18,7 +18,7 @@ use super::meeting_places::Places;
 use super::meeting_timeline::{Step, timeline};
 use super::meetings::status_state;
 use super::time_text::{Moment, Times};
-use super::words::{State as StateWord, count, count_of, href, meeting_href};
+use super::words::{State as StateWord, count, href, meeting_href};
 use crate::meeting::entry::{full_title, is_web_address};
 use crate::meeting::event::{Answer, MeetingId};
 use crate::meeting::state::Meeting;
@@ -100,10 +100,12 @@ pub(super) async fn page(visit: Visit, cache: &FeedCache, id: &str) -> Result<Re
         *response.status_mut() = StatusCode::NOT_FOUND;
         return Ok(response);
     };
-    let waiting = deliveries.iter().filter(|delivery| delivery.status == DeliveryStatus::Pending).count();
+    let number = store.delivery_count(&filter).await?;
+    let pending = DeliveryFilter { status: Some(DeliveryStatus::Pending), ..filter };
+    let waiting = store.delivery_count(&pending).await?;
     let places = Places::of(&visit, cache, &meeting).await?;
-    let replay = (!deliveries.is_empty())
-        .then(|| (href("/inbox/replay", &[("about", id)]), count_of(&deliveries, "delivery", "deliveries")));
+    let replay =
+        (number > 0).then(|| (href("/inbox/replay", &[("about", id)]), count(number, "delivery", "deliveries")));
     let page = MeetingPage {
         frame: visit.frame(Section::Meetings),
         id: id.to_owned(),

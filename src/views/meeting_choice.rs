@@ -55,13 +55,14 @@ const ORDERS: [(&str, &str, MeetingOrder); 4] = [
     ("changed", "last changed first", MeetingOrder::Changed),
 ];
 
-const STANDINGS: [(&str, &str); 6] = [
+const STANDINGS: [(&str, &str); 7] = [
     ("", "at all"),
     ("in step", "in step"),
     ("pending", "on the way"),
     ("again", "looked at again"),
     ("failing", "failing"),
     ("refused", "refused by Google"),
+    ("unknown", "not certain"),
 ];
 
 impl MeetingChoice {

@@ -101,7 +101,7 @@ impl Places {
     }
 
     /// The answer in a sentence or two. `waiting` deliveries about it are still to be worked on.
-    pub(super) fn answer(&self, meeting: &Meeting, waiting: usize) -> String {
+    pub(super) fn answer(&self, meeting: &Meeting, waiting: i64) -> String {
         let mut text = match meeting.status() {
             Status::Confirmed => "It takes place.",
             Status::Canceled => "It is canceled: calendars and feeds mark it so or take it out.",
@@ -133,7 +133,7 @@ impl Places {
             }
         }
         if waiting > 0 {
-            let deliveries = count(number(waiting), "delivery is", "deliveries are");
+            let deliveries = count(waiting, "delivery is", "deliveries are");
             let _ = write!(text, " {deliveries} about it still to be worked on.");
         }
         text

@@ -92,7 +92,7 @@ async fn show(
     };
     let filter = page.choice.filter(&times);
     if page.choice.is_week() {
-        page.week = Some(Week::read(store, &page.choice, filter, &times).await?);
+        page.week = Some(Week::read(store, &page.choice, &filter, &times).await?);
         return Ok(visit.show(page));
     }
     let order = page.choice.order();

@@ -9,7 +9,7 @@ use super::words::{State, Tone, count, grouped};
 use crate::meeting::selection::{Place, Selection, Window};
 use crate::meeting::showing::Absence;
 use crate::meeting::state::{Meeting, Status};
-use crate::store::{Calendar, Feed, MirrorRow, OnCancel, Presence, ProblemKind};
+use crate::store::{Calendar, Feed, MirrorRow, OnCancel, PausedFor, Presence, ProblemKind};
 
 /// Where a meeting stands in one calendar or feed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -157,7 +157,8 @@ fn waiting(
         let why = calendar.problem.as_deref().map_or_else(String::new, |text| format!(": {}", sentence(text)));
         let tone = if calendar.problem.is_some() { Tone::Bad } else { Tone::Waiting };
         let until = times.at(until);
-        let note = format!("The whole calendar is held back until {} ({}){why}{shown}", until.text(), until.relative());
+        let words = held_words(calendar);
+        let note = format!("{words} {} ({}){why}{shown}", until.text(), until.relative());
         return placement(tone, "Held back", closed(&note));
     }
     let again = if due > times.now() {
@@ -182,6 +183,16 @@ fn waiting(
             "Waiting",
             format!("Waits for its turn since {} ({}).{shown}", times.at(due).text(), times.at(due).relative()),
         ),
+    }
+}
+
+/// Why a calendar is held back, up to the time until when.
+pub(super) fn held_words(calendar: &Calendar) -> &'static str {
+    match calendar.paused_for {
+        Some(PausedFor::SlowDown) => "Google asked to wait until",
+        Some(PausedFor::Quota) => "Google's quota is used up; nothing is written until",
+        Some(PausedFor::Purge) => "For the purge, nothing is written until",
+        Some(PausedFor::Person) | None => "Held back until",
     }
 }
 
@@ -304,7 +315,7 @@ mod tests {
         let mut tx = stage.site.store.write().await.unwrap();
         let problem = "Share the calendar with mirror@robot.example.com";
         let until = stage.now() + TimeDelta::minutes(10);
-        tx.pause_calendar(calendar.id, until, Some(problem), stage.now()).await.unwrap();
+        tx.pause_calendar(calendar.id, until, PausedFor::Person, Some(problem), stage.now()).await.unwrap();
         tx.commit().await.unwrap();
         let late = &shown(&stage, "late").await[0];
         assert_eq!((late.0, late.1.as_str()), (Tone::Bad, "Held back"));

@@ -12,15 +12,16 @@ use tower_sessions::Session;
 
 use super::error::PageError;
 use super::frame::{Frame, Params, Section, Visit};
-use super::login::{blocking, is_password};
+use super::login::{begin_session, blocking, verified_hash};
 use crate::config::Secret;
 use crate::store::Fact;
 use crate::web::client_address::ClientAddress;
+use crate::web::password;
 use crate::web::site::Site;
-use crate::web::{password, session};
 
 /// Fewest characters of a password that is chosen here.
 const SHORTEST: usize = 12;
+const NOT_PRESENT: &str = "That is not the present password.";
 /// A form holds a token and three passwords; nothing is longer than this.
 const LONGEST_FORM: usize = 16 * 1024;
 
@@ -63,7 +64,7 @@ struct Change {
 impl Change {
     fn wrong(&self, is_old_right: bool) -> Wrong {
         Wrong {
-            old: (!is_old_right).then_some("That is not the present password."),
+            old: (!is_old_right).then_some(NOT_PRESENT),
             new: match self.new.chars().count() {
                 0..SHORTEST => {
                     Some("This is too short: several words with spaces between them are easy to keep in mind.")
@@ -95,12 +96,12 @@ async fn change(
 ) -> Result<Response, PageError> {
     let Form(form) = form.map_err(PageError::from)?;
     visit.check(&form.token)?;
-    let is_right = is_password(&site, address, Secret::new(&*form.old)).await?;
-    let (wrong, now) = (form.wrong(is_right), visit.times.now());
-    if !is_right {
+    let old_hash = verified_hash(&site, address, Secret::new(&*form.old)).await?;
+    let (wrong, now) = (form.wrong(old_hash.is_some()), visit.times.now());
+    let refused = |why| format!("Change of the admin password from {address} refused: {why}");
+    if old_hash.is_none() {
         let mut tx = site.store.write().await?;
-        let summary = format!("Change of the admin password from {address} refused: wrong password");
-        tx.append_admin_action("admin page", "sign-in", summary, now).await?;
+        tx.append_admin_action("admin page", "sign-in", refused("wrong password"), now).await?;
         tx.commit().await?;
     }
     if wrong != Wrong::default() {
@@ -109,13 +110,20 @@ async fn change(
     let (new, randomness) = (Secret::new(form.new), site.randomness.clone());
     let new_hash = blocking(move || password::hash(&new, &randomness)).await?.map_err(|error| failed(&error))?;
     let mut tx = site.store.write().await?;
+    // Nobody else writes now, so it stays what it is.
+    if site.store.fact(Fact::AdminPasswordHash).await? != old_hash {
+        tx.append_admin_action("admin page", "sign-in", refused("it was changed meanwhile"), now).await?;
+        tx.commit().await?;
+        let wrong = Wrong { old: Some(NOT_PRESENT), ..Wrong::default() };
+        return Ok((StatusCode::UNPROCESSABLE_ENTITY, page(visit, false, wrong)).into_response());
+    }
     tx.keep_fact(Fact::AdminPasswordHash, &new_hash).await?;
     tx.end_all_sessions().await?;
     let summary = format!("Changed the admin password from {address}; every other session was ended");
     tx.append_admin_action("admin page", "sign-in", summary, now).await?;
     tx.commit().await?;
-    // This one was ended, too: it goes on under a new id.
-    session::sign_in(&session).await?;
+    // This one was ended, too: it goes on under a new id, unless the password was changed once more.
+    begin_session(&site, &session, &new_hash).await?;
     Ok(Redirect::to("/password?changed=true").into_response())
 }
 
@@ -128,6 +136,12 @@ fn failed(error: &dyn std::error::Error) -> PageError {
 mod tests {
     use super::super::testing::{Answer, PASSWORD, Stage, Visitor};
     use super::*;
+    use crate::clock::{Clock, ManualClock};
+    use chrono::{DateTime, Utc};
+    use std::pin::Pin;
+    use std::sync::Arc;
+    use std::time::Duration;
+    use tokio::sync::Notify;
 
     const NEW: &str = "a longer one with words";
 
@@ -163,6 +177,67 @@ mod tests {
         assert_eq!(answer.status, StatusCode::FORBIDDEN);
         let answer = other.post("/login", &[("token", &token), ("password", NEW)]).await;
         assert_eq!(answer.status, StatusCode::SEE_OTHER);
+    }
+
+    /// Tells when it was first asked for the time.
+    #[derive(Debug)]
+    struct Asked(Arc<ManualClock>, Notify);
+
+    impl Clock for Asked {
+        fn now(&self) -> DateTime<Utc> {
+            self.1.notify_one();
+            self.0.now()
+        }
+
+        fn monotonic(&self) -> Duration {
+            self.0.monotonic()
+        }
+
+        fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+            self.0.sleep(duration)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_sign_in_with_the_old_password_while_it_is_changed_leaves_no_session() {
+        let mut stage = Stage::new().await;
+        let asked = Arc::new(Asked(stage.clock.clone(), Notify::new()));
+        stage.site.clock = asked.clone();
+        let mut late = stage.visitor();
+        let token = late.get("/login").await.form_token();
+        let mut change = stage.site.store.write().await.unwrap();
+        let fields = [("token", &*token), ("password", PASSWORD)];
+        let mut signing_in = Box::pin(late.post("/login", &fields));
+        // Once the old password is verified, it makes a session; that can't be stored before the change is.
+        tokio::select! {
+            answer = &mut signing_in => panic!("it did not wait: {answer:?}"),
+            () = asked.1.notified() => {}
+        }
+        change.keep_fact(Fact::AdminPasswordHash, "another").await.unwrap();
+        change.end_all_sessions().await.unwrap();
+        change.commit().await.unwrap();
+        let answer = signing_in.as_mut().await;
+        drop(signing_in);
+        assert_eq!(answer.status, StatusCode::FORBIDDEN);
+        answer.assert_shows(&["That is not the password."]);
+        assert_eq!(late.get("/status").await.status, StatusCode::SEE_OTHER);
+        let expected = "Sign-in from 127.0.0.1 refused: the password was changed meanwhile";
+        assert_eq!(newest_entry(&stage).await, expected);
+    }
+
+    #[tokio::test]
+    async fn of_two_changes_at_once_the_second_has_to_know_the_password_of_the_first() {
+        let stage = Stage::new().await;
+        let (mut one, mut other) = (stage.admin().await, stage.admin().await);
+        let another = "another one with words";
+        let (first, second) =
+            tokio::join!(change(&mut one, [PASSWORD, NEW, NEW]), change(&mut other, [PASSWORD, another, another]));
+        let changed = [&first, &second].into_iter().filter(|answer| answer.status == StatusCode::SEE_OTHER).count();
+        assert_eq!(changed, 1, "{first:?} {second:?}");
+        let refused = "Change of the admin password from 127.0.0.1 refused: it was changed meanwhile";
+        assert_eq!(newest_entry(&stage).await, refused);
+        let there = [one.get("/status").await.status, other.get("/status").await.status];
+        assert_eq!(there.iter().filter(|status| **status == StatusCode::OK).count(), 1, "{there:?}");
     }
 
     #[tokio::test]

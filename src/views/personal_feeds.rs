@@ -36,6 +36,8 @@ struct PersonalPage {
     has_any: bool,
     /// Owners whose feed was ended.
     ended: Vec<String>,
+    /// Names of feeds that can't be read.
+    unread: Vec<String>,
     wrong: Wrong,
     fields: Vec<Field>,
 }
@@ -85,6 +87,7 @@ async fn show(visit: Visit, typed: &Typed, wrong: Wrong) -> Result<Response, Pag
         state,
         button: (number > 0).then(|| format!("Make {}", count(number, "personal feed", "personal feeds"))),
         has_any: feeds.present > 0,
+        unread: feeds.unread,
         ended: feeds.revoked.into_iter().map(|owner| owner.username).collect(),
         fields: fields.collect(),
         wrong,

@@ -29,7 +29,14 @@ struct ReplayPage {
     words: String,
     /// Of those, what is in line already.
     waiting: i64,
+    /// How many were put in line before a stop of the server broke that off; empty when none did.
+    begun: String,
     back: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Query {
+    begun: Option<u32>,
 }
 
 #[derive(Deserialize)]
@@ -39,7 +46,11 @@ struct Replay {
     choice: DeliveryChoice,
 }
 
-async fn ask(visit: Visit, Params(choice): Params<DeliveryChoice>) -> Result<Response, PageError> {
+async fn ask(
+    visit: Visit,
+    Params(choice): Params<DeliveryChoice>,
+    Params(query): Params<Query>,
+) -> Result<Response, PageError> {
     let store = &visit.site.store;
     let choice = DeliveryChoice { after: String::new(), ..choice };
     let filter = choice.filter(&visit.times);
@@ -57,6 +68,7 @@ async fn ask(visit: Visit, Params(choice): Params<DeliveryChoice>) -> Result<Res
         deliveries: count(number, "delivery", "deliveries"),
         words: choice.words(),
         waiting,
+        begun: query.begun.map_or_else(String::new, |begun| count(begun.into(), "delivery was", "deliveries were")),
         back: choice.href("/inbox", &[]),
         choice,
     };
@@ -67,13 +79,22 @@ async fn replay(visit: Visit, form: Result<Form<Replay>, FormRejection>) -> Resu
     let Form(Replay { token, choice }) = form.map_err(PageError::from)?;
     visit.check(&token)?;
     let choice = DeliveryChoice { after: String::new(), ..choice };
-    let (filter, now, store) = (choice.filter(&visit.times), visit.times.now(), visit.site.store.clone());
+    let (filter, now) = (choice.filter(&visit.times), visit.times.now());
+    let (store, stopping) = (visit.site.store.clone(), visit.site.watching.stopping.clone());
     let number = store.delivery_count(&filter).await?;
     let what = format!("{} {}", count(number, "delivery", "deliveries"), choice.words()).trim().to_owned();
     // In a task of its own: it is finished also when the browser does not wait.
-    let replayed = tokio::spawn(async move { store.replay(&filter, "admin page", &what, now).await });
-    replayed.await.map_err(|_| PageError::Internal)??;
-    Ok(Redirect::to("/inbox?status=pending"))
+    let replayed = visit
+        .site
+        .tasks
+        .spawn(async move { store.replay(&filter, "admin page", &what, now, || !stopping.is_cancelled()).await });
+    let replayed = replayed.await.map_err(|_| PageError::Internal)??;
+    if replayed.is_finished {
+        return Ok(Redirect::to("/inbox?status=pending"));
+    }
+    // The browser comes there when the server is back, and the rest can be asked for.
+    let begun = replayed.deliveries.to_string();
+    Ok(Redirect::to(&choice.href("/inbox/replay", &[("begun", &begun)])))
 }
 
 #[cfg(test)]

@@ -5,7 +5,9 @@ use chrono::TimeDelta;
 use super::testing::{Stage, meeting_event};
 use crate::meeting::event::Kind;
 use crate::meeting::selection::Selection;
-use crate::store::{BackupMade, DeliveryStatus, FetchKey, Identity, LeftOut, ProblemKind, Rendition, Tally, day_of};
+use crate::store::{
+    BackupMade, DeliveryStatus, FetchKey, Identity, LeftOut, PausedFor, ProblemKind, Rendition, Tally, day_of,
+};
 
 async fn empty() -> Stage {
     Stage::new().await
@@ -42,9 +44,9 @@ async fn broken() -> Stage {
     let problem = format!("share the calendar with {account} as “Make changes to events”");
     let mut tx = stage.site.store.write().await.unwrap();
     let until = stage.now() + TimeDelta::minutes(5);
-    tx.pause_calendar(1, until, Some(&problem), stage.now()).await.unwrap();
+    tx.pause_calendar(1, until, PausedFor::Person, Some(&problem), stage.now()).await.unwrap();
     let verified = stage.site.store.verify_audit(stage.now()).await.unwrap();
-    tx.keep_audit_verified(&verified).await.unwrap();
+    tx.keep_audit_verified("admin page", &verified).await.unwrap();
     let feed = stage.site.store.feed("1").await.unwrap().unwrap();
     let left_out = LeftOut { meetings: 12, ahead: 2, from: Some(stage.now()) };
     let rendition = Rendition { body: vec![1; 9], digest: vec![2], last_modified_at: stage.now(), left_out };

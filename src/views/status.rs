@@ -347,6 +347,27 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_latest_failures_are_told_but_none_of_a_calendar_that_was_removed() {
+        let mut stage = Stage::new().await;
+        stage.google();
+        for name in ["Old", "Team", "Others"] {
+            stage.calendar(name, Selection::default()).await;
+        }
+        for number in 0..4 {
+            stage.meeting(&format!("m-{number}"), 24).await;
+            stage.clock.advance(TimeDelta::minutes(1));
+            stage.mirror(&[(&format!("m-{number}"), &format!("Problem {number}."), ProblemKind::Rejected)]).await;
+        }
+        let old = stage.site.store.calendars().await.unwrap().into_iter().find(|calendar| calendar.wish.name == "Old");
+        stage.site.store.end_calendar(&old.unwrap(), false, "test", stage.now()).await.unwrap();
+        let problems = stage.site.store.mirror_problems(5).await.unwrap();
+        let told: Vec<_> = problems.iter().map(|problem| (problem.text.as_str(), problem.calendar_id)).collect();
+        let [three, two, one] = ["Problem 3.", "Problem 2.", "Problem 1."];
+        assert_eq!(told.iter().map(|(text, _)| *text).collect::<Vec<_>>(), [three, three, two, two, one]);
+        assert!(told.iter().all(|(_, calendar)| *calendar > 1), "{told:?}");
+    }
+
+    #[tokio::test]
     async fn a_broken_site_says_so_first_and_gives_the_reasons() {
         let mut stage = Stage::new().await;
         stage.google();

@@ -1,18 +1,17 @@
 //! A stage for the tests of the pages: a real database in a temporary directory, a clock that stands still, and visitors
 //! who keep cookies.
 
-use std::collections::BTreeMap;
+mod visitor;
+
 use std::sync::{Arc, OnceLock};
 
-use axum::Router;
-use axum::body::Body;
-use axum::http::{HeaderMap, Method, Request, StatusCode, header};
+use axum::http::StatusCode;
 use chrono::{DateTime, TimeDelta, Utc};
-use http_body_util::BodyExt as _;
-use tower::ServiceExt as _;
+use tokio_util::task::TaskTracker;
 use url::Url;
 
-use super::FeedCache;
+pub(super) use visitor::{Answer, Visitor};
+
 use crate::clock::{Clock as _, ManualClock, Randomness};
 use crate::config::Secret;
 use crate::meeting::apply;
@@ -66,6 +65,7 @@ impl Stage {
             password_is_set: false,
             csrf: csrf::config(&secret, false),
             watching: Watching::default(),
+            tasks: TaskTracker::new(),
         };
         Self { dir, site, clock }
     }
@@ -88,17 +88,13 @@ impl Stage {
 
     /// Turns the mirror on, with a Google that is only simulated.
     pub(super) fn simulate_google(&mut self, at: &str) {
-        self.site.google = Some(GoogleSide {
-            account: "mirror@robot.example.com".into(),
-            calls_per_second: 4,
-            simulated_at: Some(at.to_owned()),
-        });
+        self.google();
+        self.site.google.as_mut().unwrap().simulated_at = Some(at.to_owned());
     }
 
     /// Somebody who is not signed in.
     pub(super) fn visitor(&self) -> Visitor {
-        let feeds = FeedCache::new(self.site.clone(), Arc::default());
-        Visitor { router: super::router(&feeds), feeds, cookies: BTreeMap::new() }
+        Visitor::new(self)
     }
 
     /// Somebody who is.
@@ -211,8 +207,17 @@ impl Stage {
         stored.id
     }
 
+    /// Makes the plans that were asked for, as the mirror's worker does.
+    pub(super) async fn plan(&self) {
+        let store = &self.site.store;
+        for calendar in store.calendars_to_plan().await.unwrap() {
+            store.plan_calendar(calendar, self.now()).await.unwrap();
+        }
+    }
+
     /// Works on everything that is due: `fail` says for which meeting ids Google answers with what problem.
     pub(super) async fn mirror(&self, fail: &[(&str, &str, ProblemKind)]) {
+        self.plan().await;
         let now = self.now();
         let mut tx = self.site.store.write().await.unwrap();
         for lease in tx.lease_mirror_work(1000, 1, TimeDelta::minutes(1), now).await.unwrap() {
@@ -274,126 +279,5 @@ pub(super) fn meeting_event(id: &str, kind: Kind, happened_at: DateTime<Utc>, ho
             answers: vec![],
         },
         existing_email_meeting_id: None,
-    }
-}
-
-/// Somebody with a browser.
-pub(super) struct Visitor {
-    router: Router,
-    feeds: FeedCache,
-    cookies: BTreeMap<String, String>,
-}
-
-impl Visitor {
-    pub(super) async fn get(&mut self, path: &str) -> Answer {
-        self.send(Request::get(path), Body::empty()).await
-    }
-
-    pub(super) async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
-        let body: String = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
-        let request = Request::builder().method(Method::POST).uri(path);
-        self.send(request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded"), Body::from(body)).await
-    }
-
-    /// The value of a cookie; empty when there is none.
-    pub(super) fn cookie(&self, name: &str) -> &str {
-        self.cookies.get(name).map_or("", String::as_str)
-    }
-
-    /// Puts a cookie into the browser.
-    pub(super) fn plant(&mut self, name: &str, value: &str) {
-        self.cookies.insert(name.to_owned(), value.to_owned());
-    }
-
-    async fn send(&mut self, request: axum::http::request::Builder, body: Body) -> Answer {
-        let cookies: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let request = request.header(header::COOKIE, cookies.join("; ")).body(body).unwrap();
-        // As the worker does. Some tests close the database.
-        let _ = self.feeds.catch_up().await;
-        let response = self.router.clone().oneshot(request).await.unwrap();
-        for cookie in response.headers().get_all(header::SET_COOKIE) {
-            let pair = cookie.to_str().unwrap().split(';').next().unwrap();
-            let (name, value) = pair.split_once('=').unwrap();
-            self.cookies.insert(name.to_owned(), value.to_owned());
-        }
-        let (parts, body) = response.into_parts();
-        let body = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
-        Answer { status: parts.status, headers: parts.headers, body }
-    }
-}
-
-/// What came back.
-#[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
-    pub(super) body: String,
-}
-
-impl Answer {
-    /// A header, empty when it is absent.
-    pub(super) fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
-    }
-
-    /// The text a person reads: without elements, white space as one space.
-    pub(super) fn text(&self) -> String {
-        let mut text = String::new();
-        let mut inside = false;
-        for c in self.body.chars() {
-            match c {
-                '<' => inside = true,
-                '>' => inside = false,
-                _ if !inside => text.push(c),
-                _ => {}
-            }
-        }
-        let text = text.replace("&#38;", "&").replace("&#34;", "\"").replace("&#39;", "'");
-        text.split_whitespace().collect::<Vec<_>>().join(" ")
-    }
-
-    /// The text a person reads in the main part, line by line as the source has it.
-    pub(super) fn lines(&self) -> String {
-        let (_, main) = self.body.split_once("<main").unwrap();
-        let main = main.split_once("</main>").unwrap().0.split_once('>').unwrap().1;
-        let lines = main.lines().map(|line| Self { body: line.to_owned(), ..Self::empty() }.text());
-        lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n")
-    }
-
-    fn empty() -> Self {
-        Self { status: StatusCode::OK, headers: HeaderMap::new(), body: String::new() }
-    }
-
-    /// Asserts that each text stands on the page, as source or as people read it.
-    pub(super) fn assert_shows(&self, texts: &[&str]) {
-        let read = self.text();
-        for text in texts {
-            assert!(self.body.contains(text) || read.contains(text), "{text:?} is not on the page:\n{read}");
-        }
-    }
-
-    /// Asserts that none of the texts stands on the page.
-    pub(super) fn assert_hides(&self, texts: &[&str]) {
-        for text in texts {
-            assert!(!self.body.contains(text), "{text:?} is on the page:\n{}", self.text());
-        }
-    }
-
-    /// Where the link of that text leads.
-    pub(super) fn href(&self, text: &str) -> String {
-        let (before, _) = self.body.split_once(&format!(">{text}</a>")).unwrap_or_else(|| panic!("no link {text:?}"));
-        let (_, link) = before.rsplit_once("href=\"").unwrap();
-        link.split_once('"').unwrap().0.replace("&#38;", "&")
-    }
-
-    /// The hidden field `token` of the first form.
-    pub(super) fn form_token(&self) -> String {
-        self.hidden("token").unwrap()
-    }
-
-    /// The first hidden field of that name.
-    pub(super) fn hidden(&self, name: &str) -> Option<String> {
-        let (_, rest) = self.body.split_once(&format!("name=\"{name}\" value=\""))?;
-        Some(rest.split_once('"')?.0.to_owned())
     }
 }

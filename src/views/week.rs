@@ -7,7 +7,7 @@ use super::time_text::{self, Times};
 use super::words::meeting_href;
 use crate::meeting::entry::full_title;
 use crate::meeting::state::Meeting;
-use crate::store::{MeetingFilter, MeetingOrder, Store, StoreError};
+use crate::store::{MeetingFilter, Store, StoreError};
 
 /// Meetings of one day; the rest is in the day's list.
 const PER_DAY: usize = 40;
@@ -57,23 +57,22 @@ impl Week {
     pub(super) async fn read(
         store: &Store,
         choice: &MeetingChoice,
-        filter: MeetingFilter,
+        filter: &MeetingFilter,
         times: &Times,
     ) -> Result<Self, StoreError> {
         let today = times.day(times.now());
         let monday_of = |day: NaiveDate| day - TimeDelta::days(day.weekday().num_days_from_monday().into());
         let monday = monday_of(time_text::day(&choice.week).unwrap_or(today));
-        let mut days = Vec::new();
-        for day in monday.iter_days().take(7) {
-            days.push(Day::read(store, choice, &filter, day, times).await?);
-        }
+        let begins: Vec<_> = monday.iter_days().take(8).map(|day| times.begin_of(day)).collect();
+        let meetings = store.meetings_in_spans(filter, &begins, PER_DAY + 1).await?;
+        let days = monday.iter_days().zip(&meetings).map(|(day, meetings)| Day::new(choice, day, meetings, times));
         let week = |monday: NaiveDate| choice.href(&[("week", &monday.to_string()), ("from", ""), ("until", "")]);
         Ok(Self {
             title: title(monday),
             before: week(monday - TimeDelta::weeks(1)),
             now: (monday != monday_of(today)).then(|| choice.href(&[("week", ""), ("from", ""), ("until", "")])),
             after: week(monday + TimeDelta::weeks(1)),
-            days,
+            days: days.collect(),
         })
     }
 }
@@ -89,25 +88,16 @@ fn title(monday: NaiveDate) -> String {
 }
 
 impl Day {
-    async fn read(
-        store: &Store,
-        choice: &MeetingChoice,
-        filter: &MeetingFilter,
-        day: NaiveDate,
-        times: &Times,
-    ) -> Result<Self, StoreError> {
-        let (from, until) = (times.begin_of(day), times.begin_of(day + TimeDelta::days(1)));
-        let filter = MeetingFilter { from: Some(from), until: Some(until), ..filter.clone() };
-        let page = store.meeting_page(&filter, MeetingOrder::Earliest, times.now(), None, PER_DAY).await?;
+    fn new(choice: &MeetingChoice, day: NaiveDate, meetings: &[Meeting], times: &Times) -> Self {
         let date = day.to_string();
         let list =
             || choice.href(&[("view", ""), ("week", ""), ("from", &date), ("until", &date), ("sort", "earliest")]);
-        Ok(Self {
+        Self {
             name: day.format("%a %-d %b").to_string(),
             is_today: day == times.day(times.now()),
-            entries: page.meetings.iter().map(|meeting| Entry::of(meeting, times)).collect(),
-            more: page.next.map(|_| list()),
-        })
+            entries: meetings.iter().take(PER_DAY).map(|meeting| Entry::of(meeting, times)).collect(),
+            more: (meetings.len() > PER_DAY).then(list),
+        }
     }
 }
 

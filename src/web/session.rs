@@ -15,12 +15,13 @@ use tower_sessions::{Expiry, Session, SessionManagerLayer, SessionStore};
 
 use crate::clock::SharedClock;
 use crate::store::{Store, StoreError, StoredSession};
+use crate::web::site::Site;
 
 const SIGNED_IN: &str = "signed_in";
 
 /// A session ends this long after the sign-in, however much it is used.
 const LASTS: TimeDelta = TimeDelta::days(7);
-/// A session that is not used for so long ends.
+/// A session that nobody uses for so long ends.
 const IDLES: TimeDelta = TimeDelta::hours(24);
 /// How often, at most, a session's use is written down.
 const PUT_OFF_EVERY: TimeDelta = TimeDelta::minutes(5);
@@ -35,13 +36,15 @@ pub fn layer(store: Store, clock: SharedClock, secure: bool) -> SessionManagerLa
         .with_expiry(Expiry::OnInactivity(Duration::seconds(LASTS.num_seconds())))
 }
 
-/// Marks the session as an admin's, under a new id: one that somebody planted before is worth nothing.
+/// Marks the session as an admin's, under a new id: one that somebody planted before is worth nothing. It is stored when this
+/// returns.
 ///
 /// # Errors
 /// When the session can't be stored.
 pub async fn sign_in(session: &Session) -> Result<(), tower_sessions::session::Error> {
     session.cycle_id().await?;
-    session.insert(SIGNED_IN, true).await
+    session.insert(SIGNED_IN, true).await?;
+    session.save().await
 }
 
 /// Ends the session.
@@ -50,6 +53,18 @@ pub async fn sign_in(session: &Session) -> Result<(), tower_sessions::session::E
 /// When the session can't be removed.
 pub async fn sign_out(session: &Session) -> Result<(), tower_sessions::session::Error> {
     session.flush().await
+}
+
+/// Has the session end later, since a person uses it: what a page that is only open asks for does not count.
+///
+/// # Errors
+/// When the session can't be read.
+pub async fn used(session: &Session, site: &Site) -> Result<(), StoreError> {
+    let sessions = DatabaseSessions { store: site.store.clone(), clock: site.clock.clone() };
+    match session.id() {
+        Some(id) => sessions.used(&id).await,
+        None => Ok(()),
+    }
 }
 
 /// Proof that the request comes from a signed-in admin. Anybody else is sent to the sign-in page and, from a page they
@@ -89,8 +104,17 @@ fn backend(error: impl std::fmt::Display) -> Error {
 }
 
 impl DatabaseSessions {
-    /// Has the session end later, since it is used. The page does not wait for that: it must show what is wrong even when the
-    /// database can't be written.
+    async fn used(&self, id: &Id) -> Result<(), StoreError> {
+        let (key, now) = (key(id), self.clock.now());
+        if let Some(found) = self.store.session(&key, now).await?
+            && found.expires_at < found.ends_at.min(now + IDLES - PUT_OFF_EVERY)
+        {
+            self.put_off(key);
+        }
+        Ok(())
+    }
+
+    /// The page does not wait for that: it must show what is wrong even when the database can't be written.
     fn put_off(&self, session: String) {
         let (store, expires_at) = (self.store.clone(), self.clock.now() + IDLES);
         tokio::spawn(async move {
@@ -132,19 +156,18 @@ impl SessionStore for DatabaseSessions {
     }
 
     async fn load(&self, id: &Id) -> SessionResult<Option<Record>> {
-        let now = self.clock.now();
-        let Some(found) = self.store.session(&key(id), now).await.map_err(backend)? else { return Ok(None) };
+        let Some(found) = self.store.session(&key(id), self.clock.now()).await.map_err(backend)? else {
+            return Ok(None);
+        };
         let data = serde_json::from_str(&found.data).map_err(|error| Error::Decode(error.to_string()))?;
-        if found.expires_at < found.ends_at.min(now + IDLES - PUT_OFF_EVERY) {
-            self.put_off(key(id));
-        }
         let expiry_date = OffsetDateTime::from_unix_timestamp(found.ends_at.timestamp()).map_err(backend)?;
         Ok(Some(Record { id: *id, data, expiry_date }))
     }
 
     async fn delete(&self, id: &Id) -> SessionResult<()> {
+        let now = self.clock.now();
         let mut tx = self.store.write().await.map_err(backend)?;
-        tx.end_session(&key(id), self.clock.now()).await.map_err(backend)?;
+        tx.end_session(&key(id), now).await.map_err(backend)?;
         tx.commit().await.map_err(backend)
     }
 }
@@ -180,6 +203,7 @@ mod tests {
         /// Uses the session; whether it is still there. What follows from the use is written down when this returns.
         async fn is_there(&self) -> bool {
             let found = self.sessions.load(&self.id).await.unwrap();
+            self.sessions.used(&self.id).await.unwrap();
             tokio::task::yield_now().await;
             drop(self.store.write().await.unwrap());
             found.is_some()
@@ -223,7 +247,7 @@ mod tests {
         assert_eq!(begun.expires_at().await, "21 12:05");
         begun.clock.advance(TimeDelta::hours(1));
         let writing = begun.store.write().await.unwrap();
-        assert!(begun.sessions.load(&begun.id).await.unwrap().is_some(), "another one writes");
+        begun.sessions.used(&begun.id).await.unwrap();
         assert_eq!(begun.expires_at().await, "21 12:05");
         drop(writing);
         assert!(begun.is_there().await);

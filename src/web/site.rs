@@ -11,6 +11,7 @@ use chrono_tz::Tz;
 use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, Quota, RateLimiter};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::links::Links;
 use crate::clock::{Randomness, SharedClock};
@@ -43,12 +44,14 @@ pub struct Site {
     pub csrf: CsrfConfig,
     /// Pages that are told of changes while they are open.
     pub watching: Watching,
+    /// What goes on when whoever asked for it does not wait: the server stops when it has ended.
+    pub tasks: TaskTracker,
 }
 
 /// Open pages that are told of changes.
 #[derive(Debug, Clone)]
 pub struct Watching {
-    /// Cancelled when the server stops: it would wait for them.
+    /// Cancelled when the server stops: it would wait for them, and for what takes long.
     pub stopping: CancellationToken,
     /// One for each.
     pub places: Arc<Semaphore>,

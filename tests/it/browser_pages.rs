@@ -11,7 +11,7 @@ use url::Url;
 
 use crate::browser::{add_calendar, narrow, of, sign_in};
 use crate::browser_support::{Browser, axe};
-use crate::support::{TEAM, TestApp, event, fixture};
+use crate::support::{PASSWORD, TEAM, TestApp, event, fixture};
 
 /// A folder: the pictures of the README are written there.
 const SCREENSHOTS: &str = "BROWSER_SCREENSHOTS";
@@ -96,25 +96,41 @@ const UNFOLD: &str = "document.querySelectorAll('details').forEach(fold => fold.
 
 /// Looks at pages in these ways, and at others that are errors.
 async fn walk(app: &TestApp, browser: &Browser, pages: &[&str], errors: &[&str], looks: &[Look]) {
-    let (axe, mut faults) = (axe(), Vec::new());
+    let mut faults = Vec::new();
     for look in looks {
         look.choose(browser).await;
         for page in pages.iter().chain(errors) {
             browser.open(&app.url(page)).await;
             let named = format!("{page} {look:?}");
-            check(browser, &named, *look).await;
-            browser.script(UNFOLD).await;
-            check(browser, &format!("{named} unfolded"), *look).await;
-            if let Some(axe) = axe {
-                let found = browser.inaccessible(axe).await;
-                faults.extend(found.into_iter().map(|fault| format!("{named}: {fault}")));
-            }
+            faults.extend(look_at(browser, &named, *look).await);
             let said = browser.console().await;
             let is_error = said.len() == 1 && said[0].contains("status of 4");
             assert!(if errors.contains(page) { is_error } else { said.is_empty() }, "{named}: {said:?}");
         }
     }
     assert!(faults.is_empty(), "{faults:#?}");
+}
+
+/// Looks at the page that is open. Returns the faults of accessibility.
+async fn look_at(browser: &Browser, named: &str, look: Look) -> Vec<String> {
+    check(browser, named, look).await;
+    browser.script(UNFOLD).await;
+    check(browser, &format!("{named} unfolded"), look).await;
+    let Some(axe) = axe() else { return Vec::new() };
+    browser.inaccessible(axe).await.into_iter().map(|fault| format!("{named}: {fault}")).collect()
+}
+
+/// Looks in every way at the answer that a form or a page got instead of what was asked for.
+async fn look_at_error(browser: &Browser, status: u16, what: &str) {
+    browser.see(what).await;
+    let mut faults = Vec::new();
+    for look in Look::ALL {
+        look.choose(browser).await;
+        faults.extend(look_at(browser, &format!("{status} {look:?}"), look).await);
+    }
+    assert!(faults.is_empty(), "{faults:#?}");
+    let said = browser.console().await;
+    assert!(said.len() == 1 && said[0].contains(&format!("status of {status}")), "{status}: {said:?}");
 }
 
 async fn check(browser: &Browser, page: &str, look: Look) {
@@ -196,6 +212,40 @@ async fn in_trouble_every_page_is_fit_for_everybody() {
     let pages = [&PAGES[..], &CALENDAR, &OF_A_FEED, &TROUBLED, &["/feeds/3/details", &subscribe]].concat();
     let errors = [&ERRORS[..], &["/feeds/3/edit", "/feeds/9/details", &ended[0], &ended[1]]].concat();
     walk(&app, &browser, &pages, &errors, &[Look::Phone, Look::DeskDark]).await;
+}
+
+#[tokio::test]
+async fn what_a_form_is_refused_with_is_fit_for_everybody() {
+    let Some(browser) = Browser::start().await else { return };
+    let app = TestApp::start().await;
+    let feed = app.add_feed("Sales team", Selection::default(), Detail::Title).await;
+    sign_in(&app, &browser).await;
+    browser.open(&app.url("/feeds/1/revoke")).await;
+    browser.script("document.querySelectorAll('[name=token]').forEach(field => field.value = 'AAAA')").await;
+    browser.click("//main//form//button").await;
+    look_at_error(&browser, 403, "This form was no longer valid.").await;
+
+    browser.open(&app.url("/feeds/1/rotate")).await;
+    app.store.new_feed_link(&feed, "test", app.now()).await.unwrap();
+    browser.click("//main//form//button").await;
+    look_at_error(&browser, 409, "This feed was changed meanwhile.").await;
+
+    browser.open(&app.url("/audit")).await;
+    browser.follow("Sign out").await;
+    while app.site.sign_in_limits.allow(app.address.ip()) {}
+    browser.enter("//input[@id='password']", PASSWORD).await;
+    look_at_error(&browser, 429, "Too many attempts to sign in.").await;
+}
+
+#[tokio::test]
+async fn what_is_told_when_the_database_is_gone_is_fit_for_everybody() {
+    let Some(browser) = Browser::start().await else { return };
+    let app = TestApp::start().await;
+    sign_in(&app, &browser).await;
+    browser.open(&app.url("/audit")).await;
+    app.store.close().await;
+    browser.follow("Status").await;
+    look_at_error(&browser, 503, "The database can't be used right now.").await;
 }
 
 /// The working day of the fixtures, mirrored into two calendars and offered as a feed. Returns the path of the feed's page.

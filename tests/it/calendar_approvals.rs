@@ -23,6 +23,7 @@ async fn edit(app: &TestApp, change: impl FnOnce(&mut NewCalendar)) {
     let mut wish = calendar.wish.clone();
     change(&mut wish);
     app.store.change_calendar(&calendar, &wish, "test", app.now()).await.unwrap();
+    app.mirror.as_ref().unwrap().plan_asked().await.unwrap();
 }
 
 fn nobody(wish: &mut NewCalendar) {
@@ -32,7 +33,7 @@ fn nobody(wish: &mut NewCalendar) {
 /// The database forgets what it wrote, as after an old backup was restored.
 async fn forget(app: &TestApp, calendar_id: i64) {
     let mut tx = app.store.write().await.unwrap();
-    tx.forget_mirror(calendar_id).await.unwrap();
+    tx.forget_mirror(calendar_id, app.now()).await.unwrap();
     tx.commit().await.unwrap();
 }
 

@@ -151,7 +151,7 @@ async fn strays_are_removed_and_many_of_them_wait() {
         let (app, calendar) = app_with(strays).await;
         // The database forgets what it wrote: as after restoring an old backup.
         let mut tx = app.store.write().await.unwrap();
-        tx.forget_mirror(calendar.id).await.unwrap();
+        tx.forget_mirror(calendar.id, app.now()).await.unwrap();
         tx.commit().await.unwrap();
         edit(&app, |wish| wish.selection.owners = vec!["nobody@example.com".into()]).await;
         app.check_calendars().await;

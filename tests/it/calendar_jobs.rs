@@ -4,12 +4,12 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use meeting_mirror::meeting::selection::Detail;
+use meeting_mirror::meeting::selection::{Detail, Selection};
 use meeting_mirror::outbound::jobs::Jobs;
 use meeting_mirror::outbound::purge;
 use meeting_mirror::simulated_google::{Access, ApiMethod, CLIENT_EMAIL, Fault, Matcher};
 use meeting_mirror::store::{
-    Calendar, CalendarJob, JobFinding, JobKind, JobState, NewCalendar, OnCancel, StoreError, Verdict,
+    Calendar, CalendarJob, JobFinding, JobKind, JobState, NewCalendar, OnCancel, StoreError, Verdict, Why,
 };
 
 use crate::support::{TEAM, TestApp, event, noon, wish};
@@ -219,8 +219,9 @@ async fn what_would_cross_a_purge_is_refused_until_it_is_done() {
     }
     assert_eq!(app.store.try_calendar_again(&calendar, now).await.unwrap(), 0);
     jobs(&app).work_once().await.unwrap();
-    let (again, planned) = app.store.new_calendar(&new, "admin page", now).await.unwrap();
-    assert_eq!(planned, 3);
+    let again = app.store.new_calendar(&new, "admin page", now).await.unwrap();
+    assert_eq!(app.store.plan_calendar(again, now).await.unwrap(), 3);
+    let again = app.store.calendar(&again.to_string()).await.unwrap().unwrap();
     // Now a purge of the removed one would delete what the new one writes.
     let refused = ask(&app, &calendar, JobKind::Purge).await;
     assert!(matches!(refused, Err(StoreError::Exists(_))), "{refused:?}");
@@ -247,4 +248,70 @@ async fn a_calendar_that_is_mirrored_again_before_its_purge_begins_is_not_purged
     assert!(found[0].text.contains("is mirrored into again, by calendar 2 “Again”"), "{found:?}");
     assert!(found[0].text.ends_with("To delete them all, purge that one."), "{found:?}");
     assert_eq!(app.mirrored(TEAM).len(), 2);
+}
+
+#[tokio::test]
+async fn a_purge_by_a_command_holds_off_what_would_cross_it_and_a_worker_leaves_it_alone() {
+    let (app, calendar) = app_with(3).await;
+    let job = app.store.begin_command_purge(&calendar, "command line", app.now()).await.unwrap();
+    assert_eq!(audited(&app).await[0], format!("Asked to purge calendar “{TEAM}”"));
+    let crossing = async || {
+        [
+            ask(&app, &calendar, JobKind::Check).await.map(|()| 0),
+            app.store.resync_calendar(&calendar, "admin page", app.now()).await,
+            app.store.end_calendar(&calendar, true, "admin page", app.now()).await.map(|()| 0),
+        ]
+    };
+    app.clock.advance(TimeDelta::minutes(1));
+    assert!(matches!(crossing().await[0..2], [Err(StoreError::Busy(_)), Err(StoreError::Busy(_))]));
+    assert_eq!(app.store.try_calendar_again(&calendar, app.now()).await.unwrap(), 0);
+    assert_eq!(jobs(&app).work_once().await.unwrap(), 0);
+    assert_eq!(app.mirrored(TEAM).len(), 3);
+    assert!(app.store.keep_job(job, Some((1, 3)), app.now()).await.unwrap());
+    app.clock.advance(TimeDelta::minutes(1));
+    assert_eq!(jobs(&app).work_once().await.unwrap(), 0);
+    let kept = latest(&app, &calendar).await;
+    assert!(kept.is_open() && !kept.is_abandoned(app.now()));
+    assert_eq!((kept.done, kept.total), (1, Some(3)));
+}
+
+#[tokio::test]
+async fn a_command_that_was_killed_in_a_purge_blocks_nothing_for_long() {
+    for by_worker in [true, false] {
+        let (app, calendar) = app_with(3).await;
+        let job = app.store.begin_command_purge(&calendar, "command line", app.now()).await.unwrap();
+        app.clock.advance(TimeDelta::minutes(3));
+        if by_worker {
+            assert_eq!(jobs(&app).work_once().await.unwrap(), 0, "nobody goes on with what a person has stopped");
+        } else {
+            app.store.resync_calendar(&calendar, "admin page", app.now()).await.unwrap();
+        }
+        let found = findings(&app, &calendar).await.remove(0);
+        assert_eq!(found.verdict, Verdict::Problem);
+        assert!(
+            found.text.starts_with("the command that purged it was stopped before its end. Purge it again"),
+            "{found:?}"
+        );
+        assert!(!app.store.keep_job(job, None, app.now()).await.unwrap(), "a command that wakes up must stop");
+        assert_eq!(done(&app, &calendar, JobKind::Purge).await[0].verdict, Verdict::Fine);
+    }
+}
+
+#[tokio::test]
+async fn what_a_purge_has_deleted_no_longer_waits_to_be_approved() {
+    let (app, calendar) = app_with(30).await;
+    let wish = NewCalendar {
+        selection: Selection { owners: vec!["nobody@example.com".into()], ..Selection::default() },
+        ..calendar.wish.clone()
+    };
+    let held = app.store.change_calendar(&calendar, &wish, "test", app.now()).await.unwrap().unwrap();
+    let ids: Vec<String> = app.google().events(TEAM).into_iter().map(|event| event.id).collect();
+    let mut tx = app.store.write().await.unwrap();
+    tx.hold(calendar.id, ids.len(), ids.len(), &Why::Strays { event_ids: &ids }, app.now()).await.unwrap();
+    tx.commit().await.unwrap();
+    done(&app, &calendar, JobKind::Purge).await;
+    assert!(app.store.held_changes().await.unwrap().is_empty());
+    assert!(!app.store.decide(&held, true, "test", app.now()).await.unwrap());
+    // Nor are such events spared, or deleted, when they stand there once more.
+    assert!(app.store.held_strays(calendar.id).await.unwrap().iter().all(|change| change.event_ids.is_empty()));
 }

@@ -4,6 +4,7 @@
 
 mod architecture;
 mod browser;
+mod browser_live;
 mod browser_pages;
 mod browser_support;
 mod calendar_approvals;
@@ -19,6 +20,7 @@ mod mirror_chaos;
 mod process;
 mod process_support;
 mod replaced;
+mod replay;
 mod security;
 mod sign_in;
 mod simulated_google;

@@ -1,6 +1,7 @@
 //! Meetings in Google Calendars, through google-calendar3 and yup-oauth2 over HTTP against the simulated Google: here the
 //! life of an event when all goes well; what goes wrong is in the modules below.
 
+mod asked;
 mod faults;
 mod limits;
 mod manners;

@@ -2,7 +2,7 @@
 //! break out of where they are shown.
 
 mod hostile;
-mod page;
+pub(crate) mod page;
 
 use std::path::Path;
 

@@ -32,9 +32,9 @@ impl EditArgs {
 pub(super) async fn add(context: &Context, installation: &Installation, new: NewCalendar) -> anyhow::Result<()> {
     // First: with credentials that can't be used, nothing is added.
     let google = installation.google(&context.settings).await?;
-    let (calendar, planned) = installation.store.new_calendar(&new, ACTOR, context.clock.now()).await?;
-    let id = calendar.id;
-    output::line(format_args!("calendar {id} “{}”: {planned} meetings wait to be mirrored", new.name));
+    let id = installation.store.new_calendar(&new, ACTOR, context.clock.now()).await?;
+    output::line(format_args!("calendar {id} “{}” was added", new.name));
+    output::note(format_args!("A running server fills it at once; else the next one does."));
     match google {
         Some(access) => output::note(format_args!(
             "Share the calendar with {} (“Make changes to events”), then: meeting-mirror calendar check {id}",

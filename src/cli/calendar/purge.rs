@@ -1,14 +1,20 @@
 //! Deleting what was written into a calendar, and ending a calendar.
 
+use std::time::Duration;
+
 use anyhow::{anyhow, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::sync::watch;
 
 use super::{ACTOR, Context, find, google, output};
 use crate::app::Installation;
+use crate::clock::SharedClock;
 use crate::outbound::purge::{self as events, Errand, PurgeStep, PurgeStop};
 use crate::outbound::record::what_to_do;
-use crate::store::Calendar;
+use crate::store::{Calendar, Store};
+
+/// How often a command says that it is still at its job.
+const SAY_AGAIN: Duration = Duration::from_secs(10);
 
 pub(super) async fn purge(
     context: &Context,
@@ -27,11 +33,18 @@ pub(super) async fn purge(
         format!("Delete the {found} events that were written into “{}”? Nothing else is touched.", calendar.wish.name);
     output::confirm(&question, yes)?;
 
+    // As a job, so that nothing has the mirror write there meanwhile.
+    let job = store.begin_command_purge(calendar, ACTOR, clock.now()).await?;
     let (steps, told) = watch::channel(PurgeStep::Begins);
-    let (purged, ()) = tokio::join!(errand.purge(0, steps), show(told));
-    let purged = purged?;
+    let purged = tokio::select! {
+        (purged, ()) = async { tokio::join!(errand.purge(0, steps), show(told.clone())) } => purged?,
+        () = keep(store, clock, job, told.clone()) => bail!(
+            "this command was taken to be stopped, as nothing was heard of it for minutes. Run it again: it goes on where it stopped."
+        ),
+    };
     let mut tx = store.write().await?;
     purged.record(&mut tx, &errand, ACTOR).await?;
+    tx.finish_job(job, &[purged.finding()], clock.now()).await?;
     tx.commit().await?;
     if let Some(stop) = &purged.stopped {
         return Err(stopped(stop));
@@ -55,6 +68,21 @@ fn stopped(stop: &PurgeStop) -> anyhow::Error {
         PurgeStop::Refused { .. } => "Run the command again: it goes on where it stopped.".to_owned(),
     };
     anyhow!("{}. {next}", stop.to_string().trim_end_matches('.'))
+}
+
+/// Says again and again that the command is still at its job. Ends when it no longer is its own.
+async fn keep(store: &Store, clock: &SharedClock, job: i64, told: watch::Receiver<PurgeStep>) {
+    loop {
+        clock.sleep(SAY_AGAIN).await;
+        let progress = match *told.borrow() {
+            PurgeStep::Deletes { done, total } => Some((done, total)),
+            PurgeStep::Begins | PurgeStep::Waits { .. } => None,
+        };
+        // A database that can't be used now may be the next time.
+        if matches!(store.keep_job(job, progress, clock.now()).await, Ok(false)) {
+            return;
+        }
+    }
 }
 
 /// Shows how far a purge has come.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{ACTOR, Context, find, find_live, google, output};
 use crate::app::Installation;
 use crate::outbound::purge::Errand;
-use crate::store::{Calendar, CalendarCheck, HeldChange, MirrorCounts, Resync, Verdict};
+use crate::store::{Calendar, CalendarCheck, HeldChange, MirrorCounts, Verdict};
 
 fn state(calendar: &Calendar, counts: &MirrorCounts, held: Option<&HeldChange>) -> String {
     if calendar.removed_at.is_some() {
@@ -132,9 +132,10 @@ pub(super) async fn check(
 
 pub(super) async fn resync(context: &Context, installation: &Installation, calendar: &str) -> anyhow::Result<()> {
     let calendar = find_live(installation, calendar).await?;
-    let Resync { added, retried } = installation.store.resync_calendar(&calendar, ACTOR, context.clock.now()).await?;
+    let retried = installation.store.resync_calendar(&calendar, ACTOR, context.clock.now()).await?;
     output::line(format_args!(
-        "“{}” is compared with what was written ({added} meetings added, {retried} tried again); a running server does so at once",
+        "“{}” is compared with what was written, what it lacks is added, and {retried} failures are tried again; a running server \
+         does so at once",
         calendar.wish.name
     ));
     output::note(format_args!("What it finds is shown by: meeting-mirror calendar list"));

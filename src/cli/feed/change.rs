@@ -8,7 +8,7 @@ use crate::app::Installation;
 use crate::meeting::selection::{Selection, ShowAs};
 use crate::store::{Feed, NewFeed};
 use crate::views::count;
-use crate::views::feed::personal::{self, PersonalSettings};
+use crate::views::feed::personal::{self, PersonalFeeds, PersonalSettings};
 use crate::views::feed::render;
 use crate::web::links::Links;
 
@@ -96,6 +96,10 @@ pub(super) async fn personal(
     list: bool,
 ) -> anyhow::Result<()> {
     let store = &installation.store;
+    let unread = PersonalFeeds::now(store).await?.unread;
+    if !unread.is_empty() {
+        output::note(format_args!("Not in the list, as they can't be read: the feeds {}", unread.join(", ")));
+    }
     if !list {
         let settings = PersonalSettings {
             detail: shown.detail,

@@ -12,6 +12,8 @@ use crate::meeting::selection::{Detail, Selection, Window};
 use crate::store::{NewCalendar, OnCancel, OnDrift};
 
 const OWNERS: [&str; 3] = ["ada@example.com", "Ada@Example.com", "bo@example.com"];
+/// The calendar that two of three meetings are to be mirrored into.
+const CALENDAR: i64 = 1;
 const TITLES: [&str; 4] = ["Title of a demo", "100% sure", "Zoë's review", "Say \"hi\""];
 
 fn now() -> DateTime<Utc> {
@@ -43,7 +45,8 @@ fn event(id: u32, hours: i64, length: i64, kind: Kind, owner: &str, title: &str)
     }
 }
 
-async fn store(dir: &std::path::Path, events: &[MeetingEvent]) -> (Store, i64) {
+async fn store(dir: &std::path::Path, events: &[MeetingEvent]) -> Store {
+    std::fs::create_dir_all(dir).unwrap();
     let store = Store::open(dir).await.unwrap();
     let mut tx = store.write().await.unwrap();
     let calendar = NewCalendar {
@@ -55,17 +58,17 @@ async fn store(dir: &std::path::Path, events: &[MeetingEvent]) -> (Store, i64) {
         on_cancel: OnCancel::Delete,
         on_drift: OnDrift::Repair,
     };
-    let calendar = tx.add_calendar(&calendar, now()).await.unwrap();
+    assert_eq!(tx.add_calendar(&calendar, now()).await.unwrap(), CALENDAR);
     for (number, event) in (0..).zip(events) {
         let known = tx.meeting(&event.meeting_id).await.unwrap();
         let meeting = receive(known, event, now() + TimeDelta::minutes(number)).0;
         tx.save_meeting(&meeting).await.unwrap();
         if number % 3 > 0 {
-            tx.want(&meeting, calendar, now()).await.unwrap();
+            tx.want(&meeting, CALENDAR, now()).await.unwrap();
         }
     }
     tx.commit().await.unwrap();
-    (store, calendar)
+    store
 }
 
 fn ids(meetings: &[Meeting]) -> Vec<&str> {
@@ -88,18 +91,39 @@ fn is_meant(filter: &MeetingFilter, meeting: &Meeting) -> bool {
         && filter.until.is_none_or(|until| starts_at < until)
 }
 
-async fn check(events: Vec<MeetingEvent>, filter: MeetingFilter, order: MeetingOrder, of_calendar: bool, size: usize) {
-    let dir = tempfile::tempdir().unwrap();
-    let (store, calendar) = store(dir.path(), &events).await;
-    let filter = MeetingFilter { calendar: of_calendar.then_some((calendar, Some(Standing::Pending))), ..filter };
-    let mut expected = Vec::new();
+/// Every meeting that the filter means, by begin.
+async fn meant(store: &Store, filter: &MeetingFilter) -> Vec<Meeting> {
+    let mut meant = Vec::new();
     for meeting in store.meetings(&MeetingFilter::default(), usize::MAX).await.unwrap() {
         let is_there = !store.mirror_rows(meeting.id.as_str()).await.unwrap().is_empty();
-        let is_ahead = meeting.details.ends_at > now();
-        if is_meant(&filter, &meeting) && (is_there || !of_calendar) && (is_ahead || order != MeetingOrder::Ahead) {
-            expected.push(meeting);
+        if is_meant(filter, &meeting) && (is_there || filter.calendar.is_none()) {
+            meant.push(meeting);
         }
     }
+    meant
+}
+
+/// Spans of five hours around now, each with its first meetings.
+async fn check_spans(store: &Store, filter: &MeetingFilter, most: usize) {
+    let bounds: Vec<_> = (-4..4).map(|number| now() + TimeDelta::hours(5 * number)).collect();
+    let expected = meant(store, &MeetingFilter { from: None, until: None, ..filter.clone() }).await;
+    let expected: Vec<Vec<&str>> = bounds
+        .windows(2)
+        .map(|span| {
+            let is_in = |meeting: &&Meeting| (span[0]..span[1]).contains(&meeting.details.starts_at);
+            expected.iter().filter(is_in).take(most).map(|meeting| meeting.id.as_str()).collect()
+        })
+        .collect();
+    let found = store.meetings_in_spans(filter, &bounds, most).await.unwrap();
+    assert_eq!(found.iter().map(|span| ids(span)).collect::<Vec<_>>(), expected, "{filter:?}");
+}
+
+async fn check(events: Vec<MeetingEvent>, filter: MeetingFilter, order: MeetingOrder, size: usize) {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(dir.path(), &events).await;
+    check_spans(&store, &filter, size).await;
+    let mut expected = meant(&store, &filter).await;
+    expected.retain(|meeting| meeting.details.ends_at > now() || order != MeetingOrder::Ahead);
     let (of, id) = (|meeting: &Meeting| meeting.details.starts_at, |meeting: &Meeting| meeting.id.clone());
     expected.sort_by(|a, b| match order {
         MeetingOrder::NextFirst => {
@@ -142,7 +166,7 @@ proptest! {
         order in select(&[
             MeetingOrder::NextFirst, MeetingOrder::Ahead, MeetingOrder::Earliest, MeetingOrder::Latest, MeetingOrder::Changed,
         ][..]),
-        of_calendar: bool,
+        calendar in select(&[None, Some((CALENDAR, None)), Some((CALENDAR, Some(Standing::Pending)))][..]),
         size in 1..9_usize,
     ) {
         let events = meetings.into_iter().map(|(id, hours, length, owner, title, kind)| {
@@ -153,12 +177,12 @@ proptest! {
             text: text.map(str::to_owned),
             status: status.map(str::to_owned),
             owner: owner.map(str::to_owned),
-            calendar: None,
+            calendar,
             from: from.map(hour),
             until: until.map(hour),
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(check(events.collect(), filter, order, of_calendar, size));
+        runtime.block_on(check(events.collect(), filter, order, size));
     }
 }
 
@@ -169,7 +193,7 @@ async fn words_are_found_wherever_they_stand_and_only_there() {
     demo.details.invitee =
         Invitee { name: Some("Łukasz Müller".into()), email: Some("lukasz@larkfield.example".into()) };
     demo.details.location = Some("https://zoom.example.com/j/4711".into());
-    let (store, _) = store(dir.path(), &[demo]).await;
+    let store = store(dir.path(), &[demo]).await;
     let found = async |text: &str| {
         let filter = MeetingFilter { text: Some(text.into()), ..MeetingFilter::default() };
         !store.meetings(&filter, 9).await.unwrap().is_empty()
@@ -193,59 +217,92 @@ async fn words_are_found_wherever_they_stand_and_only_there() {
     assert!(found("another").await && !found("demo").await, "the words follow the meeting");
 }
 
-async fn plan(store: &Store, conditions: &Conditions<'_>, part: Part, after: Option<&MeetingCursor>) -> String {
-    let sql = format!("EXPLAIN QUERY PLAN {}", conditions.query(part, 1, after, 50).sql().as_str());
+async fn plan(store: &Store, sql: QueryBuilder<Sqlite>) -> String {
+    let sql = format!("EXPLAIN QUERY PLAN {}", sql.sql().as_str());
     let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_all(&store.reader).await.unwrap();
     rows.iter().map(|row| row.get::<String, _>("detail")).collect::<Vec<_>>().join("; ")
 }
+
+#[tokio::test]
+async fn what_finds_the_fewest_leads() {
+    let dir = tempfile::tempdir().unwrap();
+    let events: Vec<_> = (0..9)
+        .map(|id| event(id, 2, 1, Kind::Scheduled, "ada@example.com", if id < 2 { "Rare demo" } else { "Demo" }))
+        .collect();
+    let few = store(&dir.path().join("few"), &events[..3]).await;
+    let many = store(&dir.path().join("many"), &events).await;
+    let (all, none) = (Some((CALENDAR, None)), Some((CALENDAR, Some(Standing::Refused))));
+    for (store, words, calendar, expected) in [
+        (&many, None, None, Lead::Order),
+        (&many, None, all, Lead::Order),
+        (&many, Some("demo"), all, Lead::Order),
+        (&many, Some("rare"), all, Lead::Text),
+        (&many, Some("demo"), none, Lead::Calendar),
+        (&many, Some("rare"), none, Lead::Calendar),
+        (&few, None, all, Lead::Calendar),
+        (&few, Some("demo"), all, Lead::Calendar),
+    ] {
+        let lead = store.lead(words, calendar).await.unwrap();
+        assert_eq!(lead, expected, "{words:?} {calendar:?}");
+    }
+}
+
+const PARTS: [Part; 5] = [Part::Ahead, Part::Past, Part::Earliest, Part::Latest, Part::Changed];
 
 #[tokio::test]
 async fn a_page_is_read_from_an_index_in_its_order() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).await.unwrap();
     let after = MeetingCursor { part: 0, key: 5, id: "m".into() };
-    let (day, owner) = (Some(now()), Some("ada@example.com".to_owned()));
-    let status = Some("canceled".to_owned());
-    for filter in [
-        MeetingFilter::default(),
-        MeetingFilter { status: status.clone(), ..MeetingFilter::default() },
-        MeetingFilter { owner: owner.clone(), ..MeetingFilter::default() },
-        MeetingFilter { from: day, until: day, ..MeetingFilter::default() },
-        MeetingFilter { status, owner, from: day, ..MeetingFilter::default() },
-        MeetingFilter { calendar: Some((1, Some(Standing::InStep))), ..MeetingFilter::default() },
-        MeetingFilter { calendar: Some((1, None)), ..MeetingFilter::default() },
+    let (day, owner, status) = (Some(now()), Some("ada@example.com".to_owned()), Some("canceled".to_owned()));
+    for (filter, by_begin) in [
+        (MeetingFilter::default(), "meetings_start"),
+        (MeetingFilter { status: status.clone(), ..MeetingFilter::default() }, "meetings_status (status=?"),
+        (MeetingFilter { owner: owner.clone(), ..MeetingFilter::default() }, "meetings_owner_start (owner=?"),
+        (MeetingFilter { status, owner, ..MeetingFilter::default() }, "meetings_owner_start (owner=?"),
     ] {
-        for words in [None, Some("\"demo\"*".to_owned())] {
-            for part in [Part::Running, Part::Upcoming, Part::Past, Part::Earliest, Part::Latest, Part::Changed] {
-                for after in [None, Some(&after)] {
-                    let many = Conditions {
-                        filter: &filter,
-                        words: words.clone(),
-                        text_is_rare: false,
-                        calendar_is_rare: false,
-                    };
-                    let plan = plan(&store, &many, part, after).await;
-                    let (reads, _) = plan.split_once(';').unwrap_or((&plan, ""));
-                    assert!(
-                        reads.contains("meetings USING INDEX") || reads.contains("meetings USING COVERING INDEX"),
-                        "{plan}"
-                    );
-                    // Of what runs there is little, and of one owner or some days not much.
-                    let is_narrow = filter.owner.is_some() || filter.from.is_some();
-                    let may_sort = part == Part::Running || (is_narrow && part == Part::Changed);
-                    assert!(may_sort || !plan.contains("USE TEMP B-TREE FOR ORDER BY"), "{part:?} {filter:?} {plan}");
+        for calendar in [None, Some((1, Some(Standing::InStep))), Some((1, None))] {
+            for words in [None, Some("\"demo\"*".to_owned())] {
+                for (from, after) in [(None, None), (None, Some(&after)), (day, None), (day, Some(&after))] {
+                    let filter = MeetingFilter { from, until: from, calendar, ..filter.clone() };
+                    let many = Conditions { filter: &filter, words: words.clone(), lead: Lead::Order };
+                    for part in PARTS {
+                        let plan = plan(&store, many.query(part, 1, after, 50)).await;
+                        let index = if part == Part::Changed { "meetings_modified" } else { by_begin };
+                        assert!(plan.contains(&format!("meetings USING INDEX {index}")), "{part:?} {filter:?} {plan}");
+                        assert!(!plan.contains("USE TEMP B-TREE FOR ORDER BY"), "{part:?} {filter:?} {plan}");
+                    }
+                    let plan = plan(&store, many.spans(&[now(), now()], 50)).await;
+                    assert!(plan.contains(&format!("meetings USING INDEX {by_begin}")), "{filter:?} {plan}");
+                    assert!(plan.contains("starts_at>? AND starts_at<?"), "{filter:?} {plan}");
                 }
             }
         }
-        let few = Conditions {
-            filter: &filter,
-            words: Some("\"demo\"*".into()),
-            text_is_rare: true,
-            calendar_is_rare: false,
+    }
+}
+
+#[tokio::test]
+async fn what_few_meetings_meet_leads_to_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).await.unwrap();
+    let after = MeetingCursor { part: 0, key: 5, id: "m".into() };
+    for standing in [Some(Standing::InStep), Some(Standing::Pending), None] {
+        let filter = MeetingFilter {
+            status: Some("canceled".into()),
+            owner: Some("ada@example.com".into()),
+            from: Some(now()),
+            calendar: Some((1, standing)),
+            ..MeetingFilter::default()
         };
-        for part in [Part::Running, Part::Upcoming, Part::Past, Part::Earliest, Part::Latest, Part::Changed] {
-            let plan = plan(&store, &few, part, Some(&after)).await;
-            assert!(plan.starts_with("SEARCH meetings USING INDEX meetings_number (number=?)"), "{plan}");
+        for part in PARTS {
+            let few = |lead| Conditions { filter: &filter, words: Some("\"demo\"*".into()), lead };
+            let of_words = plan(&store, few(Lead::Text).query(part, 1, Some(&after), 50)).await;
+            assert!(of_words.starts_with("SCAN meeting_texts VIRTUAL TABLE INDEX"), "{of_words}");
+            assert!(of_words.contains("SEARCH meetings USING INDEX meetings_number (number=?)"), "{of_words}");
+            let of_calendar = plan(&store, few(Lead::Calendar).query(part, 1, Some(&after), 50)).await;
+            let index = "SEARCH mirror USING INDEX mirror_standing (calendar_id=? AND standing=?)";
+            assert!(of_calendar.starts_with(index), "{of_calendar}");
+            assert!(of_calendar.contains("SEARCH meetings USING INDEX sqlite_autoindex_meetings_1"), "{of_calendar}");
         }
     }
 }

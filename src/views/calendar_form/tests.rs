@@ -17,16 +17,8 @@ const GOOD: [(&str, &str); 10] = [
     ("on_drift", "report"),
 ];
 
-/// Opens the form and sends it with these fields, changed as given.
 async fn send(admin: &mut Visitor, path: &str, changes: &[(&str, &str)]) -> Answer {
-    let page = admin.get(path).await;
-    let (token, seen) = (page.form_token(), page.hidden("seen").unwrap_or_default());
-    let mut fields = vec![("token", token.as_str()), ("seen", seen.as_str())];
-    for (name, value) in GOOD {
-        let other = changes.iter().find(|(field, _)| *field == name);
-        fields.push(*other.unwrap_or(&(name, value)));
-    }
-    admin.post(path, &fields).await
+    admin.fill(path, &GOOD, changes).await
 }
 
 #[tokio::test]
@@ -71,7 +63,15 @@ async fn a_calendar_is_added_as_typed_and_its_meetings_wait() {
             "admin page: Added calendar “Sales <team>” (sales@group.calendar.google.com): owner ada@example.com or bo@example.com"
         ]
     );
-    admin.get("/calendars?new=1").await.assert_shows(&["1 meeting waits to be mirrored."]);
+    let counting =
+        ["Added. Its meetings are not counted yet.", "Which meetings belong here is being found out", "data-live"];
+    let answer = admin.get("/calendars?new=1").await;
+    answer.assert_shows(&counting);
+    answer.assert_hides(&["to be mirrored."]);
+    stage.plan().await;
+    let answer = admin.get("/calendars?new=1").await;
+    answer.assert_shows(&["1 meeting waits to be mirrored."]);
+    answer.assert_hides(&counting);
 }
 
 #[tokio::test]

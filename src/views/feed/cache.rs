@@ -23,7 +23,7 @@ use super::text;
 use super::token::FeedTokenError;
 use crate::meeting::event::MeetingId;
 use crate::meeting::state::whole_seconds;
-use crate::store::{Feed, Positions, Rendition, StoreError};
+use crate::store::{Feed, Positions, Rendition, StoreError, UnreadFeed};
 use crate::web::links::Links;
 use crate::web::site::Site;
 
@@ -196,16 +196,17 @@ impl FeedCache {
         let mut known = std::mem::take(&mut *slots);
         *slots = feeds
             .into_iter()
-            .map(|(public_id, feed)| {
-                let old = known.remove(&public_id).flatten();
-                let slot = match feed {
-                    Ok(feed) => Some(Slot::renewed(feed, old, &self.0.site.links)),
-                    Err(error) => {
-                        tracing::error!(%error, public_id, "a feed's settings can't be read; it stays as it was known");
-                        old
-                    }
-                };
-                (public_id, slot)
+            .map(|feed| match feed {
+                Ok(feed) => {
+                    let public_id = feed.wish.public_id.clone();
+                    let old = known.remove(&public_id).flatten();
+                    (public_id, Some(Slot::renewed(feed, old, &self.0.site.links)))
+                }
+                Err(UnreadFeed { public_id, error, .. }) => {
+                    tracing::error!(%error, public_id, "a feed's settings can't be read; it stays as it was known");
+                    let old = known.remove(&public_id).flatten();
+                    (public_id, old)
+                }
             })
             .collect();
         Ok(())

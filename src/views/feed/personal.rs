@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 
 use crate::clock::Randomness;
 use crate::meeting::selection::{Detail, Selection, ShowAs, Window, plain};
-use crate::store::{Feed, MeetingOwner, NewFeed, Store, StoreError, WriteTx};
+use crate::store::{Feed, MeetingOwner, NewFeed, Store, StoreError, UnreadFeed, WriteTx};
 use crate::web::csv_text::formula_safe;
 use crate::web::links::Links;
 
@@ -42,17 +42,26 @@ pub struct PersonalFeeds {
     pub present: usize,
     /// Those whose feed was revoked by an admin: it is not made again.
     pub revoked: Vec<MeetingOwner>,
+    /// Names of live feeds that can't be read, personal or not. If at least an owner can be read, none is made for them again.
+    pub unread: Vec<String>,
 }
 
 impl PersonalFeeds {
-    fn of(owners: Vec<MeetingOwner>, feeds: &[Feed]) -> Self {
+    fn of(owners: Vec<MeetingOwner>, feeds: &[Result<Feed, UnreadFeed>]) -> Self {
+        let (mut sorted, mut known) = (Self::default(), HashSet::new());
         let mut is_live = HashMap::<String, bool>::new();
         for feed in feeds {
-            if let Some(person) = feed.wish.selection.person() {
-                *is_live.entry(plain(person)).or_default() |= feed.revoked_at.is_none();
+            let (selection, revoked) = match feed {
+                Ok(feed) => (Some(&feed.wish.selection), feed.revoked_at.is_some()),
+                Err(unread) => {
+                    sorted.unread.extend((!unread.is_revoked).then(|| unread.name.clone()));
+                    (unread.selection.as_ref(), unread.is_revoked)
+                }
+            };
+            if let Some(person) = selection.and_then(Selection::person) {
+                *is_live.entry(plain(person)).or_default() |= !revoked;
             }
         }
-        let (mut sorted, mut known) = (Self::default(), HashSet::new());
         for owner in owners {
             let person = plain(&owner.username);
             // The database tells owners apart that a selection takes for the same.
@@ -73,7 +82,7 @@ impl PersonalFeeds {
     /// # Errors
     /// When the database can't be read.
     pub async fn now(store: &Store) -> Result<Self, StoreError> {
-        Ok(Self::of(store.meeting_owners().await?, &store.feeds().await?))
+        Ok(Self::of(store.meeting_owners().await?, &store.feeds_one_by_one().await?))
     }
 }
 
@@ -90,10 +99,11 @@ pub async fn add_missing(
 ) -> Result<PersonalFeeds, StoreError> {
     let owners = store.meeting_owners().await?;
     let mut tx = store.write().await?;
-    let feeds = tx.feeds().await?;
+    let feeds = tx.feeds_one_by_one().await?;
     let before = PersonalFeeds::of(owners, &feeds);
-    let live = feeds.iter().filter(|feed| feed.revoked_at.is_none());
-    let mut names: HashSet<String> = live.map(|feed| feed.wish.name.clone()).collect();
+    let live = feeds.iter().flatten().filter(|feed| feed.revoked_at.is_none());
+    let mut names: HashSet<String> =
+        live.map(|feed| feed.wish.name.clone()).chain(before.unread.iter().cloned()).collect();
     for owner in &before.missing {
         add(&mut tx, randomness, settings, owner, &mut names, actor, now).await?;
     }
@@ -124,7 +134,7 @@ async fn add(
     tx.new_feed(&new, actor, now).await.map(drop)
 }
 
-/// The links of all personal feeds, as CSV with a heading.
+/// The links of all personal feeds that can be read, as CSV with a heading.
 ///
 /// # Errors
 /// When the database can't be read.
@@ -132,7 +142,7 @@ pub async fn links_csv(store: &Store, links: &Links) -> Result<Vec<u8>, StoreErr
     let mut table = csv::Writer::from_writer(Vec::new());
     // Writing into memory doesn't fail.
     let _ = table.write_record(["owner", "feed", "subscription_page", "link"]);
-    for feed in store.feeds().await? {
+    for feed in store.feeds_one_by_one().await?.into_iter().flatten() {
         let Some(person) = feed.wish.selection.person().filter(|_| feed.revoked_at.is_none()) else { continue };
         let texts = [person, &feed.wish.name, &links.subscribe_url(&feed), &links.feed_url(&feed)];
         let _ = table.write_record(texts.map(formula_safe));
@@ -167,7 +177,7 @@ mod tests {
             created_at: DateTime::UNIX_EPOCH,
             revoked_at: None,
         };
-        let found = PersonalFeeds::of(owners.to_vec(), &[feed]);
+        let found = PersonalFeeds::of(owners.to_vec(), &[Ok(feed)]);
         assert_eq!((found.present, found.missing), (1, vec![owner("bo@example.com")]));
     }
 }

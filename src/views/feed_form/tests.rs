@@ -15,16 +15,8 @@ const GOOD: [(&str, &str); 9] = [
     ("show_as", "busy"),
 ];
 
-/// Opens the form and sends it with these fields, changed as given.
 async fn send(admin: &mut Visitor, path: &str, changes: &[(&str, &str)]) -> Answer {
-    let page = admin.get(path).await;
-    let (token, seen) = (page.form_token(), page.hidden("seen").unwrap_or_default());
-    let mut fields = vec![("token", token.as_str()), ("seen", seen.as_str())];
-    for (name, value) in GOOD {
-        let other = changes.iter().find(|(field, _)| *field == name);
-        fields.push(*other.unwrap_or(&(name, value)));
-    }
-    admin.post(path, &fields).await
+    admin.fill(path, &GOOD, changes).await
 }
 
 #[tokio::test]

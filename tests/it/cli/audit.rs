@@ -122,10 +122,15 @@ fn an_export_holds_every_entry_oldest_first_and_no_formula() {
 #[test]
 fn an_empty_log_is_intact_and_exports_its_heading() {
     let machine = Machine::started();
-    let (code, told) = verdict(&machine);
-    assert!(code == 0 && told.starts_with("intact: 0 entries"), "{told}");
     assert_eq!(machine.ok(&["audit", "export"]).lines().count(), 1);
     assert_eq!(machine.ok(&["audit", "export", "--format", "jsonl"]), "");
+    for entries in 0..3 {
+        let (code, told) = verdict(&machine);
+        assert!(code == 0 && told.starts_with(&format!("intact: {entries} entries")), "{told}");
+    }
+    let list = machine.json(&["audit", "list", "--json"]);
+    assert_eq!(list[0]["summary"], "Verified the audit log: 2 entries are intact");
+    assert_eq!(list[0]["actor"]["username"], "command line");
 }
 
 #[tokio::test]
@@ -158,9 +163,9 @@ async fn verify_tells_where_somebody_went_around_the_program() {
             "entry 2 does not follow",
         ),
         (
-            "INSERT INTO audit SELECT 4, source, event_id, category, 'Made up', organization_id, actor_id, actor_username,
-             actor_name, changes, happened_at_ns, recorded_at, inbox_id, hash, hash FROM audit WHERE seq = 3",
-            "entry 4 was changed",
+            "INSERT INTO audit SELECT 5, source, event_id, category, 'Made up', organization_id, actor_id, actor_username,
+             actor_name, changes, happened_at_ns, recorded_at, inbox_id, hash, hash FROM audit WHERE seq = 4",
+            "entry 5 was changed",
         ),
     ];
     for (statement, expected) in cases {
@@ -176,11 +181,15 @@ async fn verify_tells_where_somebody_went_around_the_program() {
 }
 
 #[tokio::test]
-async fn a_cut_tail_shows_in_the_head_and_the_count() {
+async fn a_cut_tail_shows_by_what_was_verified_before() {
     let machine = with_three_entries();
     let before = verdict(&machine).1;
-    sql(&machine, "DROP TRIGGER audit_no_delete; DELETE FROM audit WHERE seq = 3").await;
-    let after = verdict(&machine).1;
-    assert!(after.starts_with("intact: 2 entries"), "{after}");
-    assert_ne!(after.rsplit(' ').next(), before.rsplit(' ').next());
+    let head = before.trim_end().rsplit(' ').next().unwrap();
+    sql(&machine, "DROP TRIGGER audit_no_delete; DELETE FROM audit WHERE seq >= 3").await;
+    for told in ["it ends with entry 2, but had entry 3 before", "entry 3 is not the one that had this number before"] {
+        let (code, after) = verdict(&machine);
+        assert_eq!(code, 1, "{after}");
+        assert!(after.starts_with("BROKEN: ") && after.contains(told), "{after}");
+        assert!(after.contains(&format!("when it last held: 3 entries, head {head}")), "{after}");
+    }
 }

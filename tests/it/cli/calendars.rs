@@ -55,7 +55,7 @@ fn a_calendar_is_added_listed_and_removed_by_id_or_name() {
     let machine = Machine::new();
     let ran = machine.run(&["calendar", "add", "--name", "Team", "--calendar-id", TEAM, "--on-cancel", "mark"]);
     assert!(ran.stderr.contains("needs --google-credentials to mirror"), "{ran:?}");
-    assert_eq!(ran.ok(), "calendar 1 “Team”: 0 meetings wait to be mirrored\n");
+    assert_eq!(ran.ok(), "calendar 1 “Team” was added\n");
     machine.ok(&["calendar", "add", "--name", "Desk", "--calendar-id", "desk@example.com", "--detail", "busy"]);
     let list = machine.json(&["calendar", "list", "--json"]);
     assert_eq!(
@@ -208,7 +208,7 @@ async fn a_running_server_mirrors_what_is_added_beside_it_and_a_purge_takes_only
     setup.google.insert_foreign_event(TEAM, "Lunch", hour, hour + chrono::TimeDelta::hours(1)).unwrap();
 
     let added = setup.run(&["calendar", "add", "--name", "Team", "--calendar-id", TEAM]).ok();
-    assert_eq!(added, "calendar 1 “Team”: 2 meetings wait to be mirrored\n");
+    assert_eq!(added, "calendar 1 “Team” was added\n");
     setup.machine.until(&["calendar", "list", "--json"], |list| list[0]["inStep"] == 2);
     assert_eq!(setup.standing(), 3);
     let shown = setup.machine.json(&["meeting", "show", "m-1", "--json"]);

@@ -73,7 +73,7 @@ fn unescaped(text: &str) -> String {
 }
 
 /// The hidden field `token` of the first form.
-pub(super) fn form_token(page: &str) -> String {
+pub(crate) fn form_token(page: &str) -> String {
     let field = elements(page).into_iter().find(|element| element.value("name") == "token");
     field.expect("a form with a token").value("value").to_owned()
 }
