@@ -163,7 +163,7 @@ async fn list(context: &Context, store: &Store, filter: &AuditFilter, limit: u32
 async fn verify(context: &Context, store: &Store) -> anyhow::Result<ExitCode> {
     let found = store.verify_audit(context.clock.now()).await?;
     let mut tx = store.write().await?;
-    tx.keep_audit_verified("command line", &found).await?;
+    tx.keep_asked_audit_verified("command line", &found).await?;
     tx.commit().await?;
     if let Some(broken) = found.broken {
         output::line(format_args!("BROKEN: {broken}."));

@@ -154,6 +154,10 @@ impl Inbox {
                 Effect::Superseded => DeliveryStatus::Superseded,
                 _ => DeliveryStatus::Applied,
             },
+            Payload::Organization(_) if delivery.entry_removed => {
+                let reason = "its entry in the audit log was older than --audit-keep-days and was removed; it is not written again";
+                return Ok((DeliveryStatus::Ignored, Some(reason.to_owned())));
+            }
             Payload::Organization(change) => {
                 tx.append_audit(&audit_entry(&envelope, change, delivery.id, now)).await?;
                 DeliveryStatus::Applied

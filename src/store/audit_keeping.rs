@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use data_encoding::HEXLOWER;
 
 use super::audit::to_hash;
-use super::{Store, StoreError, WriteTx, millis};
+use super::{Fact, Store, StoreError, WriteTx, millis};
 use crate::audit::checkpoint::{self, Checkpoint};
 
 /// A part of the log that is to be removed.
@@ -31,6 +31,15 @@ impl Store {
                 .await?;
         row.map(|row| Ok(Checkpoint { seq: row.seq, hash: to_hash(row.hash, "hash")?, signed_off: row.signed_off }))
             .transpose()
+    }
+
+    /// When the log was last seen to, as every day.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub async fn audit_kept_at(&self) -> Result<Option<DateTime<Utc>>, StoreError> {
+        let kept = self.fact(Fact::AuditKept).await?;
+        kept.map(|text| text.parse().map_err(|_| StoreError::row("installation", "audit_kept", text))).transpose()
     }
 }
 
@@ -77,6 +86,14 @@ impl WriteTx<'_> {
             .execute(&mut *self.0)
             .await?;
         Ok(Some(Removed { first, last, hash: HEXLOWER.encode(&hash) }))
+    }
+
+    /// Keeps when the log was seen to.
+    ///
+    /// # Errors
+    /// When the database can't be written.
+    pub async fn audit_was_kept(&mut self, at: DateTime<Utc>) -> Result<(), StoreError> {
+        self.keep_fact(Fact::AuditKept, &at.to_rfc3339()).await
     }
 
     /// Removes at most so many of the entries whose removal was decided. Returns how many there were.

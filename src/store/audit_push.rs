@@ -49,7 +49,8 @@ impl Store {
 }
 
 impl WriteTx<'_> {
-    /// Begins to send the log to this address, from its start when it is another one than before.
+    /// Begins to send the log to this address, from its start when it is another one than before. What failed is tried at once:
+    /// somebody may have mended it.
     ///
     /// # Errors
     /// When the database can't be written.
@@ -65,6 +66,7 @@ impl WriteTx<'_> {
         )
         .execute(&mut *self.0)
         .await?;
+        sqlx::query!("UPDATE audit_push SET due_at = min(due_at, ?) WHERE id = 1", now).execute(&mut *self.0).await?;
         Ok(())
     }
 

@@ -151,18 +151,26 @@ impl WriteTx<'_> {
         self.keep_fact(Fact::LastBackup, &serde_json::to_string(made).unwrap_or_default()).await
     }
 
-    /// Keeps what a verification of the audit log found, and writes into the log that it was verified.
+    /// Keeps what a verification of the audit log found.
     ///
     /// # Errors
     /// When the database can't be written.
-    pub async fn keep_audit_verified(&mut self, way: &str, found: &AuditVerified) -> Result<(), StoreError> {
+    pub async fn keep_audit_verified(&mut self, found: &AuditVerified) -> Result<(), StoreError> {
+        self.keep_fact(Fact::AuditVerified, &serde_json::to_string(found).unwrap_or_default()).await
+    }
+
+    /// The same for a verification that an admin asked for, who came by `way`: the log tells of it.
+    ///
+    /// # Errors
+    /// When the database can't be written.
+    pub async fn keep_asked_audit_verified(&mut self, way: &str, found: &AuditVerified) -> Result<(), StoreError> {
         let what = match &found.broken {
             Some(broken) => format!("broken: {broken}"),
             None if found.entries == 1 => "1 entry is intact".to_owned(),
             None => format!("{} entries are intact", found.entries),
         };
         self.append_admin_action(way, "audit", format!("Verified the audit log: {what}"), found.at).await?;
-        self.keep_fact(Fact::AuditVerified, &serde_json::to_string(found).unwrap_or_default()).await
+        self.keep_audit_verified(found).await
     }
 }
 

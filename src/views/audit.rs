@@ -157,7 +157,7 @@ async fn verify(visit: Visit, form: Result<Form<Verify>, FormRejection>) -> Resu
     let store = &visit.site.store;
     let found = store.verify_audit(visit.times.now()).await?;
     let mut tx = store.write().await?;
-    tx.keep_audit_verified("admin page", &found).await?;
+    tx.keep_asked_audit_verified("admin page", &found).await?;
     tx.commit().await?;
     Ok(Redirect::to(&format!("{}#verify", href("/audit", &[("head", form.head.trim())]))))
 }
