@@ -11,6 +11,7 @@ use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
 
 use super::{Context, output};
+use crate::audit::chain::Hash;
 use crate::audit::entry::Source;
 use crate::audit::json::as_json;
 use crate::clock::begin_of_day;
@@ -40,7 +41,11 @@ pub(super) enum Command {
         json: bool,
     },
     /// See whether any entry was changed, removed, swapped or inserted, also since this was last asked
-    Verify,
+    Verify {
+        /// A head you remember, from an export, the server's log or a note: only that can show that the end was cut off
+        #[arg(long, value_name = "HASH", value_parser = head)]
+        head: Option<Hash>,
+    },
     /// Write entries to standard output, oldest first; how many and the head of the log go to standard error
     Export {
         #[command(flatten)]
@@ -115,6 +120,11 @@ fn source(word: &str) -> Result<Source, String> {
     Source::from_word(word).ok_or_else(|| "cirrus-insight or admin is needed".into())
 }
 
+fn head(text: &str) -> Result<Hash, String> {
+    let bytes = HEXLOWER.decode(text.trim().to_ascii_lowercase().as_bytes()).ok();
+    bytes.and_then(|bytes| bytes.try_into().ok()).ok_or_else(|| "64 hexadecimal digits are needed".into())
+}
+
 fn point(text: &str) -> Result<Point, String> {
     let day = text.parse().map(Point::Day);
     let time = || DateTime::parse_from_rfc3339(text).map(|time| Point::Time(time.to_utc()));
@@ -128,7 +138,7 @@ pub(super) async fn run(context: &Context, command: Command) -> anyhow::Result<E
     match command {
         Command::List { which, limit, json } => list(context, &store, &which.filter(zone), limit, json).await?,
         Command::Show { seq, json } => show(context, &store, seq, json).await?,
-        Command::Verify => return verify(context, &store).await,
+        Command::Verify { head } => return verify(context, &store, head).await,
         Command::Export { which, format, since, manifest } => {
             let export = AuditExport::begin(&store, format, which.filter(zone), since).await?;
             write_export(&store, export, since, manifest.as_deref()).await?;
@@ -160,7 +170,7 @@ async fn list(context: &Context, store: &Store, filter: &AuditFilter, limit: u32
     Ok(())
 }
 
-async fn verify(context: &Context, store: &Store) -> anyhow::Result<ExitCode> {
+async fn verify(context: &Context, store: &Store, remembered: Option<Hash>) -> anyhow::Result<ExitCode> {
     let found = store.verify_audit(context.clock.now()).await?;
     let mut tx = store.write().await?;
     tx.keep_asked_audit_verified("command line", &found).await?;
@@ -171,12 +181,28 @@ async fn verify(context: &Context, store: &Store) -> anyhow::Result<ExitCode> {
             output::line(format_args!("intact: the first {} entries", found.entries));
         }
         if let Some((entries, head)) = found.held {
-            output::line(format_args!("when it last held: {entries} entries, head {head}"));
+            output::line(format_args!("when it last held: up to entry {entries}, head {head}"));
         }
         return Ok(ExitCode::FAILURE);
     }
     output::line(format_args!("intact: {} entries, head {}", found.entries, found.head));
-    Ok(ExitCode::SUCCESS)
+    let Some(remembered) = remembered else { return Ok(ExitCode::SUCCESS) };
+    match (store.audit_entry_of_head(&remembered).await?, store.audit_checkpoint().await?) {
+        (Some(seq), _) => {
+            output::line(format_args!("the head you remember is that of entry {seq}: nothing up to it was cut off"));
+            Ok(ExitCode::SUCCESS)
+        }
+        (None, checkpoint) => {
+            output::line("BROKEN: no entry has the head you remember: the end was cut off, or the log is another one.");
+            if let Some(checkpoint) = checkpoint {
+                let seq = checkpoint.seq;
+                output::line(format_args!(
+                    "Or it is of one of the entries up to {seq}, which were too old to be kept."
+                ));
+            }
+            Ok(ExitCode::FAILURE)
+        }
+    }
 }
 
 async fn show(context: &Context, store: &Store, seq: i64, json: bool) -> anyhow::Result<()> {
