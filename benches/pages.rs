@@ -235,7 +235,7 @@ fn pages() -> Vec<(&'static str, String)> {
         path("inbox, repeated", "/inbox?repeated=1"),
         path("inbox, repeated, waiting (none)", "/inbox?repeated=1&status=pending"),
         path("inbox, repeated of a rare type", "/inbox?repeated=1&type=organization.renamed"),
-        path("a delivery", "/inbox/150000"),
+        path("a delivery", "/inbox/150001"),
         path("replay of all, the question", "/inbox/replay"),
         path("replay of applied of a type", "/inbox/replay?status=applied&type=scheduling.smartscheduler.scheduled"),
         path("replay of what came since 2001", "/inbox/replay?from=2001-01-01"),

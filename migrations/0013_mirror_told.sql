@@ -18,7 +18,7 @@ ALTER TABLE mirror ADD COLUMN standing TEXT GENERATED ALWAYS AS (
         ELSE 'unknown'
     END
 ) VIRTUAL; -- in one word; 'again' is there and up to date, and only looked at again; 'absent' is rightly not there; 'unknown': a write was begun, and nobody works on it any more
-CREATE INDEX mirror_standing ON mirror (calendar_id, standing);
+CREATE INDEX mirror_standing ON mirror (calendar_id, standing, presence);
 
 DELETE FROM mirror_tally;
 INSERT INTO mirror_tally SELECT calendar_id, standing, count(*) FROM mirror GROUP BY calendar_id, standing;
