@@ -197,7 +197,7 @@ impl AuditPusher {
             Ok(Err(error)) => return Err(no_answer(format!("{host} can't be reached: {}", root(&error)))),
             Err(_) => {
                 let seconds = self.answer_within.as_secs();
-                return Err(no_answer(format!("{host} did not answer within {seconds} seconds")));
+                return Err(no_answer(format!("{host} did not answer within {seconds} s")));
             }
         };
         let (status, retry_after) = (response.status(), asked_pause(response.headers(), self.clock.now()));
