@@ -162,10 +162,8 @@ async fn list(context: &Context, store: &Store, filter: &AuditFilter, limit: u32
             stored.entry.summary,
         ]
     });
-    let empty = match *filter == AuditFilter::default() {
-        true => "The audit log is empty.",
-        false => "No entry is like that.",
-    };
+    let is_all = *filter == AuditFilter::default();
+    let empty = if is_all { "The audit log is empty." } else { "No entry is like that." };
     output::table(&["no", "when", "source", "who", "what"], rows.collect(), empty);
     Ok(())
 }
