@@ -51,7 +51,7 @@ pub(super) enum Command {
         #[command(flatten)]
         which: Which,
         /// csv (safe to open in a spreadsheet) or jsonl
-        #[arg(long, default_value = "csv")]
+        #[arg(long, default_value = "csv", value_parser = format)]
         format: AuditFormat,
         /// Only entries after this number: the one that the export before named as its end
         #[arg(long, value_name = "NUMBER", default_value_t = 0, value_parser = clap::value_parser!(i64).range(0..))]
@@ -114,6 +114,10 @@ impl Which {
             }),
         }
     }
+}
+
+fn format(word: &str) -> Result<AuditFormat, String> {
+    AuditFormat::from_word(word).ok_or_else(|| "csv or jsonl is needed".into())
 }
 
 fn source(word: &str) -> Result<Source, String> {

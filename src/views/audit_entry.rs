@@ -181,8 +181,8 @@ mod tests {
             "href=\"/audit?person=ingrid%40example%2Ecom\"",
             "href=\"/audit?organization=org%201\"",
             "href=\"/inbox/4\"",
-            "<ins>off</ins>",
-            "<del>on</del>",
+            "<ins><bdi>off",
+            "<del><bdi>on",
             "[hidden]",
             "href=\"/audit/2\"",
         ]);
@@ -200,8 +200,8 @@ mod tests {
         });
         let stage = stage_with("organization.domains.changed", data).await;
         let page = stage.admin().await.get("/audit/1").await;
-        page.assert_shows(&["<del>old.example.com</del>", "<ins>new.example.com</ins>", "<ins>“”</ins>", "not told"]);
-        page.assert_hides(&["<del>kept", "<ins>kept"]);
+        page.assert_shows(&["<del><bdi>old.example.com", "<ins><bdi>new.example.com", "<ins><bdi>“”", "not told"]);
+        page.assert_hides(&["<del><bdi>kept", "<ins><bdi>kept"]);
     }
 
     #[tokio::test]
