@@ -59,7 +59,7 @@ END;
 
 -- How far the log was sent on. One row: entries are sent in their order, so the first that was not taken holds up the others.
 CREATE TABLE audit_push (
-    id         INTEGER PRIMARY KEY CHECK (id = 1),
+    id         INTEGER PRIMARY KEY CHECK (id = 1), -- there is one row
     endpoint   BLOB    NOT NULL CHECK (length(endpoint) = 32), -- SHA-256 of the address: another one gets the log from its start
     pushed_seq INTEGER NOT NULL, -- number of the last entry that was taken; 0 = none
     pushed_at  INTEGER,          -- when that was

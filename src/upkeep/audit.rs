@@ -85,7 +85,7 @@ impl AuditKeeper {
                 self.remove_old(now).await?;
             }
             Some(broken) => {
-                tracing::error!(broken, entries, head, "the audit log is broken: nothing is removed from it")
+                tracing::error!(broken, entries, head, "the audit log is broken: nothing is removed from it");
             }
         }
         let mut tx = self.store.write().await?;

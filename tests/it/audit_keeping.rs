@@ -78,6 +78,24 @@ async fn what_is_too_old_is_removed_and_the_rest_still_verifies() {
 }
 
 #[tokio::test]
+async fn a_log_of_which_nothing_is_left_but_what_tells_so_still_verifies() {
+    let app = TestApp::start_with(keeping(30)).await;
+    log(&app, 3).await;
+    app.audit_keeper.run_once().await.unwrap();
+    for (days, left) in [(31, vec![4]), (1, vec![4]), (40, vec![4])] {
+        app.clock.advance(TimeDelta::days(days));
+        app.audit_keeper.run_once().await.unwrap();
+        assert_eq!(numbers(&app.store).await, left);
+        assert_eq!(intact(&app).await, 1);
+    }
+    log(&app, 1).await;
+    app.clock.advance(TimeDelta::days(31));
+    app.audit_keeper.run_once().await.unwrap();
+    assert_eq!(numbers(&app.store).await, [6], "it tells of the removal of 4 and 5");
+    assert_eq!(intact(&app).await, 1);
+}
+
+#[tokio::test]
 async fn a_removal_that_was_broken_off_is_finished() {
     let app = TestApp::start_with(keeping(30)).await;
     log(&app, 10).await;
