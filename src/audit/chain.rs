@@ -204,7 +204,7 @@ mod tests {
     }
 
     fn verify(links: &[Link], mark: Mark) -> Result<(), Break> {
-        let mut verification = Verification::new([mark]);
+        let mut verification = Verification::new(None, [mark]);
         links.iter().try_for_each(|link| verification.step(link))?;
         verification.finish()
     }

@@ -51,7 +51,7 @@ pub(super) enum Command {
         #[command(flatten)]
         which: Which,
         /// csv (safe to open in a spreadsheet) or jsonl
-        #[arg(long, default_value = "csv")]
+        #[arg(long, default_value = "csv", value_parser = format)]
         format: AuditFormat,
         /// Only entries after this number: the one that the export before named as its end
         #[arg(long, value_name = "NUMBER", default_value_t = 0, value_parser = clap::value_parser!(i64).range(0..))]
@@ -116,6 +116,10 @@ impl Which {
     }
 }
 
+fn format(word: &str) -> Result<AuditFormat, String> {
+    AuditFormat::from_word(word).ok_or_else(|| "csv or jsonl is needed".into())
+}
+
 fn source(word: &str) -> Result<Source, String> {
     Source::from_word(word).ok_or_else(|| "cirrus-insight or admin is needed".into())
 }
@@ -162,10 +166,8 @@ async fn list(context: &Context, store: &Store, filter: &AuditFilter, limit: u32
             stored.entry.summary,
         ]
     });
-    let empty = match *filter == AuditFilter::default() {
-        true => "The audit log is empty.",
-        false => "No entry is like that.",
-    };
+    let is_all = *filter == AuditFilter::default();
+    let empty = if is_all { "The audit log is empty." } else { "No entry is like that." };
     output::table(&["no", "when", "source", "who", "what"], rows.collect(), empty);
     Ok(())
 }

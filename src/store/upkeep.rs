@@ -108,8 +108,8 @@ impl Store {
     /// # Errors
     /// When it can't be read; that the chain breaks is no error, but what was found.
     pub async fn verify_audit(&self, now: DateTime<Utc>) -> Result<AuditVerified, StoreError> {
-        let held = self.audit_verified().await?.and_then(AuditVerified::last_held);
-        let mark = held.as_ref().map(|(seq, head)| Ok::<_, StoreError>(Mark { seq: *seq, hash: to_hash(head)? }));
+        let known = self.audit_verified().await?.and_then(AuditVerified::last_held);
+        let mark = known.as_ref().map(|(seq, head)| Ok::<_, StoreError>(Mark { seq: *seq, hash: to_hash(head)? }));
         let mut verification = Verification::new(self.audit_checkpoint().await?, mark.transpose()?);
         let mut most = STEP;
         let broken = loop {
@@ -135,10 +135,14 @@ impl Store {
             Some(Break::Replaced(_)) => 0,
             _ => verification.count(),
         };
-        let head = HEXLOWER.encode(&verification.head());
-        let held = held.filter(|_| broken.is_some());
-        let last = Some(verification.last());
-        Ok(AuditVerified { at: now, entries, last, head, broken: broken.map(|broken| broken.to_string()), held })
+        Ok(AuditVerified {
+            at: now,
+            entries,
+            last: Some(verification.last()),
+            head: HEXLOWER.encode(&verification.head()),
+            held: known.filter(|_| broken.is_some()),
+            broken: broken.map(|broken| broken.to_string()),
+        })
     }
 }
 

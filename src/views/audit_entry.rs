@@ -102,11 +102,9 @@ impl From<Change> for Changed {
             // Of a list only what came and went is marked.
             Some(told) => {
                 let lines = |list: &Value, others: &[&Value]| {
-                    let mut others: Vec<String> = others.iter().map(ToString::to_string).collect();
-                    let mut is_other = |item: &Value| {
-                        let place = others.iter().position(|other| *other == item.to_string());
-                        place.map(|place| others.swap_remove(place)).is_some()
-                    };
+                    // They are a part of the list in its order, the last of those that are equal.
+                    let mut others = others.iter().peekable();
+                    let mut is_other = |item: &Value| others.next_if(|other| std::ptr::eq(**other, item)).is_some();
                     let items = list.as_array().map(Vec::as_slice).unwrap_or_default();
                     let lines = items.iter().map(|item| Line { text: text(item), is_other: is_other(item) });
                     lines.collect::<Vec<_>>()
@@ -183,8 +181,8 @@ mod tests {
             "href=\"/audit?person=ingrid%40example%2Ecom\"",
             "href=\"/audit?organization=org%201\"",
             "href=\"/inbox/4\"",
-            "<ins>off</ins>",
-            "<del>on</del>",
+            "<ins><bdi>off",
+            "<del><bdi>on",
             "[hidden]",
             "href=\"/audit/2\"",
         ]);
@@ -202,8 +200,8 @@ mod tests {
         });
         let stage = stage_with("organization.domains.changed", data).await;
         let page = stage.admin().await.get("/audit/1").await;
-        page.assert_shows(&["<del>old.example.com</del>", "<ins>new.example.com</ins>", "<ins>“”</ins>", "not told"]);
-        page.assert_hides(&["<del>kept", "<ins>kept"]);
+        page.assert_shows(&["<del><bdi>old.example.com", "<ins><bdi>new.example.com", "<ins><bdi>“”", "not told"]);
+        page.assert_hides(&["<del><bdi>kept", "<ins><bdi>kept"]);
     }
 
     #[tokio::test]

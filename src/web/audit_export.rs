@@ -31,7 +31,7 @@ const COLUMNS: [&str; 13] = [
 ];
 
 /// How an export is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AuditFormat {
     /// A table that is safe to open in a spreadsheet.
     Csv,

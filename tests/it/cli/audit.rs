@@ -190,7 +190,7 @@ async fn a_cut_tail_shows_by_what_was_verified_before() {
         let (code, after) = verdict(&machine);
         assert_eq!(code, 1, "{after}");
         assert!(after.starts_with("BROKEN: ") && after.contains(told), "{after}");
-        assert!(after.contains(&format!("when it last held: 3 entries, head {head}")), "{after}");
+        assert!(after.contains(&format!("when it last held: up to entry 3, head {head}")), "{after}");
     }
 }
 
