@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Fact, Store, StoreError, WriteTx, time};
 use crate::audit::chain::{Break, Hash, Mark, Verification};
+use crate::audit::checkpoint::Checkpoint;
 
 /// Audit entries read at a time: a log of any length takes little memory.
 const STEP: u32 = 500;
@@ -108,9 +109,24 @@ impl Store {
     /// # Errors
     /// When it can't be read; that the chain breaks is no error, but what was found.
     pub async fn verify_audit(&self, now: DateTime<Utc>) -> Result<AuditVerified, StoreError> {
+        loop {
+            let checkpoint = self.audit_checkpoint().await?;
+            let found = self.verify_audit_from(checkpoint, now).await?;
+            // Entries that were too old may have been removed meanwhile: then what is left is read anew.
+            if found.broken.is_none() || self.audit_checkpoint().await? == checkpoint {
+                return Ok(found);
+            }
+        }
+    }
+
+    async fn verify_audit_from(
+        &self,
+        checkpoint: Option<Checkpoint>,
+        now: DateTime<Utc>,
+    ) -> Result<AuditVerified, StoreError> {
         let known = self.audit_verified().await?.and_then(AuditVerified::last_held);
         let mark = known.as_ref().map(|(seq, head)| Ok::<_, StoreError>(Mark { seq: *seq, hash: to_hash(head)? }));
-        let mut verification = Verification::new(self.audit_checkpoint().await?, mark.transpose()?);
+        let mut verification = Verification::new(checkpoint, mark.transpose()?);
         let mut most = STEP;
         let broken = loop {
             let step = match self.audit_after(verification.last(), most).await {
