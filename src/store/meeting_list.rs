@@ -189,6 +189,9 @@ impl Conditions<'_> {
     fn query(&self, part: Part, now: i64, after: Option<&MeetingCursor>, most: i64) -> QueryBuilder<Sqlite> {
         let (column, falls) = part.order();
         let mut sql = QueryBuilder::new(COLUMNS);
+        // What is not found in order is put in order before its details are read.
+        let is_sorted = self.lead == Lead::Order;
+        sql.push(if is_sorted { "" } else { " FROM meetings WHERE meeting_id IN (SELECT meeting_id" });
         self.push(&mut sql, column);
         match part {
             Part::Ahead => _ = sql.push(" AND ends_at > ").push_bind(now),
@@ -220,7 +223,11 @@ impl Conditions<'_> {
             sql.push(", ").push_bind(id.clone()).push(")");
         }
         let direction = if falls { " DESC" } else { "" };
-        sql.push(format_args!(" ORDER BY {column}{direction}, meeting_id{direction} LIMIT ")).push_bind(most);
+        let order = format!(" ORDER BY {column}{direction}, meeting_id{direction}");
+        sql.push(&order).push(" LIMIT ").push_bind(most);
+        if !is_sorted {
+            sql.push(")").push(&order);
+        }
         sql
     }
 
