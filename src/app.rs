@@ -1,6 +1,7 @@
 //! The only place where the stages meet: opens the installation, builds clients, merges routers, starts workers.
 
 mod installation;
+mod settings_log;
 
 use std::fs::File;
 use std::net::SocketAddr;
@@ -16,17 +17,20 @@ use tokio_util::task::TaskTracker;
 pub use installation::{Installation, StartError};
 
 use self::installation::http_url;
+use self::settings_log::SecretSetting;
 use crate::clock::{Randomness, SharedClock};
-use crate::config::{Secret, Settings};
+use crate::config::{PushTarget, Secret, Settings};
 use crate::inbound::inbox::Inbox;
 use crate::inbound::signature::Verifier;
 use crate::inbound::webhook::Webhook;
 use crate::lifecycle::Lifecycle;
+use crate::outbound::audit_push::AuditPusher;
 use crate::outbound::check::Checker;
 use crate::outbound::google;
 use crate::outbound::jobs::Jobs;
 use crate::outbound::mirror::Mirror;
 use crate::store::{Fact, InboxWriter, Store};
+use crate::upkeep::audit::AuditKeeper;
 use crate::views::{self, FeedCache};
 use crate::web::links::Links;
 use crate::web::site::{GoogleSide, SignInLimits, Site, Watching};
@@ -45,6 +49,10 @@ pub struct App {
     pub mirror: Option<Mirror>,
     /// Compares what is at Google with what was written; none without credentials.
     pub checker: Option<Checker>,
+    /// Sends the audit log on; none when it is not to be sent.
+    pub audit_push: Option<AuditPusher>,
+    /// Sees to the audit log every day.
+    pub audit_keeper: AuditKeeper,
     /// Keeps feeds ready to be served.
     pub feeds: FeedCache,
     /// The admin password, when it was made just now: to be shown once.
@@ -62,6 +70,10 @@ pub struct Workers {
     pub mirror: Option<Mirror>,
     /// Compares what is at Google with what was written.
     pub checker: Option<Checker>,
+    /// Sends the audit log on.
+    pub audit_push: Option<AuditPusher>,
+    /// Sees to the audit log every day.
+    pub audit_keeper: AuditKeeper,
     /// Keeps feeds ready to be served.
     pub feeds: FeedCache,
     /// To be held until the last of them has ended, so that no second server works on the same data.
@@ -90,6 +102,7 @@ impl App {
     ) -> Result<Self, StartError> {
         let keys = settings.signing_keys()?;
         let password_set = settings.admin_password()?;
+        let push_target = settings.audit_push()?;
         // Before anything is opened, too: a wrong setting leaves no trace.
         if let Some(file) = &settings.google_credentials {
             google::check_credentials(file).await?;
@@ -100,6 +113,16 @@ impl App {
         let failed = |source| StartError::Store { path: path.clone(), source };
 
         let google = installation.google(settings).await?;
+        let secrets: [SecretSetting; 4] = [
+            ("signing-keys", (!keys.is_empty()).then(|| keys.join("\n"))),
+            ("admin-password", password_set.as_ref().map(|password| password.reveal().to_owned())),
+            ("audit-push-url", push_target.as_ref().map(|target| target.address.to_string())),
+            ("audit-push-authorization", push_target.as_ref().and_then(PushTarget::authorization_text)),
+        ];
+        let audit_push = push_target
+            .map(|target| AuditPusher::new(store.clone(), clock.clone(), randomness.clone(), target))
+            .transpose()
+            .map_err(StartError::Tls)?;
         let public_url = settings.public_url.clone().unwrap_or_else(|| http_url(bound));
         // Last of what can fail because of a setting: a password that was made must be shown.
         let password_is_set = password_set.is_some();
@@ -107,6 +130,10 @@ impl App {
         let mut tx = store.write().await.map_err(failed)?;
         tx.keep_fact(Fact::PublicUrl, public_url.as_str()).await.map_err(failed)?;
         tx.void_leases().await.map_err(failed)?;
+        settings_log::record(store, &mut tx, (settings, &secrets), secret, clock.now()).await.map_err(failed)?;
+        if let Some(push) = &audit_push {
+            tx.begin_audit_push(&push.endpoint(), clock.now()).await.map_err(failed)?;
+        }
         tx.commit().await.map_err(failed)?;
 
         let google_side = match &google {
@@ -149,9 +176,15 @@ impl App {
         });
         let every = TimeDelta::hours(settings.drift_check_hours.into());
         let checker = mirror.clone().map(|mirror| Checker { mirror, every });
+        let audit_keeper = AuditKeeper {
+            store: store.clone(),
+            clock: clock.clone(),
+            keep_days: settings.audit_keep_days,
+            sent_to: audit_push.as_ref().map(AuditPusher::endpoint),
+        };
         let inbox = Inbox::new(store.clone(), clock, arrived, vec![due, changed]);
         let writer = WriterTask(Box::pin(writer_task));
-        Ok(Self { site, router, inbox, mirror, checker, feeds, new_password, writer, lock })
+        Ok(Self { site, router, inbox, mirror, checker, audit_push, audit_keeper, feeds, new_password, writer, lock })
     }
 
     /// Starts serving and working. The service runs until `lifecycle` stops. Returns the lock on the data directory: to be held
@@ -159,9 +192,14 @@ impl App {
     #[must_use]
     pub fn start(self, listener: TcpListener, lifecycle: &Lifecycle) -> File {
         let stop = lifecycle.stop();
-        let Workers { inbox, mirror, checker, feeds, lock } = self.start_serving(listener, lifecycle);
+        let Workers { inbox, mirror, checker, audit_push, audit_keeper, feeds, lock } =
+            self.start_serving(listener, lifecycle);
         lifecycle.spawn("inbox", inbox.run(stop.clone()));
         lifecycle.spawn("feeds", feeds.run(stop.clone()));
+        lifecycle.spawn("audit log", audit_keeper.run(stop.clone()));
+        if let Some(audit_push) = audit_push {
+            lifecycle.spawn("audit log push", audit_push.run(stop.clone()));
+        }
         if let Some(mirror) = mirror {
             lifecycle.spawn("calendar jobs", Jobs { mirror: mirror.clone() }.run(stop.clone()));
             lifecycle.spawn("mirror", mirror.run(stop.clone()));
@@ -176,7 +214,7 @@ impl App {
     pub fn start_serving(self, listener: TcpListener, lifecycle: &Lifecycle) -> Workers {
         let stop = lifecycle.stop();
         let (stopping, tasks) = (self.site.watching.stopping.clone(), self.site.tasks.clone());
-        let Self { router, inbox, mirror, checker, feeds, writer, lock, .. } = self;
+        let Self { router, inbox, mirror, checker, audit_push, audit_keeper, feeds, writer, lock, .. } = self;
         lifecycle.spawn("deliveries writer", writer.0);
         lifecycle.spawn("http", async move {
             let service = router.into_make_service_with_connect_info::<SocketAddr>();
@@ -195,7 +233,7 @@ impl App {
             tasks.close();
             tasks.wait().await;
         });
-        Workers { inbox, mirror, checker, feeds, lock }
+        Workers { inbox, mirror, checker, audit_push, audit_keeper, feeds, lock }
     }
 }
 

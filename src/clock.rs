@@ -6,7 +6,8 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
+use chrono_tz::Tz;
 use rand::rngs::StdRng;
 use rand::{Rng, RngExt, SeedableRng};
 
@@ -24,6 +25,15 @@ pub trait Clock: Send + Sync + fmt::Debug {
 
 /// A clock as it is handed around.
 pub type SharedClock = Arc<dyn Clock>;
+
+/// The first moment of a day in a time zone.
+pub fn begin_of_day(day: NaiveDate, zone: Tz) -> DateTime<Utc> {
+    let midnight = day.and_time(NaiveTime::MIN);
+    // Where clocks go forward at midnight, the day begins later.
+    let mut hours = (0..24).map(|hours| midnight + TimeDelta::hours(hours));
+    let begin = hours.find_map(|time| time.and_local_timezone(zone).earliest());
+    begin.map_or_else(|| midnight.and_utc(), |time| time.with_timezone(&Utc))
+}
 
 /// The system's clock.
 #[derive(Debug, Clone, Copy)]

@@ -12,6 +12,7 @@ pub mod meeting;
 pub mod audit;
 pub mod store;
 pub mod outbound;
+pub mod upkeep;
 pub mod views;
 pub mod web;
 pub mod simulated_google;

@@ -65,6 +65,9 @@ pub enum StartError {
     /// Google's credentials.
     #[error(transparent)]
     Credentials(#[from] CredentialsError),
+    /// TLS, to send the audit log on.
+    #[error("the audit log can't be sent on: the system's root certificates can't be read")]
+    Tls(#[source] std::io::Error),
     /// The admin password.
     #[error("the admin password can't be hashed: {0}")]
     Password(String),

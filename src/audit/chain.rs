@@ -4,6 +4,7 @@
 
 use sha2::{Digest, Sha256};
 
+use super::checkpoint::Checkpoint;
 use super::entry::Entry;
 
 /// A SHA-256.
@@ -85,6 +86,12 @@ pub enum Break {
     /// The entry's content is not what was hashed.
     #[error("entry {0} was changed after it was written")]
     Content(i64),
+    /// The entry is not in the form that entries have.
+    #[error("entry {0} can't be read: it is not as it was written")]
+    Unreadable(i64),
+    /// The log begins late, and the entry that should tell of the removal of what was before does not.
+    #[error("entries up to {0} are missing, and no entry of the log tells that they were removed")]
+    NotSignedOff(i64),
     /// The chain is shorter than it was.
     #[error("it ends with entry {last}, but had entry {known} before: what follows entry {last} is missing")]
     Cut {
@@ -98,18 +105,21 @@ pub enum Break {
     Replaced(i64),
 }
 
-/// Walks a chain from its start.
+/// Walks a chain from where it begins.
 #[derive(Debug, Clone)]
 pub struct Verification {
-    next: i64,
+    checkpoint: Option<Checkpoint>,
+    signed_off: bool,
+    last: i64,
     head: Hash,
     marks: Vec<Mark>,
 }
 
 impl Verification {
-    /// Begins before the first link. The chain must hold these entries.
-    pub fn new(marks: impl IntoIterator<Item = Mark>) -> Self {
-        Self { next: 1, head: START, marks: marks.into_iter().collect() }
+    /// Begins after the part that was removed, if there is one. The chain must hold these entries, as far as it reaches back.
+    pub fn new(checkpoint: Option<Checkpoint>, marks: impl IntoIterator<Item = Mark>) -> Self {
+        let (last, head) = checkpoint.map_or((0, START), |checkpoint| (checkpoint.seq, checkpoint.hash));
+        Self { checkpoint, signed_off: false, last, head, marks: marks.into_iter().collect() }
     }
 
     /// Takes the next link.
@@ -117,8 +127,9 @@ impl Verification {
     /// # Errors
     /// When the chain breaks at it.
     pub fn step(&mut self, link: &Link) -> Result<(), Break> {
-        if link.seq != self.next {
-            return Err(Break::Gap { expected: self.next, found: link.seq });
+        let expected = self.last + 1;
+        if link.seq != expected {
+            return Err(Break::Gap { expected, found: link.seq });
         }
         if link.previous != self.head {
             return Err(Break::Order(link.seq));
@@ -129,7 +140,8 @@ impl Verification {
         if self.marks.iter().any(|mark| mark.seq == link.seq && mark.hash != link.hash) {
             return Err(Break::Replaced(link.seq));
         }
-        self.next += 1;
+        self.signed_off |= self.checkpoint.is_some_and(|checkpoint| checkpoint.is_signed_off_by(link));
+        self.last = link.seq;
         self.head = link.hash;
         Ok(())
     }
@@ -137,17 +149,25 @@ impl Verification {
     /// Ends after the last link.
     ///
     /// # Errors
-    /// When an entry that is remembered did not come.
+    /// When an entry that is remembered did not come, or the removal of the part before the first link is told nowhere.
     pub fn finish(&self) -> Result<(), Break> {
-        match self.marks.iter().map(|mark| mark.seq).max() {
-            Some(known) if known > self.count() => Err(Break::Cut { last: self.count(), known }),
+        if let Some(known) = self.marks.iter().map(|mark| mark.seq).max().filter(|known| *known > self.last) {
+            return Err(Break::Cut { last: self.last, known });
+        }
+        match self.checkpoint {
+            Some(checkpoint) if !self.signed_off => Err(Break::NotSignedOff(checkpoint.seq)),
             _ => Ok(()),
         }
     }
 
     /// How many links were taken.
     pub fn count(&self) -> i64 {
-        self.next - 1
+        self.last - self.checkpoint.map_or(0, |checkpoint| checkpoint.seq)
+    }
+
+    /// Number of the last link taken, or of the last one that was removed.
+    pub fn last(&self) -> i64 {
+        self.last
     }
 
     /// The hash of the last link taken.
@@ -184,7 +204,7 @@ mod tests {
     }
 
     fn verify(links: &[Link], mark: Mark) -> Result<(), Break> {
-        let mut verification = Verification::new([mark]);
+        let mut verification = Verification::new(None, [mark]);
         links.iter().try_for_each(|link| verification.step(link))?;
         verification.finish()
     }

@@ -1,5 +1,7 @@
 //! Field-level differences between two JSON values.
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -12,6 +14,45 @@ pub struct Change {
     pub before: Value,
     /// Value after; null when it is gone.
     pub after: Value,
+}
+
+/// What became of a list.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ListChange<'a> {
+    /// Items that are new, in their order.
+    pub added: Vec<&'a Value>,
+    /// Items that are gone, in their order.
+    pub removed: Vec<&'a Value>,
+}
+
+impl Change {
+    /// What was added to a list and removed from it; none when this is no list, or became or was something else. An item
+    /// that stands there twice counts twice; the order does not count, so both may be empty.
+    pub fn of_list(&self) -> Option<ListChange<'_>> {
+        let (before, after): (&[Value], &[Value]) = match (&self.before, &self.after) {
+            (Value::Array(before), Value::Array(after)) => (before, after),
+            (Value::Array(before), Value::Null) => (before, &[]),
+            (Value::Null, Value::Array(after)) => (&[], after),
+            _ => return None,
+        };
+        Some(ListChange { added: beyond(after, before), removed: beyond(before, after) })
+    }
+}
+
+/// The items of one list that the other one does not have.
+fn beyond<'a>(items: &'a [Value], others: &[Value]) -> Vec<&'a Value> {
+    let mut left: HashMap<String, usize> = HashMap::new();
+    for other in others {
+        *left.entry(other.to_string()).or_default() += 1;
+    }
+    let is_new = |item: &&Value| match left.get_mut(&item.to_string()) {
+        Some(count) if *count > 0 => {
+            *count -= 1;
+            false
+        }
+        _ => true,
+    };
+    items.iter().filter(is_new).collect()
 }
 
 /// The fields that differ, by path. Objects are compared field by field, everything else as a whole.
@@ -58,6 +99,18 @@ mod tests {
         let before = json!({"value": true, "same": [1], "deep": {"a": 1, "gone": "x"}});
         let after = json!({"value": false, "same": [1], "deep": {"a": 2, "new": null}});
         assert_eq!(shown(&before, &after), ["deep.a: 1 → 2", "deep.gone: \"x\" → null", "value: true → false"]);
+    }
+
+    #[test]
+    fn a_list_tells_what_came_and_what_went() {
+        let list = |before, after| Change { field: "value".into(), before, after };
+        let change = list(json!(["a", "b", "b", {"x": 1}]), json!([{"x": 1}, "c", "b"]));
+        let told = change.of_list().unwrap();
+        assert_eq!((told.added, told.removed), (vec![&json!("c")], vec![&json!("a"), &json!("b")]));
+        let moved = list(json!([1, 2]), json!([2, 1]));
+        assert_eq!(moved.of_list(), Some(ListChange::default()));
+        assert_eq!(list(Value::Null, json!([1])).of_list().unwrap().added, [&json!(1)]);
+        assert_eq!(list(json!([1]), json!("1")).of_list(), None);
     }
 
     #[test]

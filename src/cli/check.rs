@@ -35,6 +35,14 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<ExitCode> {
             Err(error) => Err(error.to_string()),
         },
     );
+    tell(
+        "audit log",
+        match settings.audit_push() {
+            Ok(None) => Ok("kept here only".to_owned()),
+            Ok(Some(target)) => Ok(format!("sent on to {}", target.host())),
+            Err(error) => Err(error.to_string()),
+        },
+    );
     match context.open().await {
         Err(error) => tell("data directory", Err(explain(&error))),
         Ok(installation) => {

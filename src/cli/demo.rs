@@ -62,6 +62,10 @@ pub(super) async fn run(context: Context) -> anyhow::Result<ExitCode> {
     settings.signature_header = None;
     settings.admin_password = Some(admin.clone());
     settings.admin_password_file = None;
+    settings.audit_push_url = None;
+    settings.audit_push_authorization = None;
+    settings.audit_push_authorization_file = None;
+    settings.audit_keep_days = None;
     settings.google_credentials = Some(credentials);
     settings.google_subject = None;
     // The simulation has no quota.

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Context, output};
 use crate::store::{Delivery, DeliveryFilter, DeliveryStatus, Store};
+use crate::views::readable;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -111,7 +112,7 @@ async fn find(store: &Store, id: &str) -> anyhow::Result<Delivery> {
 async fn show(context: &Context, store: &Store, id: &str, json: bool) -> anyhow::Result<()> {
     let delivery = find(store, id).await?;
     let (body, headers) = store.delivery_content(delivery.id).await?.unwrap_or_default();
-    let body = String::from_utf8_lossy(&body);
+    let (body, _) = readable(&body);
     let headers: Value = serde_json::from_str(&headers)?;
     if json {
         let mut shown = as_json(&delivery);
@@ -141,10 +142,7 @@ async fn show(context: &Context, store: &Store, id: &str, json: bool) -> anyhow:
         output::line(format_args!("  {}: {}", text(0), text(1)));
     }
     output::line("");
-    match serde_json::from_str::<Value>(&body) {
-        Ok(value) => output::json(&value),
-        Err(_) => output::line(body),
-    }
+    output::line(body);
     Ok(())
 }
 

@@ -12,7 +12,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::payload::{self, Envelope, Payload, Rejection};
 use super::webhook;
-use crate::audit::entry::{Entry, OrganizationChange, Source};
+use crate::audit::entry::{Entry, Source};
+use crate::audit::organization::OrganizationChange;
 use crate::clock::SharedClock;
 use crate::meeting::apply::{Effect, receive, settle, settled_effect};
 use crate::meeting::event::{EventKey, Kind, MeetingEvent};
@@ -153,6 +154,10 @@ impl Inbox {
                 Effect::Superseded => DeliveryStatus::Superseded,
                 _ => DeliveryStatus::Applied,
             },
+            Payload::Organization(_) if delivery.entry_removed => {
+                let reason = "its entry in the audit log was older than --audit-keep-days and was removed; it is not written again";
+                return Ok((DeliveryStatus::Ignored, Some(reason.to_owned())));
+            }
             Payload::Organization(change) => {
                 tx.append_audit(&audit_entry(&envelope, change, delivery.id, now)).await?;
                 DeliveryStatus::Applied

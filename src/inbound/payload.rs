@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
 use super::{json, text};
-use crate::audit::entry::OrganizationChange;
+use crate::audit::organization::OrganizationChange;
 use crate::meeting::event::{
     Answer, Details, EventId, EventKey, Invitee, Kind, MeetingEvent, MeetingId, OrganizationId, Owner,
 };

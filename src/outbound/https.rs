@@ -19,3 +19,12 @@ pub fn connector() -> io::Result<Connector> {
         .enable_http1()
         .build())
 }
+
+/// The innermost cause: outer ones only say that there was an error.
+pub(super) fn root(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
+}

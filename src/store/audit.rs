@@ -1,15 +1,19 @@
 //! The audit log. Entries are only added, each chained to the one before.
 
+use std::fmt::Display;
+
 use chrono::{DateTime, Utc};
 
 use super::{Store, StoreError, WriteTx, millis, time};
 use crate::audit::chain::{self, Hash, Link};
+use crate::audit::diff::Change;
 use crate::audit::entry::{Actor, Entry, Source};
 
 /// An entry as stored, with its place in the chain.
 pub type StoredEntry = Link;
 
-struct AuditRow {
+#[derive(sqlx::FromRow)]
+pub(super) struct AuditRow {
     seq: i64,
     source: String,
     event_id: Option<String>,
@@ -43,9 +47,7 @@ impl TryFrom<AuditRow> for Link {
                 summary: row.summary,
                 organization_id: row.organization_id,
                 actor: Actor { id: row.actor_id, username: row.actor_username, name: row.actor_name },
-                changes: serde_json::from_str(&row.changes).map_err(|error| {
-                    StoreError::row("audit", "changes", format_args!("of entry {} ({error})", row.seq))
-                })?,
+                changes: read_changes(row.seq, &row.changes)?,
                 happened_at: DateTime::<Utc>::from_timestamp_nanos(row.happened_at_ns),
                 recorded_at: time(row.recorded_at, "audit", "recorded_at")?,
                 inbox_id: row.inbox_id,
@@ -54,7 +56,17 @@ impl TryFrom<AuditRow> for Link {
     }
 }
 
-fn to_hash(bytes: Vec<u8>, column: &'static str) -> Result<Hash, StoreError> {
+/// The changes of entry `seq`. Only the text that was written is taken, not one that means the same.
+fn read_changes(seq: i64, text: &str) -> Result<Vec<Change>, StoreError> {
+    let damaged = |why: &dyn Display| StoreError::row("audit", "changes", format_args!("of entry {seq} ({why})"));
+    let changes: Vec<Change> = serde_json::from_str(text).map_err(|error| damaged(&error))?;
+    match serde_json::to_string(&changes) {
+        Ok(written) if written == text => Ok(changes),
+        _ => Err(damaged(&"not as it was written")),
+    }
+}
+
+pub(super) fn to_hash(bytes: Vec<u8>, column: &'static str) -> Result<Hash, StoreError> {
     bytes.try_into().map_err(|bytes: Vec<u8>| StoreError::row("audit", column, format_args!("{} bytes", bytes.len())))
 }
 
@@ -142,6 +154,33 @@ impl WriteTx<'_> {
 }
 
 impl Store {
+    /// One entry.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub async fn audit_entry(&self, seq: i64) -> Result<Option<StoredEntry>, StoreError> {
+        let row =
+            sqlx::query_as!(AuditRow, "SELECT * FROM audit WHERE seq = ?", seq).fetch_optional(&self.reader).await?;
+        row.map(Link::try_from).transpose()
+    }
+
+    /// Number of the entry that has this hash, as far as the log reaches back; 0 = the hash that the first entry follows.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub async fn audit_entry_of_head(&self, head: &Hash) -> Result<Option<i64>, StoreError> {
+        if *head == chain::START {
+            return Ok(Some(0));
+        }
+        let head = head.to_vec();
+        Ok(sqlx::query_scalar!(
+            r#"SELECT seq AS "seq!" FROM audit WHERE hash = ?1 UNION SELECT seq FROM audit_checkpoints WHERE hash = ?1"#,
+            head
+        )
+        .fetch_optional(&self.reader)
+        .await?)
+    }
+
     /// Entries before `before` (all when `None`), newest first.
     ///
     /// # Errors

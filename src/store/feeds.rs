@@ -112,11 +112,11 @@ impl TryFrom<FeedRow> for Feed {
 }
 
 impl FeedRow {
-    fn read_each(rows: Vec<Self>) -> Vec<Result<Feed, UnreadFeed>> {
+    fn read_each(rows: Vec<Self>) -> Vec<Result<Feed, Box<UnreadFeed>>> {
         let read = |row: Self| {
             let (id, public_id, name) = (row.id, row.public_id.clone(), row.name.clone());
             let (selection, is_revoked) = (serde_json::from_str(&row.selection).ok(), row.revoked_at.is_some());
-            row.try_into().map_err(|error| UnreadFeed { id, public_id, name, selection, is_revoked, error })
+            row.try_into().map_err(|error| Box::new(UnreadFeed { id, public_id, name, selection, is_revoked, error }))
         };
         rows.into_iter().map(read).collect()
     }
@@ -135,7 +135,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database can't be read.
-    pub async fn feeds_one_by_one(&self) -> Result<Vec<Result<Feed, UnreadFeed>>, StoreError> {
+    pub async fn feeds_one_by_one(&self) -> Result<Vec<Result<Feed, Box<UnreadFeed>>>, StoreError> {
         let rows = sqlx::query_as!(FeedRow, "SELECT * FROM feeds ORDER BY id").fetch_all(&self.reader).await?;
         Ok(FeedRow::read_each(rows))
     }
@@ -179,7 +179,7 @@ impl WriteTx<'_> {
     ///
     /// # Errors
     /// When the database can't be read.
-    pub async fn feeds_one_by_one(&mut self) -> Result<Vec<Result<Feed, UnreadFeed>>, StoreError> {
+    pub async fn feeds_one_by_one(&mut self) -> Result<Vec<Result<Feed, Box<UnreadFeed>>>, StoreError> {
         let rows = sqlx::query_as!(FeedRow, "SELECT * FROM feeds ORDER BY id").fetch_all(&mut *self.0).await?;
         Ok(FeedRow::read_each(rows))
     }

@@ -97,6 +97,8 @@ pub struct PendingDelivery {
     pub event_id: String,
     /// The raw bytes.
     pub body: Vec<u8>,
+    /// Whether the entry that it made in the audit log was removed as too old.
+    pub entry_removed: bool,
 }
 
 /// A delivery as lists and pages show it.
@@ -179,7 +181,8 @@ impl WriteTx<'_> {
     pub async fn pending_deliveries(&mut self, most: u32) -> Result<Vec<PendingDelivery>, StoreError> {
         Ok(sqlx::query_as!(
             PendingDelivery,
-            r#"SELECT id AS "id!", event_id, body FROM inbox INDEXED BY inbox_pending WHERE status = 'pending' ORDER BY replays > 0, id LIMIT ?"#,
+            r#"SELECT id AS "id!", event_id, body, entry_removed AS "entry_removed: bool"
+               FROM inbox INDEXED BY inbox_pending WHERE status = 'pending' ORDER BY replays > 0, id LIMIT ?"#,
             most
         )
         .fetch_all(&mut *self.0)

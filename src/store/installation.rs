@@ -15,6 +15,10 @@ pub enum Fact {
     LastBackup,
     /// JSON of [`super::AuditVerified`].
     AuditVerified,
+    /// When the audit log was last seen to, as every day (RFC 3339).
+    AuditKept,
+    /// The settings of the server that ran last: JSON by the names of flags, of secrets only a keyed digest.
+    Settings,
 }
 
 impl Fact {
@@ -25,6 +29,8 @@ impl Fact {
             Self::PublicUrl => "public_url",
             Self::LastBackup => "last_backup",
             Self::AuditVerified => "audit_verified",
+            Self::AuditKept => "audit_kept",
+            Self::Settings => "settings",
         }
     }
 }

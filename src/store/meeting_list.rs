@@ -264,8 +264,8 @@ fn standings(standing: Option<Standing>) -> String {
     serde_json::json!(all.map(Standing::as_str).collect::<Vec<_>>()).to_string()
 }
 
-/// A text for the word index: each word begins a word of the meeting. None when it holds no word.
-fn words(text: &str) -> Option<String> {
+/// A text for a word index: each word begins a word of what is looked for. None when it holds no word.
+pub(super) fn words(text: &str) -> Option<String> {
     let words: Vec<String> = text
         .split(|c: char| c.is_whitespace() || c.is_control())
         .filter(|word| word.contains(char::is_alphanumeric))

@@ -4,6 +4,11 @@
 //! One connection writes (`BEGIN IMMEDIATE`, `synchronous=FULL`), several read. A transaction never spans a network call.
 
 mod audit;
+mod audit_keeping;
+mod audit_list;
+mod audit_push;
+#[cfg(test)]
+mod audit_tests;
 mod calendar_changes;
 mod calendar_checks;
 mod calendar_jobs;
@@ -49,6 +54,9 @@ use sqlx::{Acquire, Connection as _, Sqlite, SqlitePool, Transaction};
 use crate::meeting::selection::{self, Detail, Selection, Window};
 
 pub use audit::StoredEntry;
+pub use audit_keeping::Removed;
+pub use audit_list::{AuditFilter, AuditHead, AuditPart};
+pub use audit_push::AuditPush;
 pub use calendar_checks::{CalendarCheck, KnownRow, NOT_CHECKED};
 pub use calendar_jobs::{CalendarJob, JobFinding, JobKind, JobState, Verdict};
 pub use calendar_pauses::PausedFor;

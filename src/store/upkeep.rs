@@ -36,11 +36,14 @@ pub struct AuditVerified {
     pub at: DateTime<Utc>,
     /// Entries that are intact, from the first.
     pub entries: i64,
+    /// Number of the last of them. Only what an earlier version wrote lacks it; there it is as many as there are.
+    #[serde(default)]
+    pub last: Option<i64>,
     /// Hash of the last entry that was read, hexadecimal.
     pub head: String,
     /// Where the chain breaks; none = it holds.
     pub broken: Option<String>,
-    /// When it breaks: how many entries there were when it last held, and the hash of the last of them.
+    /// When it breaks: the number of the last entry when it last held, and its hash.
     #[serde(default)]
     pub held: Option<(i64, String)>,
 }
@@ -48,7 +51,7 @@ pub struct AuditVerified {
 impl AuditVerified {
     /// Where the chain ended when it last held.
     fn last_held(self) -> Option<(i64, String)> {
-        if self.broken.is_some() { self.held } else { Some((self.entries, self.head)) }
+        if self.broken.is_some() { self.held } else { Some((self.last.unwrap_or(self.entries), self.head)) }
     }
 }
 
@@ -105,11 +108,21 @@ impl Store {
     /// # Errors
     /// When it can't be read; that the chain breaks is no error, but what was found.
     pub async fn verify_audit(&self, now: DateTime<Utc>) -> Result<AuditVerified, StoreError> {
-        let held = self.audit_verified().await?.and_then(AuditVerified::last_held);
-        let mark = held.as_ref().map(|(seq, head)| Ok::<_, StoreError>(Mark { seq: *seq, hash: to_hash(head)? }));
-        let mut verification = Verification::new(mark.transpose()?);
+        let known = self.audit_verified().await?.and_then(AuditVerified::last_held);
+        let mark = known.as_ref().map(|(seq, head)| Ok::<_, StoreError>(Mark { seq: *seq, hash: to_hash(head)? }));
+        let mut verification = Verification::new(self.audit_checkpoint().await?, mark.transpose()?);
+        let mut most = STEP;
         let broken = loop {
-            let step = self.audit_after(verification.count(), STEP).await?;
+            let step = match self.audit_after(verification.last(), most).await {
+                Err(error) if error.is_unavailable() => return Err(error),
+                // One of them is not even in the form that entries have: one by one shows which.
+                Err(_) if most > 1 => {
+                    most = 1;
+                    continue;
+                }
+                Err(_) => break Some(Break::Unreadable(verification.last() + 1)),
+                Ok(step) => step,
+            };
             if step.is_empty() {
                 break verification.finish().err();
             }
@@ -122,9 +135,14 @@ impl Store {
             Some(Break::Replaced(_)) => 0,
             _ => verification.count(),
         };
-        let head = HEXLOWER.encode(&verification.head());
-        let held = held.filter(|_| broken.is_some());
-        Ok(AuditVerified { at: now, entries, head, broken: broken.map(|broken| broken.to_string()), held })
+        Ok(AuditVerified {
+            at: now,
+            entries,
+            last: Some(verification.last()),
+            head: HEXLOWER.encode(&verification.head()),
+            held: known.filter(|_| broken.is_some()),
+            broken: broken.map(|broken| broken.to_string()),
+        })
     }
 }
 
@@ -137,36 +155,41 @@ impl WriteTx<'_> {
         self.keep_fact(Fact::LastBackup, &serde_json::to_string(made).unwrap_or_default()).await
     }
 
-    /// Keeps what a verification of the audit log found, and writes into the log that it was verified.
+    /// Keeps what a verification of the audit log found.
     ///
     /// # Errors
     /// When the database can't be written.
-    pub async fn keep_audit_verified(&mut self, way: &str, found: &AuditVerified) -> Result<(), StoreError> {
+    pub async fn keep_audit_verified(&mut self, found: &AuditVerified) -> Result<(), StoreError> {
+        self.keep_fact(Fact::AuditVerified, &serde_json::to_string(found).unwrap_or_default()).await
+    }
+
+    /// The same for a verification that an admin asked for, who came by `way`: the log tells of it.
+    ///
+    /// # Errors
+    /// When the database can't be written.
+    pub async fn keep_asked_audit_verified(&mut self, way: &str, found: &AuditVerified) -> Result<(), StoreError> {
         let what = match &found.broken {
             Some(broken) => format!("broken: {broken}"),
             None if found.entries == 1 => "1 entry is intact".to_owned(),
             None => format!("{} entries are intact", found.entries),
         };
         self.append_admin_action(way, "audit", format!("Verified the audit log: {what}"), found.at).await?;
-        self.keep_fact(Fact::AuditVerified, &serde_json::to_string(found).unwrap_or_default()).await
+        self.keep_audit_verified(found).await
     }
 }
 
 #[cfg(test)]
 impl Store {
-    /// Takes the last entry from the audit log beside the program's ways.
-    pub(crate) async fn cut_audit(&self) {
-        for statement in
-            ["DROP TRIGGER IF EXISTS audit_no_delete", "DELETE FROM audit WHERE seq = (SELECT max(seq) FROM audit)"]
-        {
-            sqlx::query(statement).execute(&self.writer).await.unwrap();
-        }
-    }
-
     /// Changes an entry of the audit log beside the program's ways.
     pub(crate) async fn tamper_with_audit(&self) {
         for statement in ["DROP TRIGGER audit_no_update", "UPDATE audit SET summary = 'nothing' WHERE seq = 1"] {
             sqlx::query(statement).execute(&self.writer).await.unwrap();
         }
+    }
+
+    /// Cuts off the end of the audit log beside the program's ways.
+    pub(crate) async fn cut_audit_after(&self, last: i64) {
+        sqlx::query("DROP TRIGGER IF EXISTS audit_no_delete").execute(&self.writer).await.unwrap();
+        sqlx::query("DELETE FROM audit WHERE seq > ?").bind(last).execute(&self.writer).await.unwrap();
     }
 }

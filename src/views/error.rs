@@ -17,6 +17,9 @@ pub enum PageError {
     /// There is no such delivery.
     #[error("There is no such delivery.")]
     NoDelivery,
+    /// There is no such entry of the audit log.
+    #[error("There is no such entry.")]
+    NoEntry,
     /// The link never was one of ours.
     #[error("This link does not lead to a calendar.")]
     NoFeed,
@@ -95,7 +98,7 @@ impl PageError {
     /// The HTTP status.
     pub fn status(self) -> StatusCode {
         match self {
-            Self::NoPage | Self::NoDelivery | Self::NoFeed => StatusCode::NOT_FOUND,
+            Self::NoPage | Self::NoDelivery | Self::NoEntry | Self::NoFeed => StatusCode::NOT_FOUND,
             Self::FeedRotated | Self::FeedRevoked | Self::FeedEnded => StatusCode::GONE,
             Self::NothingWaits | Self::NotNow | Self::FeedChanged => StatusCode::CONFLICT,
             Self::StaleForm => StatusCode::FORBIDDEN,
@@ -115,6 +118,9 @@ impl PageError {
                 "Check the address. A meeting that is not on its page can be searched for by any of its words."
             }
             Self::NoDelivery => "Check the number, or look for the delivery in the inbox.",
+            Self::NoEntry => {
+                "Check the number, or look for the entry in the audit log. Entries that were too old to be kept are gone."
+            }
             Self::NoFeed => {
                 "Perhaps it was cut off or mistyped: copy the whole link again, or ask whoever gave it to you for a new one."
             }
@@ -166,6 +172,7 @@ impl PageError {
         match self {
             Self::NoPage | Self::BadMethod | Self::Unavailable | Self::Internal => ("/status", "To the status page"),
             Self::NoDelivery => ("/inbox", "To the inbox"),
+            Self::NoEntry => ("/audit", "To the audit log"),
             Self::NothingWaits | Self::NotNow => ("/calendars", "To the calendars"),
             Self::FeedEnded | Self::FeedChanged => ("/feeds", "To the feeds"),
             Self::TooManySignIns | Self::NoPassword => ("/login", "To the sign-in page"),
@@ -240,6 +247,7 @@ mod tests {
         for error in [
             NoPage,
             NoDelivery,
+            NoEntry,
             NoFeed,
             FeedRotated,
             FeedRevoked,

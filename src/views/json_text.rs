@@ -1,16 +1,21 @@
 //! JSON set out for reading: its own characters in its own order, with line breaks and indentation added between them.
-//! Numbers keep their digits and repeated keys stay, which a reader and writer of values would lose.
+//! Numbers keep their digits and repeated keys stay, which a reader and writer of values would lose. What looks like a secret
+//! is hidden.
 
 use serde_json::Value;
+
+use crate::audit::secret::{HIDDEN, Secrets, hidden_in_text};
 
 /// Deeper levels are not indented further, so that a body can't blow up the page.
 const DEEPEST: usize = 12;
 
-/// The bytes as text for a page, and whether they are JSON set out for reading. What is no character is shown as one.
-pub(super) fn readable(body: &[u8]) -> (String, bool) {
+/// The bytes as text for people, and whether they are JSON set out for reading. What is no character is shown as one.
+pub fn readable(body: &[u8]) -> (String, bool) {
     match std::str::from_utf8(body) {
-        Ok(text) if serde_json::from_str::<Value>(text).is_ok() => (set_out(text), true),
-        _ => (visible(&String::from_utf8_lossy(body)), false),
+        Ok(text) if let Ok(value) = serde_json::from_str::<Value>(text) => {
+            (set_out(text, Secrets::of_body(&value)), true)
+        }
+        _ => (visible(&hidden_in_text(&String::from_utf8_lossy(body))), false),
     }
 }
 
@@ -28,45 +33,50 @@ fn visible(text: &str) -> String {
         .collect()
 }
 
-fn set_out(text: &str) -> String {
+fn set_out(text: &str, secrets: Secrets) -> String {
     let mut out = String::with_capacity(text.len() * 2);
-    let mut depth = 0usize;
-    let mut chars = text.chars().peekable();
+    // For each level the name of the field that is read; none in an array.
+    let mut names: Vec<Option<String>> = Vec::new();
+    let mut rest = text;
     let line = |out: &mut String, depth: usize| {
         out.push('\n');
         out.extend(std::iter::repeat_n("  ", depth.min(DEEPEST)));
     };
-    while let Some(c) = chars.next() {
+    while let Some(c) = rest.chars().next() {
+        let token;
+        (token, rest) = rest.split_at(if c == '"' { string_end(rest) } else { c.len_utf8() });
         match c {
             '"' => {
-                out.push(c);
-                while let Some(inner) = chars.next() {
-                    out.push(inner);
-                    match inner {
-                        '\\' => out.extend(chars.next()),
-                        '"' => break,
-                        _ => {}
-                    }
+                let string: String = serde_json::from_str(token).unwrap_or_default();
+                let is_name = rest.trim_ascii_start().starts_with(':');
+                if !is_name && secrets.hide(&names.iter().flatten().collect::<Vec<_>>(), &string) {
+                    out.push_str(&Value::from(HIDDEN).to_string());
+                } else {
+                    out.push_str(token);
+                }
+                if is_name && let Some(name) = names.last_mut() {
+                    *name = Some(string);
                 }
             }
             '{' | '[' => {
                 out.push(c);
-                while chars.next_if(char::is_ascii_whitespace).is_some() {}
-                if let Some(end) = chars.next_if(|next| matches!(next, '}' | ']')) {
-                    out.push(end);
+                rest = rest.trim_ascii_start();
+                if let Some(after) = rest.strip_prefix(['}', ']']) {
+                    out.push_str(&rest[..1]);
+                    rest = after;
                 } else {
-                    depth += 1;
-                    line(&mut out, depth);
+                    names.push(None);
+                    line(&mut out, names.len());
                 }
             }
             '}' | ']' => {
-                depth = depth.saturating_sub(1);
-                line(&mut out, depth);
+                names.pop();
+                line(&mut out, names.len());
                 out.push(c);
             }
             ',' => {
                 out.push(c);
-                line(&mut out, depth);
+                line(&mut out, names.len());
             }
             ':' => out.push_str(": "),
             _ if c.is_ascii_whitespace() => {}
@@ -74,6 +84,17 @@ fn set_out(text: &str) -> String {
         }
     }
     out
+}
+
+/// Octets of the string that the text begins with, quotes included.
+fn string_end(text: &str) -> usize {
+    let mut escaped = true;
+    let end = text.bytes().position(|octet| {
+        let ends = octet == b'"' && !escaped;
+        escaped = octet == b'\\' && !escaped;
+        ends
+    });
+    end.map_or(text.len(), |end| end + 1)
 }
 
 #[cfg(test)]
@@ -85,6 +106,18 @@ mod tests {
         let body = br#"{"n":1.50, "n":[1,{}, [ ]],"t":"a \" {,:"}"#;
         let expected = "{\n  \"n\": 1.50,\n  \"n\": [\n    1,\n    {},\n    []\n  ],\n  \"t\": \"a \\\" {,:\"\n}";
         assert_eq!(readable(body), (expected.to_owned(), true));
+    }
+
+    #[test]
+    fn secrets_are_hidden_and_nothing_else() {
+        let body = r#"{"eventType":"organization.x","data":{"current":{"pass\u0077ord":"hunter2","a":[{"apiKey":["k\"1",2]},"open"],"hint":"open"},"password":"unchanged"}}"#;
+        let (text, _) = readable(body.as_bytes());
+        let flat: String = text.chars().filter(|c| !c.is_whitespace()).collect();
+        let expected = body.replace("hunter2", HIDDEN).replace("k\\\"1", HIDDEN);
+        assert_eq!(flat, expected);
+        let meeting = br#"{"eventType":"scheduling.x","data":{"emailMeetingId":"AAMkAGI2THVSAAA0123456789abcdef"}}"#;
+        assert!(!readable(meeting).0.contains(HIDDEN));
+        assert_eq!(readable(b"password=hunter2").0, "password=[hidden]");
     }
 
     #[test]

@@ -213,6 +213,20 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn all_its_deliveries_are_counted_also_those_that_are_not_told() {
+        let stage = Stage::new().await;
+        stage.meeting("m-1", 24).await;
+        for number in 0..120 {
+            let event_id = format!("late-{number}");
+            let identity = Identity { event_id, meeting_id: Some("m-1".into()), ..Identity::default() };
+            stage.store_delivery(&stage.delivery(identity, DeliveryStatus::Pending)).await;
+        }
+        let answer = stage.admin().await.get("/meetings/m-1").await;
+        answer
+            .assert_shows(&["Work on its 121 deliveries again…", "120 deliveries are about it still to be worked on."]);
+    }
+
+    #[tokio::test]
     async fn the_page_answers_where_it_is_and_why_not_elsewhere() {
         let mut stage = Stage::new().await;
         stage.google();

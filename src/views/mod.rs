@@ -3,6 +3,8 @@
 
 mod assets;
 mod audit;
+mod audit_choice;
+mod audit_entry;
 mod calendar_end;
 mod calendar_form;
 mod calendar_job;
@@ -62,6 +64,7 @@ use tower_http::set_header::SetResponseHeaderLayer;
 
 pub use error::PageError;
 pub use feed::FeedCache;
+pub use json_text::readable;
 pub use words::count;
 
 use crate::web::session;
@@ -90,6 +93,7 @@ pub fn router(feeds: &FeedCache) -> Router {
         .merge(feed_end::router())
         .merge(personal_feeds::router())
         .merge(audit::router())
+        .merge(audit_entry::router())
         .merge(login::router())
         .merge(live::router())
         .merge(password::router())

@@ -126,7 +126,7 @@ async fn links(visit: Visit) -> Result<Response, PageError> {
 #[cfg(test)]
 mod tests {
     use super::super::testing::{Stage, meeting_event, recorded};
-    use crate::meeting::event::Kind;
+    use crate::meeting::event::{Kind, Owner};
     use crate::meeting::selection::{Detail, Selection, ShowAs};
     use axum::http::StatusCode;
 
@@ -207,5 +207,43 @@ mod tests {
         let page = admin.get("/feeds/personal").await;
         page.assert_shows(&["Not made again, since theirs was ended: <bdi>priya@example.com</bdi>"]);
         page.assert_hides(&["<form class=\"form\""]);
+    }
+
+    #[tokio::test]
+    async fn a_feed_that_can_not_be_read_is_named_and_holds_up_no_other() {
+        let stage = Stage::new().await;
+        stage.meeting("m-1", 24).await;
+        for owner in ["bo@example.com", "cy@example.com"] {
+            let mut event = meeting_event(owner, Kind::Scheduled, stage.now(), 24);
+            event.details.owner = Owner { username: Some(owner.into()), ..Owner::default() };
+            stage.event(&event).await;
+        }
+        let only = |owner: &str| Selection { owners: vec![owner.into()], ..Selection::default() };
+        stage.feed_of("Priya <all>", Detail::Full, only("priya@example.com")).await;
+        stage.feed_of("Broken", Detail::Full, Selection::default()).await;
+        stage.feed_of("Bo", Detail::Full, only("bo@example.com")).await;
+        let broken = [
+            "UPDATE feeds SET past_days = 5000000000 WHERE name = 'Priya <all>'",
+            "UPDATE feeds SET selection = '?' WHERE name = 'Broken'",
+        ];
+        stage.site.store.tamper(&broken).await;
+        let mut admin = stage.admin().await;
+        let page = admin.get("/feeds/personal").await;
+        page.assert_shows(&[
+            "2 feeds can't be read: “<bdi>Priya &#60;all&#62;</bdi>”, “<bdi>Broken</bdi>”.",
+            "1 owner of meetings has none of their own.",
+        ]);
+        page.assert_hides(&["<all>"]);
+        let usual = [
+            ("detail", "full"),
+            ("past_days", "30"),
+            ("future_days", "365"),
+            ("canceled_days", "7"),
+            ("show_as", "busy"),
+        ];
+        assert_eq!(admin.fill("/feeds/personal", &usual, &[]).await.header("location"), "/feeds?added=1");
+        let links = admin.get("/feeds/personal.csv").await.body;
+        assert!(links.contains("\nbo@example.com,") && links.contains("\ncy@example.com,"), "{links}");
+        assert!(!links.contains("priya"), "{links}");
     }
 }

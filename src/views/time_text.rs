@@ -3,9 +3,10 @@
 
 use askama::Template;
 use askama::filters::HtmlSafe;
-use chrono::{DateTime, Datelike as _, NaiveDate, NaiveTime, SecondsFormat, TimeDelta, Utc};
+use chrono::{DateTime, Datelike as _, NaiveDate, SecondsFormat, TimeDelta, Utc};
 use chrono_tz::Tz;
 
+use crate::clock::begin_of_day;
 use crate::web::site::Site;
 
 /// A point in time as a page shows it. It renders as a `<time>` element.
@@ -104,11 +105,7 @@ impl Times {
 
     /// The first moment of a day.
     pub(super) fn begin_of(&self, day: NaiveDate) -> DateTime<Utc> {
-        let midnight = day.and_time(NaiveTime::MIN);
-        // Where clocks go forward at midnight, the day begins later.
-        let mut hours = (0..24).map(|hours| midnight + TimeDelta::hours(hours));
-        let begin = hours.find_map(|time| time.and_local_timezone(self.zone).earliest());
-        begin.map_or_else(|| midnight.and_utc(), |time| time.with_timezone(&Utc))
+        begin_of_day(day, self.zone)
     }
 
     fn moment(&self, time: DateTime<Utc>, text: String) -> Moment {

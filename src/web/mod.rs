@@ -1,5 +1,6 @@
 //! What handlers share: the site they serve, who is signed in, links, headers and errors of the API.
 
+pub mod audit_export;
 pub mod client_address;
 pub mod csrf;
 pub mod csv_text;

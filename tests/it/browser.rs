@@ -108,7 +108,7 @@ async fn an_admin_s_day(browser: &Browser) {
     browser.see("25 of 50 events wait to be deleted.").await;
     assert_eq!(app.mirrored(TEAM).len(), 50);
     browser.follow("Delete 25 events").await;
-    browser.see("50 meetings are being looked at again").await;
+    browser.see("Which meetings belong here is being found out").await;
     app.settle().await;
     assert_eq!(app.mirrored(TEAM).len(), 25);
     browser.reload().await;

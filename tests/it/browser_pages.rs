@@ -17,7 +17,7 @@ use crate::support::{PASSWORD, TEAM, TestApp, event, fixture};
 const SCREENSHOTS: &str = "BROWSER_SCREENSHOTS";
 
 /// The pages that are always there.
-const PAGES: [&str; 15] = [
+const PAGES: [&str; 17] = [
     "/status",
     "/meetings",
     "/meetings?q=nothing-like-this",
@@ -32,6 +32,8 @@ const PAGES: [&str; 15] = [
     "/feeds/new",
     "/feeds/personal",
     "/audit",
+    "/audit?source=admin&head=12ab",
+    "/audit/1",
     "/password",
 ];
 /// What is answered with an error.

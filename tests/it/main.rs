@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod architecture;
+mod audit_keeping;
+mod audit_push;
 mod browser;
 mod browser_live;
 mod browser_pages;

@@ -20,11 +20,11 @@ fn post_routes() -> Vec<String> {
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
-            if path.is_dir() {
+            if path.is_dir() && !path.ends_with("views/testing") {
                 folders.push(path);
                 continue;
             }
-            if path.ends_with("views/testing.rs") || path.ends_with("tests.rs") {
+            if path.is_dir() || path.ends_with("views/testing.rs") || path.ends_with("tests.rs") {
                 continue;
             }
             let source = std::fs::read_to_string(&path).unwrap();

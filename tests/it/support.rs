@@ -15,10 +15,12 @@ use meeting_mirror::inbound::signature::sign;
 use meeting_mirror::lifecycle::Lifecycle;
 use meeting_mirror::meeting::selection::{Detail, Selection, ShowAs, Window};
 use meeting_mirror::meeting::state::Meeting;
+use meeting_mirror::outbound::audit_push::AuditPusher;
 use meeting_mirror::outbound::check::Checker;
 use meeting_mirror::outbound::mirror::Mirror;
 use meeting_mirror::simulated_google::{Access, SimulatedEvent, SimulatedGoogle, SimulatedGoogleConfig};
 use meeting_mirror::store::{Feed, NewCalendar, NewFeed, OnCancel, OnDrift, Store};
+use meeting_mirror::upkeep::audit::AuditKeeper;
 use meeting_mirror::views::FeedCache;
 use meeting_mirror::web::links::Links;
 use meeting_mirror::web::site::Site;
@@ -56,6 +58,8 @@ pub(crate) struct TestApp {
     pub(crate) inbox: Inbox,
     pub(crate) mirror: Option<Mirror>,
     pub(crate) checker: Option<Checker>,
+    pub(crate) audit_push: Option<AuditPusher>,
+    pub(crate) audit_keeper: AuditKeeper,
     pub(crate) feeds: FeedCache,
     pub(crate) google: Option<SimulatedGoogle>,
     pub(crate) address: SocketAddr,
@@ -107,7 +111,8 @@ impl TestApp {
         let app = App::build(&settings, address, clock.clone(), Randomness::seeded(7), None).await.unwrap();
         let site = app.site.clone();
         let lifecycle = Lifecycle::default();
-        let Workers { inbox, mirror, checker, feeds, lock: _ } = app.start_serving(listener, &lifecycle);
+        let Workers { inbox, mirror, checker, audit_push, audit_keeper, feeds, lock: _ } =
+            app.start_serving(listener, &lifecycle);
         let http =
             reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).cookie_store(true).build().unwrap();
         Self {
@@ -117,6 +122,8 @@ impl TestApp {
             inbox,
             mirror,
             checker,
+            audit_push,
+            audit_keeper,
             feeds,
             google,
             address,
@@ -129,7 +136,13 @@ impl TestApp {
 
     /// Ends the program wherever it is, and starts it again on the same data. The clock and Google go on.
     pub(crate) async fn restart(self) -> Self {
-        let Self { clock, google, dir, settings, lifecycle, store, .. } = self;
+        self.restart_with(|_| {}).await
+    }
+
+    /// The same, with other settings.
+    pub(crate) async fn restart_with(self, set: impl FnOnce(&mut Settings)) -> Self {
+        let Self { clock, google, dir, mut settings, lifecycle, store, .. } = self;
+        set(&mut settings);
         lifecycle.stop().cancel();
         lifecycle.ended().await;
         store.close().await;
@@ -313,6 +326,10 @@ pub(crate) fn settings(dir: &TempDir) -> Settings {
         google_rate: NonZeroU32::MAX,
         google_calendar_rate: NonZeroU32::MAX,
         drift_check_hours: 6,
+        audit_push_url: None,
+        audit_push_authorization: None,
+        audit_push_authorization_file: None,
+        audit_keep_days: None,
         time_zone: chrono_tz::UTC,
         log: "warn".to_owned(),
     }

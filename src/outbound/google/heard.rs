@@ -5,6 +5,7 @@ use std::time::Duration;
 use google_calendar3::common::{self, Delegate, Retry};
 use tokio::time::error::Elapsed;
 
+use super::super::https::root;
 use super::super::retry::{Refusal, refusal, retry_after};
 use super::tokens::{NoToken, Tokens};
 
@@ -65,13 +66,4 @@ impl<'a> Heard<'a> {
             error => Refusal::Fault(format!("the call failed: {error}"), None),
         })
     }
-}
-
-/// The innermost cause: outer ones only say that there was an error.
-pub(super) fn root(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    cause.to_string()
 }

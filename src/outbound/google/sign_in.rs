@@ -12,9 +12,9 @@ use tokio::sync::Mutex;
 use url::form_urlencoded;
 
 use super::super::https::Connector;
+use super::super::https::root;
 use super::super::retry::{Refusal, Setup, retry_after};
 use super::credentials::SavedSignIn;
-use super::heard::root;
 use crate::clock::SharedClock;
 
 /// An answer that is longer is no token.

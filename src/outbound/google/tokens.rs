@@ -11,8 +11,8 @@ use tokio::sync::Mutex;
 use yup_oauth2::authenticator::Authenticator;
 
 use super::super::https::Connector;
+use super::super::https::root;
 use super::super::retry::{Refusal, Setup};
-use super::heard::root;
 use super::sign_in::{SignIn, for_a_person};
 
 /// A token that takes longer is an error.

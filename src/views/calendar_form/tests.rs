@@ -185,6 +185,27 @@ async fn of_two_who_edit_at_once_the_second_is_told_and_keeps_what_he_typed() {
 }
 
 #[tokio::test]
+async fn what_was_typed_stays_when_somebody_else_saves_at_the_same_moment() {
+    let stage = Stage::new().await;
+    stage.calendar("Team", Selection::default()).await;
+    let mut admin = stage.admin().await;
+    // Only transactions see it: as when another edit is committed after the form was compared with the calendar.
+    let beside =
+        ["CREATE TEMP TABLE calendars AS SELECT * FROM main.calendars", "UPDATE temp.calendars SET detail = 'busy'"];
+    stage.site.store.tamper(&beside).await;
+    let answer = send(&mut admin, "/calendars/1/edit", &[]).await;
+    assert_eq!(answer.status, StatusCode::CONFLICT);
+    answer.assert_shows(&[
+        "somebody else has changed the calendar meanwhile",
+        "value=\"Sales &#60;team&#62;\"",
+        "value=\"90\"",
+    ]);
+    assert_eq!(recorded(&stage, "calendar").await, [""; 0]);
+    stage.site.store.tamper(&["DROP TABLE temp.calendars"]).await;
+    assert_eq!(send(&mut admin, "/calendars/1/edit", &[]).await.status, StatusCode::SEE_OTHER);
+}
+
+#[tokio::test]
 async fn what_nobody_may_send_changes_nothing() {
     let stage = Stage::new().await;
     let gone = stage.calendar("Gone", Selection::default()).await;

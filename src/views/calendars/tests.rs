@@ -1,6 +1,7 @@
 //! The page as an admin sees it.
 
-use super::super::testing::Stage;
+use super::super::testing::{Answer, Stage, meeting_event};
+use crate::meeting::event::Kind;
 use crate::meeting::selection::Selection;
 use crate::store::{CalendarCheck, PausedFor, ProblemKind};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -171,4 +172,102 @@ async fn a_new_calendar_says_what_waits_and_whom_to_share_it_with() {
     for address in ["/calendars", "/calendars?new=2", "/calendars?new=x&removed=1&edited=%3Cb%3E"] {
         stage.admin().await.get(address).await.assert_hides(&["class=\"answer\"", "<b>"]);
     }
+}
+
+#[tokio::test]
+async fn each_number_leads_to_the_meetings_that_it_counts() {
+    let mut stage = Stage::new().await;
+    stage.google();
+    stage.calendar("Sales team", Selection::default()).await;
+    for id in ["m-1", "m-2", "m-3", "m-4"] {
+        stage.meeting(id, 24).await;
+    }
+    stage.mirror(&[("m-1", "slow", ProblemKind::Retry), ("m-2", "too long", ProblemKind::Rejected)]).await;
+    stage.meeting("m-5", 24).await;
+    stage.site.store.tamper(&["UPDATE mirror SET presence = 'unknown' WHERE meeting_id = 'm-4'"]).await;
+    let mut admin = stage.admin().await;
+    let page = admin.get("/calendars").await;
+    for (standing, number, label, meeting) in [
+        ("in+step", 1, "in step", "m-3"),
+        ("pending", 1, "on the way", "m-5"),
+        ("failing", 1, "failing", "m-1"),
+        ("refused", 1, "refused", "m-2"),
+        ("unknown", 1, "not certain", "m-4"),
+    ] {
+        let path = format!("/meetings?calendar=1&standing={standing}");
+        let link =
+            format!("href=\"{}\"><span class=\"number\">{number}</span> {label}</a>", path.replace('&', "&amp;"));
+        page.assert_shows(&[&link]);
+        let list = admin.get(&path).await;
+        list.assert_shows(&[&format!("Demo {meeting}")]);
+        assert_eq!(list.text().matches("Demo m-").count(), 1, "{standing}");
+    }
+    page.assert_shows(&["Which meetings fail", "; ", "Which meetings are refused"]);
+}
+
+#[tokio::test]
+async fn a_removed_calendar_says_how_many_events_may_still_be_there() {
+    let mut stage = Stage::new().await;
+    stage.google();
+    let calendar = stage.calendar("Old one", Selection::default()).await;
+    for id in ["there", "failing", "refused", "begun"] {
+        stage.meeting(id, 24).await;
+    }
+    stage.mirror(&[]).await;
+    for id in ["failing", "refused"] {
+        stage.event(&meeting_event(id, Kind::Rescheduled, stage.now(), 25)).await;
+    }
+    stage.mirror(&[("failing", "slow", ProblemKind::Retry), ("refused", "too long", ProblemKind::Rejected)]).await;
+    stage.site.store.tamper(&["UPDATE mirror SET presence = 'unknown' WHERE meeting_id = 'begun'"]).await;
+    stage.event(&meeting_event("gone", Kind::Canceled, stage.now(), 24)).await;
+    stage.site.store.end_calendar(&calendar, false, "test", stage.now()).await.unwrap();
+    let mut admin = stage.admin().await;
+    admin.get("/calendars").await.assert_shows(&["data-label=\"Still there\" class=\"n\">4</td>", "Purge…"]);
+    admin.get("/calendars/1/purge").await.assert_shows(&["Delete 4 events"]);
+}
+
+#[tokio::test]
+async fn until_when_google_asked_to_wait_is_told_and_nothing_when_it_did_not() {
+    let mut stage = Stage::new().await;
+    stage.google();
+    let calendar = stage.calendar("Sales team", Selection::default()).await;
+    stage.meeting("m-1", 24).await;
+    let mut admin = stage.admin().await;
+    let says = |why| match why {
+        PausedFor::SlowDown => "Google asked to wait until",
+        PausedFor::Quota => "Google's quota is used up; nothing is written until",
+        PausedFor::Purge => "For the purge, nothing is written until",
+        PausedFor::Person => "Held back until",
+    };
+    let all = [PausedFor::SlowDown, PausedFor::Quota, PausedFor::Purge, PausedFor::Person];
+    let told = |page: &Answer, why| page.text().contains(says(why));
+    for (hours, why) in (1..).zip(all) {
+        let mut tx = stage.site.store.write().await.unwrap();
+        tx.pause_calendar(calendar.id, stage.now() + TimeDelta::hours(hours), why, None, stage.now()).await.unwrap();
+        tx.commit().await.unwrap();
+        for page in ["/calendars", "/status", "/meetings/m-1"] {
+            let page = admin.get(page).await;
+            assert!(told(&page, why), "{why:?}: {}", page.text());
+            assert!(page.text().contains(&format!("{}:00 CET", 13 + hours)));
+        }
+    }
+    stage.clock.advance(TimeDelta::hours(5));
+    for page in ["/calendars", "/status", "/meetings/m-1"] {
+        let page = admin.get(page).await;
+        assert!(all.into_iter().all(|why| !told(&page, why)), "{}", page.text());
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_planned_yet_is_told_as_such() {
+    let mut stage = Stage::new().await;
+    stage.calendar("Sales team", Selection::default()).await;
+    let waits = "Which meetings belong here is found out when the mirror is on.";
+    let answer = stage.admin().await.get("/calendars?new=1").await;
+    answer.assert_shows(&["Added. Its meetings are not counted yet.", waits]);
+    answer.assert_hides(&["data-live"]);
+    stage.google();
+    let answer = stage.admin().await.get("/calendars").await;
+    answer.assert_shows(&["Which meetings belong here is being found out", "data-live"]);
+    answer.assert_hides(&[waits]);
 }

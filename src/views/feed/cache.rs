@@ -202,7 +202,8 @@ impl FeedCache {
                     let old = known.remove(&public_id).flatten();
                     (public_id, Some(Slot::renewed(feed, old, &self.0.site.links)))
                 }
-                Err(UnreadFeed { public_id, error, .. }) => {
+                Err(unread) => {
+                    let UnreadFeed { public_id, error, .. } = *unread;
                     tracing::error!(%error, public_id, "a feed's settings can't be read; it stays as it was known");
                     let old = known.remove(&public_id).flatten();
                     (public_id, old)

@@ -47,7 +47,7 @@ pub struct PersonalFeeds {
 }
 
 impl PersonalFeeds {
-    fn of(owners: Vec<MeetingOwner>, feeds: &[Result<Feed, UnreadFeed>]) -> Self {
+    fn of(owners: Vec<MeetingOwner>, feeds: &[Result<Feed, Box<UnreadFeed>>]) -> Self {
         let (mut sorted, mut known) = (Self::default(), HashSet::new());
         let mut is_live = HashMap::<String, bool>::new();
         for feed in feeds {

@@ -160,6 +160,26 @@ async fn of_two_who_edit_at_once_the_second_is_told_and_keeps_what_he_typed() {
 }
 
 #[tokio::test]
+async fn what_was_typed_stays_when_somebody_else_saves_at_the_same_moment() {
+    let stage = Stage::new().await;
+    stage.feed("Team").await;
+    let mut admin = stage.admin().await;
+    // Only transactions see it: as when another edit is committed after the form was compared with the feed.
+    let beside = ["CREATE TEMP TABLE feeds AS SELECT * FROM main.feeds", "UPDATE temp.feeds SET edition = edition + 1"];
+    stage.site.store.tamper(&beside).await;
+    let answer = send(&mut admin, "/feeds/1/edit", &[]).await;
+    assert_eq!(answer.status, StatusCode::CONFLICT);
+    answer.assert_shows(&[
+        "somebody else has changed the feed meanwhile",
+        "value=\"Sales &#60;team&#62;\"",
+        "value=\"90\"",
+    ]);
+    assert_eq!(recorded(&stage, "feed").await, [""; 0]);
+    stage.site.store.tamper(&["DROP TABLE temp.feeds"]).await;
+    assert_eq!(send(&mut admin, "/feeds/1/edit", &[]).await.status, StatusCode::SEE_OTHER);
+}
+
+#[tokio::test]
 async fn what_nobody_may_send_changes_nothing() {
     let stage = Stage::new().await;
     let gone = stage.feed("Gone").await;

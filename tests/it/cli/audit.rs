@@ -190,6 +190,53 @@ async fn a_cut_tail_shows_by_what_was_verified_before() {
         let (code, after) = verdict(&machine);
         assert_eq!(code, 1, "{after}");
         assert!(after.starts_with("BROKEN: ") && after.contains(told), "{after}");
-        assert!(after.contains(&format!("when it last held: 3 entries, head {head}")), "{after}");
+        assert!(after.contains(&format!("when it last held: up to entry 3, head {head}")), "{after}");
     }
+}
+
+#[test]
+fn a_head_that_is_remembered_shows_a_cut_tail_that_the_chain_alone_does_not() {
+    let machine = with_three_entries();
+    let head = machine.json(&["audit", "show", "3", "--json"])["hash"].as_str().unwrap().to_owned();
+    let ran = machine.run(&["audit", "verify", "--head", &head.to_uppercase()]);
+    assert!(ran.code == 0 && ran.stdout.contains("the head you remember is that of entry 3"), "{ran:?}");
+    let other = "ab".repeat(32);
+    let ran = machine.run(&["audit", "verify", "--head", &other]);
+    assert!(ran.code == 1 && ran.stdout.contains("BROKEN: no entry has the head you remember"), "{ran:?}");
+    machine.run(&["audit", "verify", "--head", "12ab"]).refused(2, &["64 hexadecimal digits are needed"]);
+}
+
+#[test]
+fn the_list_is_narrowed_and_an_export_goes_on_where_the_last_one_ended() {
+    let machine = with_three_entries();
+    machine.ok(&["calendar", "add", "--name", "Team", "--calendar-id", "team@example.com"]);
+    let seqs = |args: &[&str]| -> Vec<i64> {
+        let list = machine.json(&[&["audit", "list", "--json"], args].concat());
+        list.as_array().unwrap().iter().map(|entry| entry["seq"].as_i64().unwrap()).collect()
+    };
+    assert_eq!(seqs(&["--category", "feed", "--search", "two added"]), [2]);
+    assert_eq!(seqs(&["--person", "command"]), [4, 3, 2, 1]);
+    assert_eq!(seqs(&["--source", "cirrus-insight"]), [0; 0]);
+    assert_eq!(seqs(&["--from", "2020-01-01", "--until", "2020-01-02T00:00:00Z"]), [0; 0]);
+    machine.run(&["audit", "list", "--from", "yesterday"]).refused(2, &["a day such as 2026-11-26"]);
+    machine.run(&["audit", "show", "9"]).refused(1, &["there is no entry 9: the last one is 4"]);
+    assert!(machine.ok(&["audit", "show", "4"]).contains("Added calendar “Team”"));
+
+    let manifest = machine.file("manifest.json", String::new());
+    let export = |args: &[&str]| {
+        let ran = machine.run(&[&["audit", "export", "--format", "jsonl", "--manifest", &manifest], args].concat());
+        assert_eq!(ran.code, 0, "{ran:?}");
+        let told: Value = serde_json::from_slice(&std::fs::read(&manifest).unwrap()).unwrap();
+        assert!(ran.stderr.contains(told["head"].as_str().unwrap()), "{ran:?}");
+        let seqs: Vec<Value> =
+            ran.stdout.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["seq"].take()).collect();
+        (seqs, told["entries"].clone(), told["next"].to_string())
+    };
+    let (entries, count, next) = export(&["--category", "feed"]);
+    assert_eq!((entries, count, &*next), (vec![json!(1), json!(2), json!(3)], json!(3), "4"));
+    machine.ok(&["feed", "add", "--name", "Four"]);
+    let (entries, count, next) = export(&["--since", &next]);
+    assert_eq!((entries, count, &*next), (vec![json!(5)], json!(1), "5"));
+    let (entries, _, next) = export(&["--since", &next]);
+    assert_eq!((entries, &*next), (vec![], "5"));
 }

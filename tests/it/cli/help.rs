@@ -58,7 +58,9 @@ fn secrets_of_the_environment_are_not_shown() {
         let mut command = machine.command(arguments);
         command
             .env("MEETING_MIRROR_SIGNING_KEYS", "very-secret-1")
-            .env("MEETING_MIRROR_ADMIN_PASSWORD", "very-secret-2");
+            .env("MEETING_MIRROR_ADMIN_PASSWORD", "very-secret-2")
+            .env("MEETING_MIRROR_AUDIT_PUSH_URL", "https://logs.example.com/very-secret-3")
+            .env("MEETING_MIRROR_AUDIT_PUSH_AUTHORIZATION", "very-secret-4");
         command.env("MEETING_MIRROR_TIME_ZONE", "Europe/Berlin");
         let help = run(&mut command, b"").ok();
         assert!(!help.contains("very-secret"), "{help}");
@@ -75,14 +77,18 @@ fn secrets_do_not_show_in_debug() {
         "very-secret-1",
         "--admin-password",
         "very-secret-2",
+        "--audit-push-url",
+        "https://logs.example.com/very-secret-3",
+        "--audit-push-authorization",
+        "very-secret-4",
         "send",
         "--key",
-        "very-secret-3",
+        "very-secret-5",
         "a.json",
     ];
     let debug = format!("{:#?}", Cli::try_parse_from(arguments).unwrap());
     assert!(!debug.contains("very-secret"), "{debug}");
-    assert_eq!(debug.matches("(secret)").count(), 3, "{debug}");
+    assert_eq!(debug.matches("(secret)").count(), 5, "{debug}");
 }
 
 #[test]

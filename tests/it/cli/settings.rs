@@ -19,7 +19,7 @@ fn refusal(machine: &Machine, arguments: &[&str]) -> String {
 fn settings_that_make_no_sense() {
     let machine = Machine::new();
     let long = format!("https://{}.example.com", "m".repeat(160));
-    let wrong: [&[&str]; 19] = [
+    let wrong: [&[&str]; 20] = [
         &["--listen", "nonsense"],
         &["--listen", "localhost:8080"],
         &["--public-url", "mirror.example.com"],
@@ -37,6 +37,7 @@ fn settings_that_make_no_sense() {
         &["--google-rate", "0"],
         &["--google-calendar-rate", "many"],
         &["--drift-check-hours=-1"],
+        &["--audit-keep-days", "29"],
         &["--log", "info,=nonsense="],
         &["--no-such-setting"],
     ];
@@ -79,6 +80,36 @@ fn secrets_that_can_not_be_used() {
             let has_keys = arguments[0].starts_with("--signing");
             let all = if has_keys { arguments.to_vec() } else { [&keys, *arguments].concat() };
             refusal(&machine, &all)
+        })
+        .collect();
+    insta::assert_snapshot!(told.join("\n"));
+}
+
+#[test]
+fn an_endpoint_for_the_audit_log_that_can_not_be_used() {
+    let machine = Machine::new();
+    let (empty, value) = (machine.file("empty", "\n"), machine.file("value", "Bearer private-value\n"));
+    let fine = ["--audit-push-url", "https://logs.example.com/private-path"];
+    let wrong: [&[&str]; 11] = [
+        &["--audit-push-url", "logs.example.com/private-path"],
+        &["--audit-push-url", "http://logs.example.com/private-path"],
+        &["--audit-push-url", "http://10.0.0.1/private-path"],
+        &["--audit-push-url", "https://ada@logs.example.com/private-path"],
+        &["--audit-push-url", "https://ada:private-value@logs.example.com/"],
+        &["--audit-push-url", "https://logs.example.com/#private-path"],
+        &["--audit-push-authorization", "Bearer private-value"],
+        &[fine[0], fine[1], "--audit-push-authorization", " "],
+        &[fine[0], fine[1], "--audit-push-authorization", "Bearer private-value\nx: y"],
+        &[fine[0], fine[1], "--audit-push-authorization-file", &empty],
+        &[fine[0], fine[1], "--audit-push-authorization", "Bearer x", "--audit-push-authorization-file", &value],
+    ];
+    let told: Vec<String> = wrong
+        .iter()
+        .map(|arguments| {
+            let told = refusal(&machine, &[&["--signing-keys", KEY], *arguments].concat());
+            let (_, told) = told.split_once("\nerror: ").unwrap();
+            assert!(!told.contains("private"), "{told}");
+            told.to_owned()
         })
         .collect();
     insta::assert_snapshot!(told.join("\n"));

@@ -1,0 +1,126 @@
+//! Other settings than at the last start are a change like any other: they go into the audit log, without the secrets.
+
+use chrono::{DateTime, Utc};
+use data_encoding::HEXLOWER;
+use serde_json::{Map, Value, json};
+use url::Url;
+
+use crate::audit::diff::{Change, diff};
+use crate::audit::entry::{Actor, Entry, Source};
+use crate::audit::secret::{HIDDEN, Secrets};
+use crate::config::Settings;
+use crate::store::{Fact, Store, StoreError, WriteTx};
+use crate::web::secret_key::SecretKey;
+
+/// A setting that is a secret: its flag's name, and what it is.
+pub(super) type SecretSetting = (&'static str, Option<String>);
+
+/// Writes down what is set otherwise than at the last start. The first start only remembers.
+pub(super) async fn record(
+    store: &Store,
+    tx: &mut WriteTx<'_>,
+    (settings, secrets): (&Settings, &[SecretSetting]),
+    key: &SecretKey,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let mut set = plain(settings);
+    set.extend(secrets.iter().map(|(flag, secret)| ((*flag).to_owned(), digest(key, flag, secret.as_deref()))));
+    let set = Value::Object(set);
+    let text = set.to_string();
+    let before = store.fact(Fact::Settings).await?;
+    if before.as_ref() == Some(&text) {
+        return Ok(());
+    }
+    tx.keep_fact(Fact::Settings, &text).await?;
+    let Some(before) = before else { return Ok(()) };
+    let before = serde_json::from_str(&before).unwrap_or(Value::Null);
+    let mut changes = diff(&before, &set);
+    for change in changes.iter_mut().filter(|change| secrets.iter().any(|(flag, _)| *flag == change.field)) {
+        hide(change);
+    }
+    let flags: Vec<&str> = changes.iter().map(|change| change.field.as_str()).collect();
+    let summary = format!("Settings changed at the start of the server: {}", flags.join(", "));
+    tx.append_audit(&Entry {
+        source: Source::Admin,
+        event_id: None,
+        category: "settings".to_owned(),
+        summary,
+        organization_id: None,
+        actor: Actor::admin("command line"),
+        changes,
+        happened_at: now,
+        recorded_at: now,
+        inbox_id: None,
+    })
+    .await?;
+    Ok(())
+}
+
+fn hide(change: &mut Change) {
+    for value in [&mut change.before, &mut change.after] {
+        if !value.is_null() {
+            *value = HIDDEN.into();
+        }
+    }
+}
+
+/// What tells whether a secret is another one, to whoever has the installation's key.
+fn digest(key: &SecretKey, flag: &str, secret: Option<&str>) -> Value {
+    secret.map_or(Value::Null, |secret| HEXLOWER.encode(&key.derive(&format!("setting {flag}: {secret}"))).into())
+}
+
+/// Every setting that is no secret, by its flag's name.
+fn plain(settings: &Settings) -> Map<String, Value> {
+    let Settings {
+        listen,
+        data_dir,
+        public_url,
+        signing_keys: _,
+        signing_keys_file,
+        signature_header,
+        allow_unsigned,
+        admin_password: _,
+        admin_password_file,
+        google_credentials,
+        google_subject,
+        google_api_url,
+        google_rate,
+        google_calendar_rate,
+        drift_check_hours,
+        audit_push_url: _,
+        audit_push_authorization: _,
+        audit_push_authorization_file,
+        audit_keep_days,
+        time_zone,
+        log,
+    } = settings;
+    let set = json!({
+        "listen": listen.to_string(),
+        "data-dir": data_dir.to_string_lossy(),
+        "public-url": public_url.as_ref().map(Url::as_str),
+        "signing-keys-file": signing_keys_file.as_ref().map(|file| file.to_string_lossy()),
+        "signature-header": signature_header,
+        "allow-unsigned": allow_unsigned,
+        "admin-password-file": admin_password_file.as_ref().map(|file| file.to_string_lossy()),
+        "google-credentials": google_credentials.as_ref().map(|file| file.to_string_lossy()),
+        "google-subject": google_subject,
+        "google-api-url": google_api_url.as_ref().map(Url::as_str),
+        "google-rate": google_rate,
+        "google-calendar-rate": google_calendar_rate,
+        "drift-check-hours": drift_check_hours,
+        "audit-push-authorization-file": audit_push_authorization_file.as_ref().map(|file| file.to_string_lossy()),
+        "audit-keep-days": audit_keep_days,
+        "time-zone": time_zone.name(),
+        "log": log,
+    });
+    let Value::Object(set) = set else { return Map::new() };
+    set.into_iter().map(|(flag, value)| (flag, without_secret(value))).collect()
+}
+
+/// An address may hold a password.
+fn without_secret(value: Value) -> Value {
+    match value {
+        Value::String(text) if Secrets::default().hide(&["value"], &text) => HIDDEN.into(),
+        value => value,
+    }
+}
