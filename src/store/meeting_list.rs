@@ -201,16 +201,14 @@ impl Conditions<'_> {
         // Where the part begins in the index; a place in it lies behind that.
         match (part, after) {
             (Part::Ahead, None) => {
-                sql.push(
-                    " AND starts_at >= (SELECT min(starts_at) FROM meetings INDEXED BY meetings_time WHERE ends_at > ",
-                );
-                sql.push_bind(now).push(")");
+                sql.push(" AND starts_at >= (SELECT min(starts_at) FROM meetings INDEXED BY meetings_time");
+                sql.push(" WHERE ends_at > ").push_bind(now).push(")");
             }
             (Part::Past, None) => _ = sql.push(" AND starts_at < ").push_bind(now),
             _ => {}
         }
-        let (from, until) = (self.filter.from, self.filter.until);
-        for (bound, condition, is_first) in [(from, "starts_at >= ", !falls), (until, "starts_at < ", falls)] {
+        let days = [(self.filter.from, "starts_at >= ", !falls), (self.filter.until, "starts_at < ", falls)];
+        for (bound, condition, is_first) in days {
             if let Some(bound) = bound {
                 // A plus keeps the database from beginning there when the place is further on.
                 let plus = if is_first && after.is_some() { "+" } else { "" };
