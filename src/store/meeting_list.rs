@@ -189,6 +189,9 @@ impl Conditions<'_> {
     fn query(&self, part: Part, now: i64, after: Option<&MeetingCursor>, most: i64) -> QueryBuilder<Sqlite> {
         let (column, falls) = part.order();
         let mut sql = QueryBuilder::new(COLUMNS);
+        // What is not found in order is put in order before its details are read.
+        let is_sorted = self.lead == Lead::Order;
+        sql.push(if is_sorted { "" } else { " FROM meetings WHERE meeting_id IN (SELECT meeting_id" });
         self.push(&mut sql, column);
         match part {
             Part::Ahead => _ = sql.push(" AND ends_at > ").push_bind(now),
@@ -198,16 +201,14 @@ impl Conditions<'_> {
         // Where the part begins in the index; a place in it lies behind that.
         match (part, after) {
             (Part::Ahead, None) => {
-                sql.push(
-                    " AND starts_at >= (SELECT min(starts_at) FROM meetings INDEXED BY meetings_time WHERE ends_at > ",
-                );
-                sql.push_bind(now).push(")");
+                sql.push(" AND starts_at >= (SELECT min(starts_at) FROM meetings INDEXED BY meetings_time");
+                sql.push(" WHERE ends_at > ").push_bind(now).push(")");
             }
             (Part::Past, None) => _ = sql.push(" AND starts_at < ").push_bind(now),
             _ => {}
         }
-        let (from, until) = (self.filter.from, self.filter.until);
-        for (bound, condition, is_first) in [(from, "starts_at >= ", !falls), (until, "starts_at < ", falls)] {
+        let days = [(self.filter.from, "starts_at >= ", !falls), (self.filter.until, "starts_at < ", falls)];
+        for (bound, condition, is_first) in days {
             if let Some(bound) = bound {
                 // A plus keeps the database from beginning there when the place is further on.
                 let plus = if is_first && after.is_some() { "+" } else { "" };
@@ -220,7 +221,11 @@ impl Conditions<'_> {
             sql.push(", ").push_bind(id.clone()).push(")");
         }
         let direction = if falls { " DESC" } else { "" };
-        sql.push(format_args!(" ORDER BY {column}{direction}, meeting_id{direction} LIMIT ")).push_bind(most);
+        let order = format!(" ORDER BY {column}{direction}, meeting_id{direction}");
+        sql.push(&order).push(" LIMIT ").push_bind(most);
+        if !is_sorted {
+            sql.push(")").push(&order);
+        }
         sql
     }
 
