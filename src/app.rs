@@ -119,6 +119,7 @@ impl App {
             ("audit-push-url", push_target.as_ref().map(|target| target.address.to_string())),
             ("audit-push-authorization", push_target.as_ref().and_then(PushTarget::authorization_text)),
         ];
+        let audit_sent_to = push_target.as_ref().map(|target| target.host().to_owned());
         let audit_push = push_target
             .map(|target| AuditPusher::new(store.clone(), clock.clone(), randomness.clone(), target))
             .transpose()
@@ -156,6 +157,7 @@ impl App {
             started_at: clock.now(),
             sign_in_limits: Arc::new(SignInLimits::default()),
             password_is_set,
+            audit_sent_to,
             csrf: csrf::config(secret, https),
             watching: Watching::default(),
             tasks: TaskTracker::new(),

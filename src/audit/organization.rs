@@ -99,6 +99,23 @@ mod tests {
         assert_eq!(of("a real one, by mistake")[0].after, json!(HIDDEN));
     }
 
+    #[test]
+    fn a_secret_in_the_place_of_a_name_is_not_told_either() {
+        let key = concat!("sk_", "live_0123456789abcdef");
+        let account = json!({"type": key, "name": key});
+        for (event_type, data) in [
+            ("organization.service_account.changed", json!({"current": account, "previous": null})),
+            (
+                "organization.setting.changed",
+                json!({"current": {"value": "1"}, "setting": {"title": key, "name": key}}),
+            ),
+        ] {
+            let change = OrganizationChange::new(event_type, &data);
+            assert!(!format!("{change:?}").contains(key), "{change:?}");
+            assert!(change.summary.contains(HIDDEN), "{}", change.summary);
+        }
+    }
+
     /// Any JSON of a few levels with the secret somewhere in it under a name that tells so.
     fn shape() -> impl Strategy<Value = Value> {
         let leaf = prop_oneof![

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::diff::Change;
-use super::secret::{HIDDEN, words};
+use super::secret::{HIDDEN, Secrets, words};
 
 /// Changes that are told; more are counted.
 const TOLD: usize = 3;
@@ -25,13 +25,16 @@ pub(super) fn of(category: &str, data: &Value, changes: &[Change]) -> String {
     told.unwrap_or_else(|| other(if category.is_empty() { "organization" } else { &subject }, changes))
 }
 
-fn text<'a>(data: &'a Value, pointer: &str) -> Option<&'a str> {
-    data.pointer(pointer).and_then(Value::as_str).map(str::trim).filter(|text| !text.is_empty())
+/// A name in the event's data, unless it looks like a secret.
+fn name(data: &Value, pointer: &str) -> Option<String> {
+    let text = data.pointer(pointer).and_then(Value::as_str).map(str::trim).filter(|text| !text.is_empty())?;
+    let is_secret = Secrets::of_organization(data).hide(&["name"], text);
+    Some(if is_secret { HIDDEN.to_owned() } else { cut(text) })
 }
 
 /// `None` when it is not of the shape that is known.
 fn setting(data: &Value, changes: &[Change]) -> Option<String> {
-    let title = cut(text(data, "/setting/title").or_else(|| text(data, "/setting/name"))?);
+    let title = name(data, "/setting/title").or_else(|| name(data, "/setting/name"))?;
     let title = format!("“{title}”");
     if changes.is_empty() {
         return Some(format!("Saved {title} without a change"));
@@ -58,8 +61,8 @@ fn profile(changes: &[Change]) -> Option<String> {
 fn service_account(data: &Value, changes: &[Change]) -> Option<String> {
     let (existed, exists) = (is_there(data, "previous"), is_there(data, "current"));
     let side = if exists { "/current" } else { "/previous" };
-    let kind = text(data, &format!("{side}/type")).map(|kind| format!("{} ", cut(kind))).unwrap_or_default();
-    let name = text(data, &format!("{side}/name")).map(|name| format!(" “{}”", cut(name))).unwrap_or_default();
+    let kind = name(data, &format!("{side}/type")).map(|kind| format!("{kind} ")).unwrap_or_default();
+    let name = name(data, &format!("{side}/name")).map(|name| format!(" “{name}”")).unwrap_or_default();
     let account = format!("{kind}service account{name}");
     match (existed, exists) {
         (false, true) => return Some(format!("Added {account}")),

@@ -181,19 +181,6 @@ impl Store {
         .await?)
     }
 
-    /// Entries before `before` (all when `None`), newest first.
-    ///
-    /// # Errors
-    /// When they can't be read.
-    pub async fn audit_newest(&self, before: Option<i64>, most: u32) -> Result<Vec<StoredEntry>, StoreError> {
-        let before = before.unwrap_or(i64::MAX);
-        let rows =
-            sqlx::query_as!(AuditRow, "SELECT * FROM audit WHERE seq < ? ORDER BY seq DESC LIMIT ?", before, most)
-                .fetch_all(&self.reader)
-                .await?;
-        rows.into_iter().map(Link::try_from).collect()
-    }
-
     /// Entries after number `after`, oldest first.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{QueryBuilder, Sqlite};
 
 use super::audit::AuditRow;
-use super::meeting_list::words;
+use super::word_index::words;
 use super::{Store, StoreError, StoredEntry};
 use crate::audit::chain::{Hash, Link, START};
 use crate::audit::entry::Source;
@@ -125,6 +125,14 @@ impl Store {
         }
         let rows: Vec<AuditRow> = sql.build_query_as().fetch_all(&self.reader).await?;
         rows.into_iter().map(Link::try_from).collect()
+    }
+
+    /// The newest entries of all, at most so many.
+    ///
+    /// # Errors
+    /// When they can't be read.
+    pub async fn audit_newest(&self, most: u32) -> Result<Vec<StoredEntry>, StoreError> {
+        self.audit_entries(&AuditFilter::default(), AuditPart::NEWEST, most).await
     }
 
     /// How many entries up to number `last` a list holds.

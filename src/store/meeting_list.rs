@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{QueryBuilder, Sqlite};
 
 use super::meetings::MeetingRow;
+use super::word_index::words;
 use super::{Standing, Store, StoreError, millis};
 use crate::meeting::state::Meeting;
 
@@ -260,16 +261,6 @@ fn standings(standing: Option<Standing>) -> String {
         None => *one != Standing::Absent,
     });
     serde_json::json!(all.map(Standing::as_str).collect::<Vec<_>>()).to_string()
-}
-
-/// A text for a word index: each word begins a word of what is looked for. None when it holds no word.
-pub(super) fn words(text: &str) -> Option<String> {
-    let words: Vec<String> = text
-        .split(|c: char| c.is_whitespace() || c.is_control())
-        .filter(|word| word.contains(char::is_alphanumeric))
-        .map(|word| format!("\"{}\"*", word.replace('"', "\"\"")))
-        .collect();
-    (!words.is_empty()).then(|| words.join(" "))
 }
 
 impl Store {

@@ -40,6 +40,7 @@ mod renditions;
 mod sessions;
 mod status;
 mod upkeep;
+mod word_index;
 
 use std::fs::{File, Permissions};
 use std::io;

@@ -16,6 +16,7 @@ use super::audit_choice::AuditChoice;
 use super::audit_entry::who;
 use super::error::PageError;
 use super::frame::{Frame, Params, Section, Visit};
+use super::sent_on::SentOn;
 use super::time_text::{Moment, Times};
 use super::words::href;
 use crate::audit::entry::Source;
@@ -51,6 +52,7 @@ struct AuditPage {
     head: String,
     verified: Option<Verified>,
     remembered: Option<Remembered>,
+    sent_on: Option<SentOn>,
 }
 
 /// What the last verification found.
@@ -128,6 +130,7 @@ async fn show(visit: Visit, Params(choice): Params<AuditChoice>) -> Result<Respo
         head: HEXLOWER.encode(&hash),
         verified: verified.map(|found| Verified { at: times.at(found.at), found }),
         remembered,
+        sent_on: SentOn::of(&visit.site, &times).await?,
         choice,
         frame: visit.frame(Section::Audit),
     };
@@ -239,7 +242,7 @@ mod tests {
         let known = store.audit_verified().await.unwrap().unwrap();
         assert_eq!((known.entries, &known.broken), (2, &None));
         // The entry that tells of the verification, and the last one that was verified.
-        let lost = store.audit_newest(None, 2).await.unwrap().pop().unwrap();
+        let lost = store.audit_newest(2).await.unwrap().pop().unwrap();
         store.cut_audit_after(1).await;
         verify().await;
         let found = store.audit_verified().await.unwrap().unwrap();

@@ -5,7 +5,7 @@ use chrono::TimeDelta;
 use serde::Deserialize;
 
 use super::time_text::{Times, day};
-use super::words::href;
+use super::words::{given, href};
 use crate::audit::entry::Source;
 use crate::store::{AuditFilter, AuditPart};
 
@@ -36,7 +36,6 @@ pub(super) struct AuditChoice {
 impl AuditChoice {
     /// What the database is asked.
     pub(super) fn filter(&self, times: &Times) -> AuditFilter {
-        let given = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
         AuditFilter {
             text: given(&self.q),
             person: given(&self.person),

@@ -182,7 +182,7 @@ mod tests {
         answer.assert_shows(&["pending", "will be worked on in a moment", "once"]);
         let delivery = stage.site.store.delivery(&id.to_string()).await.unwrap().unwrap();
         assert_eq!((delivery.status, delivery.replays), (DeliveryStatus::Pending, 1));
-        let entries = stage.site.store.audit_newest(None, 10).await.unwrap();
+        let entries = stage.site.store.audit_newest(10).await.unwrap();
         let replays: Vec<&str> = entries
             .iter()
             .filter(|link| link.entry.category == "replay")

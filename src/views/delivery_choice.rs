@@ -5,7 +5,7 @@ use chrono::TimeDelta;
 use serde::Deserialize;
 
 use super::time_text::{Times, day};
-use super::words::href;
+use super::words::{given, href};
 use crate::store::{DeliveryFilter, DeliveryStatus};
 
 /// The choice as the address has it; what can't be read counts as not given.
@@ -37,7 +37,6 @@ impl DeliveryChoice {
 
     /// What the database is asked.
     pub(super) fn filter(&self, times: &Times) -> DeliveryFilter {
-        let given = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
         DeliveryFilter {
             status: self.status(),
             event_type: given(&self.event_type),

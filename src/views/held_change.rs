@@ -191,7 +191,7 @@ mod tests {
 
     /// What was done on a page.
     async fn recorded(stage: &Stage) -> Vec<String> {
-        let entries = stage.site.store.audit_newest(None, 10).await.unwrap();
+        let entries = stage.site.store.audit_newest(10).await.unwrap();
         let here = |link: &crate::store::StoredEntry| {
             link.entry.category == "calendar" && link.entry.actor.display() == "admin page"
         };

@@ -159,7 +159,7 @@ mod tests {
     const SESSION: &str = "meeting-mirror-session";
 
     async fn audit(stage: &Stage) -> Vec<String> {
-        let entries = stage.site.store.audit_newest(None, 10).await.unwrap();
+        let entries = stage.site.store.audit_newest(10).await.unwrap();
         entries.into_iter().map(|link| link.entry.summary).collect()
     }
 

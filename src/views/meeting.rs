@@ -300,7 +300,7 @@ mod tests {
         assert_eq!((done.status, done.header("location")), (StatusCode::SEE_OTHER, "/meetings/m-1"));
         let row = stage.site.store.mirror_rows("m-1").await.unwrap().remove(0);
         assert_eq!((row.calendar_id, row.due_at), (calendar.id, Some(stage.now())));
-        let entries = stage.site.store.audit_newest(None, 1).await.unwrap();
+        let entries = stage.site.store.audit_newest(1).await.unwrap();
         assert_eq!(entries[0].entry.summary, "Meeting m-1 is mirrored again into 1 calendar");
         let lost = admin.post("/meetings/mirror-again", &[("token", &token), ("id", "m-9")]).await;
         assert_eq!(lost.status, StatusCode::NOT_FOUND);

@@ -5,7 +5,7 @@ use chrono::TimeDelta;
 use serde::Deserialize;
 
 use super::time_text::{Times, day};
-use super::words::href;
+use super::words::{given, href};
 use crate::store::{Calendar, MeetingCursor, MeetingFilter, MeetingOrder, Standing};
 
 /// The choice as the address has it; what can't be read counts as not given.
@@ -68,7 +68,6 @@ const STANDINGS: [(&str, &str); 7] = [
 impl MeetingChoice {
     /// What the database is asked.
     pub(super) fn filter(&self, times: &Times) -> MeetingFilter {
-        let given = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
         MeetingFilter {
             text: given(&self.q),
             status: given(&self.status),

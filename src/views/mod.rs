@@ -41,6 +41,7 @@ mod progress;
 mod reach;
 mod replay;
 mod rhythm;
+mod sent_on;
 mod shown_form;
 #[cfg(test)]
 mod snapshots;

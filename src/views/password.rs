@@ -151,7 +151,7 @@ mod tests {
     }
 
     async fn newest_entry(stage: &Stage) -> String {
-        stage.site.store.audit_newest(None, 1).await.unwrap().remove(0).entry.summary
+        stage.site.store.audit_newest(1).await.unwrap().remove(0).entry.summary
     }
 
     #[tokio::test]

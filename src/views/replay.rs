@@ -128,7 +128,7 @@ mod tests {
         let counts = stage.site.store.inbox_counts().await.unwrap();
         assert_eq!((counts.of(DeliveryStatus::Pending), counts.of(DeliveryStatus::Quarantined)), (3, 0));
         assert_eq!(counts.of(DeliveryStatus::Applied), 1, "what was not in the list stays");
-        let entries = stage.site.store.audit_newest(None, 1).await.unwrap();
+        let entries = stage.site.store.audit_newest(1).await.unwrap();
         assert_eq!(entries[0].entry.summary, "Deliveries are worked on again: 3 deliveries that are quarantined");
         admin.get("/inbox/replay").await.assert_shows(&["Work on 4 deliveries again?", "3 of them wait already"]);
         admin.get("/inbox/replay?type=none").await.assert_shows(&["No delivery is like that."]);

@@ -120,7 +120,7 @@ async fn show(State(cache): State<FeedCache>, visit: Visit) -> Result<Response, 
     let held = store.held_changes().await?;
     let summaries = CalendarSummary::all(&calendars, &counts, &held, &mirror, &times);
     let arrivals = store.arrivals(times.now() - TimeDelta::days(CHART_DAYS)).await?;
-    let keeping = Keeping::of(store, &cache, &times).await?;
+    let keeping = Keeping::of(&visit.site, &cache, &times).await?;
     let evidence = Evidence {
         inbox: &inbox,
         calendars: &summaries,

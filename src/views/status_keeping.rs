@@ -3,9 +3,11 @@
 use super::day_bars::DayBars;
 use super::error::PageError;
 use super::feed::FeedCache;
+use super::sent_on::SentOn;
 use super::time_text::{Moment, Times};
 use super::words::{count, octets};
-use crate::store::{AuditVerified, BackupMade, Store, TOLD_DAYS};
+use crate::store::{AuditVerified, BackupMade, TOLD_DAYS};
+use crate::web::site::Site;
 
 /// How it all is kept.
 pub(super) struct Keeping {
@@ -25,6 +27,8 @@ pub(super) struct Keeping {
     pub(super) last_entry: Option<(i64, String, Moment)>,
     /// What the last verification of the audit log found.
     pub(super) verified: Option<(AuditVerified, Moment)>,
+    /// How sending it on stands; none when it is not sent on.
+    pub(super) sent_on: Option<SentOn>,
     /// "12.4 MB".
     pub(super) database: String,
     /// Arrival of the oldest delivery whose body is kept.
@@ -35,7 +39,8 @@ pub(super) struct Keeping {
 
 impl Keeping {
     /// As it is now.
-    pub(super) async fn of(store: &Store, cache: &FeedCache, times: &Times) -> Result<Self, PageError> {
+    pub(super) async fn of(site: &Site, cache: &FeedCache, times: &Times) -> Result<Self, PageError> {
+        let store = &site.store;
         let feeds: Vec<i64> =
             store.feeds().await?.iter().filter(|feed| feed.revoked_at.is_none()).map(|feed| feed.id).collect();
         let fetched = store.fetch_summary(times.now()).await?;
@@ -54,7 +59,7 @@ impl Keeping {
             feed_troubles
                 .push(format!("A feed could not be made {times} since the start; its last good content was served."));
         }
-        let entry = store.audit_newest(None, 1).await?.pop();
+        let entry = store.audit_newest(1).await?.pop();
         let storage = store.storage().await?;
         Ok(Self {
             feeds: feeds.len(),
@@ -68,6 +73,7 @@ impl Keeping {
                 let at = times.at(found.at);
                 (found, at)
             }),
+            sent_on: SentOn::of(site, times).await?,
             database: octets(storage.octets),
             oldest_body: storage.oldest_body_at.map(|at| times.at(at)),
             backup: store.last_backup().await?.map(|made| {

@@ -63,6 +63,7 @@ impl Stage {
             started_at: now,
             sign_in_limits: Arc::new(SignInLimits::default()),
             password_is_set: false,
+            audit_sent_to: None,
             csrf: csrf::config(&secret, false),
             watching: Watching::default(),
             tasks: TaskTracker::new(),
@@ -243,7 +244,7 @@ impl Stage {
 
 /// What the audit log has of a category, the latest first, each with who did it.
 pub(super) async fn recorded(stage: &Stage, category: &str) -> Vec<String> {
-    let entries = stage.site.store.audit_newest(None, 10).await.unwrap();
+    let entries = stage.site.store.audit_newest(10).await.unwrap();
     let ours = entries.into_iter().filter(|link| link.entry.category == category);
     ours.map(|link| format!("{}: {}", link.entry.actor.display(), link.entry.summary)).collect()
 }

@@ -157,6 +157,11 @@ pub(super) fn meeting_href(id: &str) -> String {
     }
 }
 
+/// What was chosen in a field; none when nothing was.
+pub(super) fn given(text: &str) -> Option<String> {
+    Some(text.trim().to_owned()).filter(|text| !text.is_empty())
+}
+
 /// An address with a query of those fields that hold something.
 pub(super) fn href(path: &str, fields: &[(&str, &str)]) -> String {
     let given = fields.iter().filter(|(_, value)| !value.is_empty());

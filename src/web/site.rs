@@ -40,6 +40,8 @@ pub struct Site {
     pub sign_in_limits: Arc<SignInLimits>,
     /// Whether a setting says the admin password: then it holds again after the next start.
     pub password_is_set: bool,
+    /// Host that the audit log is sent on to; none = it is kept here only.
+    pub audit_sent_to: Option<String>,
     /// Protection of forms.
     pub csrf: CsrfConfig,
     /// Pages that are told of changes while they are open.

@@ -53,7 +53,7 @@ async fn done(app: &TestApp, calendar: &Calendar, kind: JobKind) -> Vec<JobFindi
 }
 
 async fn audited(app: &TestApp) -> Vec<String> {
-    let entries = app.store.audit_newest(None, 20).await.unwrap();
+    let entries = app.store.audit_newest(20).await.unwrap();
     entries.into_iter().map(|link| link.entry.summary).collect()
 }
 

@@ -51,8 +51,7 @@ async fn a_stop_waits_for_the_step_in_hand_and_the_page_says_how_far_it_came() {
     let told = "/inbox/replay?status=quarantined&begun=500";
     assert_eq!((answer.status(), &answer.headers()["location"]), (StatusCode::SEE_OTHER, &told.parse().unwrap()));
     assert_eq!(waiting(&app).await, (500, 600));
-    let entry =
-        app.store.audit_newest(None, 10).await.unwrap().into_iter().find(|link| link.entry.category == "replay");
+    let entry = app.store.audit_newest(10).await.unwrap().into_iter().find(|link| link.entry.category == "replay");
     let asked = "Deliveries are worked on again: 1,100 deliveries that are quarantined";
     assert_eq!(entry.unwrap().entry.summary, asked);
 
@@ -80,5 +79,5 @@ async fn it_is_finished_when_nobody_waits_for_the_answer_and_a_stop_waits_for_th
     });
     let app = app.restart().await;
     going_on.await.unwrap();
-    assert_eq!(app.store.audit_newest(None, 1).await.unwrap()[0].entry.summary, "Step 19");
+    assert_eq!(app.store.audit_newest(1).await.unwrap()[0].entry.summary, "Step 19");
 }

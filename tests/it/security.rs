@@ -65,7 +65,7 @@ async fn no_form_is_taken_without_its_token_or_without_a_session() {
     app.add_feed("Sales", Selection::default(), Detail::Full).await;
     app.deliver_all(&[event("e-1", "scheduled", "m-1", 0, 9)]).await;
     app.sign_in().await;
-    let entries = async || app.store.audit_newest(None, 100).await.unwrap().len();
+    let entries = async || app.store.audit_newest(100).await.unwrap().len();
     let before = entries().await;
     let stranger = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
     let routes = post_routes();
