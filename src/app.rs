@@ -102,7 +102,7 @@ impl App {
     ) -> Result<Self, StartError> {
         let keys = settings.signing_keys()?;
         let password_set = settings.admin_password()?;
-        let push_target = settings.audit_push()?;
+        let push_target = settings.audit_log.push_target()?;
         // Before anything is opened, too: a wrong setting leaves no trace.
         if let Some(file) = &settings.google_credentials {
             google::check_credentials(file).await?;
@@ -181,7 +181,7 @@ impl App {
         let audit_keeper = AuditKeeper {
             store: store.clone(),
             clock: clock.clone(),
-            keep_days: settings.audit_keep_days,
+            keep_days: settings.audit_log.audit_keep_days,
             sent_to: audit_push.as_ref().map(AuditPusher::endpoint),
         };
         let inbox = Inbox::new(store.clone(), clock, arrived, vec![due, changed]);

@@ -1,6 +1,9 @@
 //! Every setting, once: its flag, its environment variable, its help and its default. Checked here; nothing else reads
 //! the environment. Secrets don't show in `Debug`.
 
+mod audit_log;
+mod values;
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -9,9 +12,11 @@ use std::path::{Path, PathBuf};
 use chrono_tz::Tz;
 use clap::Args;
 use clap::builder::BoolishValueParser;
-use hyper::Uri;
-use hyper::header::HeaderValue;
-use url::{Host, Url};
+use url::Url;
+
+pub use audit_log::{AuditLogSettings, PushTarget};
+
+use self::values::{at_least_one, google_api_url, header_name, listen_address, public_url, time_zone};
 
 /// A text that must not show in logs.
 #[derive(Clone, PartialEq, Eq)]
@@ -38,33 +43,6 @@ impl fmt::Debug for Secret {
 impl From<&str> for Secret {
     fn from(text: &str) -> Self {
         Self::new(text)
-    }
-}
-
-/// Where the audit log is sent on. Of the address only the host is told.
-#[derive(Clone)]
-pub struct PushTarget {
-    /// The address.
-    pub address: Uri,
-    /// Value of the Authorization header.
-    pub authorization: Option<HeaderValue>,
-}
-
-impl PushTarget {
-    /// Host, and port if there is one.
-    pub fn host(&self) -> &str {
-        self.address.authority().map_or("", |authority| authority.as_str())
-    }
-
-    /// The authorization, for the one who needs it.
-    pub fn authorization_text(&self) -> Option<String> {
-        self.authorization.as_ref().and_then(|value| value.to_str().ok()).map(str::to_owned)
-    }
-}
-
-impl fmt::Debug for PushTarget {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PushTarget").field("host", &self.host()).finish_non_exhaustive()
     }
 }
 
@@ -139,27 +117,9 @@ pub struct Settings {
     #[arg(long, global = true, env = "MEETING_MIRROR_DRIFT_CHECK_HOURS", value_name = "HOURS", default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..=8760))]
     pub drift_check_hours: u32,
 
-    /// HTTPS address that new entries of the audit log are sent to, as JSON Lines; without it they are not sent
-    #[arg(long, global = true, env = "MEETING_MIRROR_AUDIT_PUSH_URL", value_name = "URL", hide_env_values = true)]
-    pub audit_push_url: Option<Secret>,
-
-    /// Value of the Authorization header that goes with them, such as "Bearer …"
-    #[arg(
-        long,
-        global = true,
-        env = "MEETING_MIRROR_AUDIT_PUSH_AUTHORIZATION",
-        value_name = "VALUE",
-        hide_env_values = true
-    )]
-    pub audit_push_authorization: Option<Secret>,
-
-    /// File with that value
-    #[arg(long, global = true, env = "MEETING_MIRROR_AUDIT_PUSH_AUTHORIZATION_FILE", value_name = "FILE")]
-    pub audit_push_authorization_file: Option<PathBuf>,
-
-    /// Days that entries of the audit log are kept, 30 at least [default: they are kept for ever]
-    #[arg(long, global = true, env = "MEETING_MIRROR_AUDIT_KEEP_DAYS", value_name = "DAYS", value_parser = clap::value_parser!(u32).range(30..))]
-    pub audit_keep_days: Option<u32>,
+    #[command(flatten)]
+    /// The audit log: where it is sent on, how long it is kept.
+    pub audit_log: AuditLogSettings,
 
     /// Time zone of times on pages and in lists (an IANA name); feeds and Google always carry UTC
     #[arg(long, global = true, env = "MEETING_MIRROR_TIME_ZONE", value_name = "ZONE", default_value = "UTC", value_parser = time_zone)]
@@ -241,33 +201,6 @@ impl Settings {
             password => Ok(password),
         }
     }
-
-    /// Where the audit log is sent on, if it is.
-    ///
-    /// # Errors
-    /// When the address or the authorization can't be used; the text does not repeat them.
-    pub fn audit_push(&self) -> Result<Option<PushTarget>, SettingError> {
-        let authorization = secret(
-            self.audit_push_authorization.as_ref(),
-            ("--audit-push-authorization-file", self.audit_push_authorization_file.as_deref()),
-            "--audit-push-authorization and --audit-push-authorization-file are both set: keep one of them.",
-        )?;
-        let Some(address) = &self.audit_push_url else {
-            return match authorization {
-                Some(_) => Err(SettingError::Wrong(
-                    "an authorization for sending the audit log on is set, but no address: set --audit-push-url, too.",
-                )),
-                None => Ok(None),
-            };
-        };
-        let address = push_address(address.reveal()).ok_or(SettingError::Wrong(
-            "--audit-push-url must be an https address in full, without user name, password and #, such as \
-             https://logs.example.com/audit; http is possible to this machine only. Who sends is told by \
-             --audit-push-authorization.",
-        ))?;
-        let authorization = authorization.map(|value| push_authorization(value.reveal())).transpose()?;
-        Ok(Some(PushTarget { address, authorization }))
-    }
 }
 
 /// A secret that is set as it is or in a file.
@@ -290,75 +223,4 @@ fn read(flag: &'static str, path: &Path) -> Result<String, SettingError> {
         path: path.display().to_string(),
         source,
     })
-}
-
-fn listen_address(text: &str) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_| "an IP address and a port are needed, such as 127.0.0.1:8080 or 0.0.0.0:8080".into())
-}
-
-/// An http or https address without the slash at its end, so that paths can be put after it.
-fn public_url(text: &str) -> Result<Url, String> {
-    let url =
-        Url::parse(text).map_err(|error| format!("{error}; give it in full, such as https://mirror.example.com"))?;
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err("a user name or password has no place in it: every link that is shown would carry it".into());
-    }
-    if !matches!(url.path(), "" | "/") {
-        return Err(
-            "a path has no place in it: the service answers at the root of its host only, so give it a host name of \
-                    its own, such as https://mirror.example.com"
-                .into(),
-        );
-    }
-    let fits =
-        matches!(url.scheme(), "http" | "https") && url.has_host() && url.query().is_none() && url.fragment().is_none();
-    // A feed link is about 60 characters longer, and calendar programs take 256 (facts: ICS subscribers 12).
-    if fits && text.len() <= 160 {
-        Ok(url)
-    } else {
-        Err("an http or https address of at most 160 characters without ? and # is needed, such as https://mirror.example.com".into())
-    }
-}
-
-fn push_address(text: &str) -> Option<Uri> {
-    let url = Url::parse(text).ok()?;
-    let on_this_machine = match url.host()? {
-        Host::Domain(name) => name == "localhost",
-        Host::Ipv4(address) => address.is_loopback(),
-        Host::Ipv6(address) => address.is_loopback(),
-    };
-    let fits = (url.scheme() == "https" || url.scheme() == "http" && on_this_machine)
-        && url.username().is_empty()
-        && url.password().is_none()
-        && url.fragment().is_none();
-    url.as_str().parse().ok().filter(|_| fits)
-}
-
-fn push_authorization(text: &str) -> Result<HeaderValue, SettingError> {
-    let mut value =
-        HeaderValue::from_str(text.trim()).ok().filter(|value| !value.is_empty()).ok_or(SettingError::Wrong(
-            "--audit-push-authorization must be one line of plain letters, digits and signs: the whole value of the \
-         Authorization header, such as \"Bearer …\".",
-        ))?;
-    value.set_sensitive(true);
-    Ok(value)
-}
-
-fn google_api_url(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-    let fits = url.filter(|url| url.path().ends_with("/calendar/v3/"));
-    fits.ok_or_else(|| "an http or https address that ends in /calendar/v3/ is needed".into())
-}
-
-fn at_least_one(text: &str) -> Result<NonZeroU32, String> {
-    text.parse().map_err(|_| "a whole number from 1 up is needed".into())
-}
-
-fn header_name(text: &str) -> Result<String, String> {
-    let fits = !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
-    if fits { Ok(text.to_ascii_lowercase()) } else { Err("a header name such as X-Signature is needed".into()) }
-}
-
-fn time_zone(text: &str) -> Result<Tz, String> {
-    text.parse().map_err(|_| "an IANA name such as Europe/Berlin or America/New_York is needed".into())
 }

@@ -8,7 +8,7 @@ use url::Url;
 use crate::audit::diff::{Change, diff};
 use crate::audit::entry::{Actor, Entry, Source};
 use crate::audit::secret::{HIDDEN, Secrets};
-use crate::config::Settings;
+use crate::config::{AuditLogSettings, Settings};
 use crate::store::{Fact, Store, StoreError, WriteTx};
 use crate::web::secret_key::SecretKey;
 
@@ -87,13 +87,16 @@ fn plain(settings: &Settings) -> Map<String, Value> {
         google_rate,
         google_calendar_rate,
         drift_check_hours,
+        audit_log,
+        time_zone,
+        log,
+    } = settings;
+    let AuditLogSettings {
         audit_push_url: _,
         audit_push_authorization: _,
         audit_push_authorization_file,
         audit_keep_days,
-        time_zone,
-        log,
-    } = settings;
+    } = audit_log;
     let set = json!({
         "listen": listen.to_string(),
         "data-dir": data_dir.to_string_lossy(),

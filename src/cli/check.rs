@@ -37,7 +37,7 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<ExitCode> {
     );
     tell(
         "audit log",
-        match settings.audit_push() {
+        match settings.audit_log.push_target() {
             Ok(None) => Ok("kept here only".to_owned()),
             Ok(Some(target)) => Ok(format!("sent on to {}", target.host())),
             Err(error) => Err(error.to_string()),

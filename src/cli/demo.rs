@@ -17,7 +17,7 @@ use url::Url;
 use super::deliver::Sender;
 use super::{Context, output};
 use crate::app::App;
-use crate::config::Secret;
+use crate::config::{AuditLogSettings, Secret};
 use crate::lifecycle::{Ending, Lifecycle};
 use crate::meeting::selection::{Detail, Selection, ShowAs, Window};
 use crate::simulated_google::{Access, SimulatedGoogle, SimulatedGoogleConfig};
@@ -62,10 +62,7 @@ pub(super) async fn run(context: Context) -> anyhow::Result<ExitCode> {
     settings.signature_header = None;
     settings.admin_password = Some(admin.clone());
     settings.admin_password_file = None;
-    settings.audit_push_url = None;
-    settings.audit_push_authorization = None;
-    settings.audit_push_authorization_file = None;
-    settings.audit_keep_days = None;
+    settings.audit_log = AuditLogSettings::default();
     settings.google_credentials = Some(credentials);
     settings.google_subject = None;
     // The simulation has no quota.

@@ -13,7 +13,7 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<ExitCode> {
     let settings = &context.settings;
     // Before anything is opened: a wrong setting should say so and leave no trace.
     settings.signing_keys()?;
-    settings.audit_push()?;
+    settings.audit_log.push_target()?;
     let listener = TcpListener::bind(settings.listen).await.with_context(|| {
         format!("can't listen on {}: is another program there? Choose another --listen address", settings.listen)
     })?;

@@ -13,7 +13,7 @@ use crate::process_support::{KEY, Machine, PASSWORD, Server};
 use crate::support::{TestApp, fixture};
 
 fn keeping(days: u32) -> impl FnOnce(&mut meeting_mirror::config::Settings) {
-    move |settings| settings.audit_keep_days = Some(days)
+    move |settings| settings.audit_log.audit_keep_days = Some(days)
 }
 
 async fn log(app: &TestApp, entries: usize) {
@@ -71,7 +71,7 @@ async fn what_is_too_old_is_removed_and_the_rest_still_verifies() {
     app.audit_keeper.run_once().await.unwrap();
     assert_eq!(numbers(&app.store).await, [1201, 1202, 1203], "a day later nothing more is too old");
 
-    let app = app.restart_with(|settings| settings.audit_keep_days = None).await;
+    let app = app.restart_with(|settings| settings.audit_log.audit_keep_days = None).await;
     app.clock.advance(TimeDelta::days(400));
     app.audit_keeper.run_once().await.unwrap();
     assert_eq!(numbers(&app.store).await, [1201, 1202, 1203, 1204], "the last one tells of the setting");
@@ -104,7 +104,7 @@ async fn a_removal_that_was_broken_off_is_finished() {
     tx.begin_audit_removal(app.now(), 6, app.now()).await.unwrap().unwrap();
     tx.remove_audit_entries(2).await.unwrap();
     tx.commit().await.unwrap();
-    let app = app.restart_with(|settings| settings.audit_keep_days = None).await;
+    let app = app.restart_with(|settings| settings.audit_log.audit_keep_days = None).await;
     assert!(app.audit_keeper.run_due().await.unwrap());
     assert_eq!(numbers(&app.store).await, (7..=12).collect::<Vec<_>>());
     assert_eq!(intact(&app).await, 6);
@@ -128,8 +128,8 @@ async fn nothing_is_removed_from_a_log_that_is_broken() {
 #[tokio::test]
 async fn what_was_not_sent_on_yet_is_not_removed() {
     let app = TestApp::start_with(|settings| {
-        settings.audit_keep_days = Some(30);
-        settings.audit_push_url = Some("http://127.0.0.1:9/".into());
+        settings.audit_log.audit_keep_days = Some(30);
+        settings.audit_log.audit_push_url = Some("http://127.0.0.1:9/".into());
     })
     .await;
     log(&app, 5).await;
@@ -142,11 +142,12 @@ async fn what_was_not_sent_on_yet_is_not_removed() {
     app.audit_keeper.run_once().await.unwrap();
     assert_eq!(numbers(&app.store).await, [4, 5, 6]);
     // What another endpoint took does not count, and what nobody is sent any more is not waited for.
-    let app = app.restart_with(|settings| settings.audit_push_url = Some("http://127.0.0.1:9/other".into())).await;
+    let app =
+        app.restart_with(|settings| settings.audit_log.audit_push_url = Some("http://127.0.0.1:9/other".into())).await;
     app.clock.advance(TimeDelta::days(31));
     app.audit_keeper.run_once().await.unwrap();
     assert_eq!(numbers(&app.store).await, [4, 5, 6, 7]);
-    let app = app.restart_with(|settings| settings.audit_push_url = None).await;
+    let app = app.restart_with(|settings| settings.audit_log.audit_push_url = None).await;
     app.audit_keeper.run_once().await.unwrap();
     assert_eq!(numbers(&app.store).await, [8, 9]);
     assert_eq!(intact(&app).await, 2);

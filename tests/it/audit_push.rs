@@ -108,8 +108,8 @@ impl Receiver {
 
 fn pushing_to(url: String) -> impl FnOnce(&mut Settings) {
     move |settings| {
-        settings.audit_push_url = Some(Secret::new(url));
-        settings.audit_push_authorization = Some(Secret::new(AUTHORIZATION));
+        settings.audit_log.audit_push_url = Some(Secret::new(url));
+        settings.audit_log.audit_push_authorization = Some(Secret::new(AUTHORIZATION));
     }
 }
 
@@ -287,7 +287,9 @@ async fn a_restart_goes_on_and_another_endpoint_gets_everything() {
     let app = app.restart().await;
     assert_eq!((app.push().await, receiver.requests()), (1, vec![vec![3]]), "tried at once: it may be mended");
 
-    let nowhere = |settings: &mut Settings| (settings.audit_push_url, settings.audit_push_authorization) = (None, None);
+    let nowhere = |settings: &mut Settings| {
+        (settings.audit_log.audit_push_url, settings.audit_log.audit_push_authorization) = (None, None)
+    };
     let app = app.restart_with(nowhere).await;
     assert!(app.audit_push.is_none());
     assert_eq!(app.standing().await.pushed_seq, 3, "what is known stays");

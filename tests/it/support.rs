@@ -9,7 +9,7 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use meeting_mirror::app::{App, Workers};
 use meeting_mirror::clock::{Clock, ManualClock, Randomness};
-use meeting_mirror::config::{Secret, Settings};
+use meeting_mirror::config::{AuditLogSettings, Secret, Settings};
 use meeting_mirror::inbound::inbox::Inbox;
 use meeting_mirror::inbound::signature::sign;
 use meeting_mirror::lifecycle::Lifecycle;
@@ -326,10 +326,7 @@ pub(crate) fn settings(dir: &TempDir) -> Settings {
         google_rate: NonZeroU32::MAX,
         google_calendar_rate: NonZeroU32::MAX,
         drift_check_hours: 6,
-        audit_push_url: None,
-        audit_push_authorization: None,
-        audit_push_authorization_file: None,
-        audit_keep_days: None,
+        audit_log: AuditLogSettings::default(),
         time_zone: chrono_tz::UTC,
         log: "warn".to_owned(),
     }
