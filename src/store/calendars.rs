@@ -294,7 +294,7 @@ impl WriteTx<'_> {
     pub async fn remove_calendar(&mut self, id: i64, now: DateTime<Utc>) -> Result<(), StoreError> {
         let now = millis(now);
         sqlx::query!("UPDATE calendars SET removed_at = ? WHERE id = ?", now, id).execute(&mut *self.0).await?;
-        sqlx::query!("UPDATE mirror SET due_at = NULL WHERE calendar_id = ?", id).execute(&mut *self.0).await?;
+        sqlx::query!("UPDATE mirror SET due_at = NULL, problem = NULL, problem_kind = NULL, problem_at = NULL WHERE calendar_id = ?", id).execute(&mut *self.0).await?;
         sqlx::query!("DELETE FROM calendar_plans WHERE calendar_id = ?", id).execute(&mut *self.0).await?;
         Ok(())
     }

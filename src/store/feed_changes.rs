@@ -134,7 +134,8 @@ mod tests {
         let mut tx = store.write().await.unwrap();
         sqlx::query("UPDATE feeds SET selection = '?' WHERE name = 'bad'").execute(&mut *tx.0).await.unwrap();
         tx.commit().await.unwrap();
-        assert!(store.feeds().await.is_err());
+        assert!(store.feeds().await.is_err() && store.feed("bad").await.is_err());
+        assert_eq!(store.feed("good").await.unwrap().as_ref(), Some(&good));
         let good = store.new_feed_link(&good, "test", now).await.unwrap();
         store.change_feed(&good, &feed("better"), "test", now).await.unwrap();
         let good = store.feed_by_id(good.id).await.unwrap().unwrap();

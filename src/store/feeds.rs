@@ -140,6 +140,19 @@ impl Store {
         Ok(FeedRow::read_each(rows))
     }
 
+    /// The feeds in use, by id; each may be one that can't be read.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn feeds_in_use(&self) -> Result<Vec<Result<Feed, Box<UnreadFeed>>>, StoreError> {
+        let mut feeds = self.feeds_one_by_one().await?;
+        feeds.retain(|feed| match feed {
+            Ok(feed) => feed.revoked_at.is_none(),
+            Err(unread) => !unread.is_revoked,
+        });
+        Ok(feeds)
+    }
+
     /// The feed of that row id. Only that row is read: another that can't be read is no matter.
     ///
     /// # Errors
@@ -152,14 +165,17 @@ impl Store {
     /// The feed of that id or name; a live one comes before a revoked one.
     ///
     /// # Errors
-    /// When it can't be read.
+    /// When it can't be read. Another that can't be read is no matter.
     pub async fn feed(&self, id_or_name: &str) -> Result<Option<Feed>, StoreError> {
-        let mut found: Vec<Feed> = self
-            .feeds()
-            .await?
-            .into_iter()
-            .filter(|feed| feed.wish.name == id_or_name || feed.id.to_string() == id_or_name)
-            .collect();
+        let is_it = |id: i64, name: &str| name == id_or_name || id.to_string() == id_or_name;
+        let mut found = Vec::new();
+        for feed in self.feeds_one_by_one().await? {
+            match feed {
+                Ok(feed) if is_it(feed.id, &feed.wish.name) => found.push(feed),
+                Err(unread) if is_it(unread.id, &unread.name) => return Err(unread.error),
+                _ => {}
+            }
+        }
         found.sort_by_key(|feed| (feed.revoked_at.is_some(), feed.wish.name != id_or_name));
         Ok(found.into_iter().next())
     }

@@ -373,7 +373,11 @@ impl Store {
         .await?)
     }
 
-    async fn standing_count(&self, calendar_id: i64, standing: Option<Standing>) -> Result<i64, StoreError> {
+    /// How many meetings stand so in a calendar; with no standing, are worked on or there.
+    ///
+    /// # Errors
+    /// When they can't be read.
+    pub async fn standing_count(&self, calendar_id: i64, standing: Option<Standing>) -> Result<i64, StoreError> {
         let standings = standings(standing);
         Ok(sqlx::query_scalar!(
             r#"SELECT coalesce(sum(meetings), 0) AS "count!: i64" FROM mirror_tally

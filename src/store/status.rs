@@ -227,7 +227,8 @@ impl Store {
         Ok(counts)
     }
 
-    /// Meetings that could not be mirrored into calendars in use, the latest failure first.
+    /// Meetings that could not be mirrored into calendars in use, the latest failure first; not those that only wait for a person,
+    /// since then the calendar itself says what to do.
     ///
     /// # Errors
     /// When they can't be read.
@@ -240,6 +241,7 @@ impl Store {
                CROSS JOIN mirror ON mirror.calendar_id = calendars.id AND mirror.meeting_id IN (
                    SELECT meeting_id FROM mirror AS latest
                    WHERE latest.calendar_id = calendars.id AND problem IS NOT NULL AND problem_at IS NOT NULL
+                         AND problem_kind IS NOT 'person'
                    ORDER BY problem_at DESC, meeting_id LIMIT ?1)
                JOIN meetings ON meetings.meeting_id = mirror.meeting_id
                WHERE calendars.removed_at IS NULL

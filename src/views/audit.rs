@@ -107,7 +107,7 @@ async fn show(visit: Visit, Params(choice): Params<AuditChoice>) -> Result<Respo
         store.audit_entries(&choice.filter(&times), choice.part().unwrap_or(AuditPart::NEWEST), PAGE + 1).await?;
     let more = found.len() > PAGE as usize;
     found.truncate(PAGE as usize);
-    let next = found.last().filter(|_| more).map(|last| choice.href("/audit", ("before", &last.seq.to_string())));
+    let next = found.last().filter(|_| more).map(|last| choice.href("/audit", &[("before", &last.seq.to_string())]));
     let remembered = match &choice.head {
         None => None,
         Some(text) => Some(match parse_head(text) {
@@ -121,10 +121,10 @@ async fn show(visit: Visit, Params(choice): Params<AuditChoice>) -> Result<Respo
         categories: store.audit_categories().await?,
         organizations: store.audit_organizations().await?,
         rows: found.into_iter().map(|link| row(link, &times)).collect(),
-        first: choice.part().map(|_| choice.href("/audit", ("before", ""))),
+        first: choice.part().map(|_| choice.href("/audit", &[])),
         next,
-        csv: choice.href("/audit/export", ("format", "csv")),
-        jsonl: choice.href("/audit/export", ("format", "jsonl")),
+        csv: choice.href("/audit/export", &[("format", "csv")]),
+        jsonl: choice.href("/audit/export", &[("format", "jsonl")]),
         begins: store.audit_checkpoint().await?.map(|checkpoint| checkpoint.seq + 1),
         last,
         head: HEXLOWER.encode(&hash),

@@ -1,11 +1,10 @@
 //! Which entries of the audit log are shown, as it stands in the page's address: read, said in the form's fields, and put into
 //! links.
 
-use chrono::TimeDelta;
 use serde::Deserialize;
 
-use super::time_text::{Times, day};
-use super::words::{given, href};
+use super::time_text::Times;
+use super::words::{given, href_but};
 use crate::audit::entry::Source;
 use crate::store::{AuditFilter, AuditPart};
 
@@ -36,14 +35,15 @@ pub(super) struct AuditChoice {
 impl AuditChoice {
     /// What the database is asked.
     pub(super) fn filter(&self, times: &Times) -> AuditFilter {
+        let (from, until) = times.days(&self.from, &self.until);
         AuditFilter {
             text: given(&self.q),
             person: given(&self.person),
             category: given(&self.category),
             organization: given(&self.organization),
             source: Source::from_word(&self.source),
-            from: day(&self.from).map(|day| times.begin_of(day)),
-            until: day(&self.until).map(|day| times.begin_of(day + TimeDelta::days(1))),
+            from,
+            until,
         }
     }
 
@@ -74,8 +74,8 @@ impl AuditChoice {
         self.fields()[1..].iter().any(|(_, value)| !value.is_empty())
     }
 
-    /// The address below `path` of the same choice, with one field more.
-    pub(super) fn href(&self, path: &str, more: (&'static str, &str)) -> String {
-        href(path, &[&self.fields()[..], &[more]].concat())
+    /// The address below `path` of the same choice, with more.
+    pub(super) fn href(&self, path: &str, more: &[(&str, &str)]) -> String {
+        href_but(path, &self.fields(), more)
     }
 }

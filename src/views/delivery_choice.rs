@@ -1,11 +1,10 @@
 //! Which deliveries the inbox shows, as it stands in the page's address: read, said in the form's fields and in words, and put
 //! into links.
 
-use chrono::TimeDelta;
 use serde::Deserialize;
 
 use super::time_text::{Times, day};
-use super::words::{given, href};
+use super::words::{given, href_but};
 use crate::store::{DeliveryFilter, DeliveryStatus};
 
 /// The choice as the address has it; what can't be read counts as not given.
@@ -37,13 +36,14 @@ impl DeliveryChoice {
 
     /// What the database is asked.
     pub(super) fn filter(&self, times: &Times) -> DeliveryFilter {
+        let (from, until) = times.days(&self.from, &self.until);
         DeliveryFilter {
             status: self.status(),
             event_type: given(&self.event_type),
             about: given(&self.about),
             repeated: !self.repeated.is_empty(),
-            from: day(&self.from).map(|day| times.begin_of(day)),
-            until: day(&self.until).map(|day| times.begin_of(day + TimeDelta::days(1))),
+            from,
+            until,
             after: self.after.parse().ok(),
         }
     }
@@ -65,12 +65,14 @@ impl DeliveryChoice {
         self.fields()[1..].iter().any(|(_, value)| !value.is_empty())
     }
 
+    /// Whether it is what arrived more than once, and nothing else.
+    pub(super) fn is_repeated_only(&self) -> bool {
+        self.fields().iter().all(|(name, value)| value.is_empty() != (*name == "repeated"))
+    }
+
     /// The address below `path` of the same choice, but for some fields.
     pub(super) fn href(&self, path: &str, but: &[(&str, &str)]) -> String {
-        let fields = self.fields();
-        let kept = fields.into_iter().filter(|(name, _)| !but.iter().any(|(changed, _)| changed == name));
-        let kept: Vec<(&str, &str)> = kept.chain(but.iter().copied()).collect();
-        href(path, &kept)
+        href_but(path, &self.fields(), but)
     }
 
     /// What it chooses, to stand after "deliveries": "that are quarantined, of type …".

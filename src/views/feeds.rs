@@ -154,7 +154,7 @@ async fn show(visit: Visit, Params(choice): Params<Choice>) -> Result<Response, 
     let standing = choice.standing();
     let tabs = Standing::ALL.into_iter().map(|tab| {
         let number = found.iter().filter(|feed| tab.holds(feed, facts_of(feed))).count();
-        let number = i64::try_from(number).unwrap_or(i64::MAX);
+        let number = i64::try_from(number).ok();
         Tab { label: tab.label(), href: choice.href(tab, 1), number, current: tab == standing }
     });
     let tabs = tabs.collect();

@@ -10,7 +10,7 @@ use super::error::PageError;
 use super::frame::{Frame, Params, Section, Visit};
 use super::tabs::Tab;
 use super::time_text::{Moment, Times};
-use super::words::{State, Tone, meeting_href};
+use super::words::{State, Tone, count, count_of, meeting_href};
 use crate::store::{Delivery, DeliveryStatus};
 use crate::web::site::Site;
 
@@ -28,6 +28,8 @@ struct InboxPage {
     choice: DeliveryChoice,
     tabs: Vec<Tab>,
     types: Vec<String>,
+    /// How many are listed, where no tab tells that.
+    found: Option<String>,
     rows: Vec<DeliveryRow>,
     replay: String,
     first: Option<String>,
@@ -98,6 +100,18 @@ fn none_of(choice: &DeliveryChoice) -> &'static str {
     }
 }
 
+/// How many deliveries a narrowed list holds, where that is known without counting them.
+fn found_words(choice: &DeliveryChoice, found: &[Delivery], more: bool, duplicates: i64) -> Option<String> {
+    if found.is_empty() || !choice.is_narrow() {
+        return None;
+    }
+    if choice.is_repeated_only() {
+        let duplicates = count(duplicates, "duplicate", "duplicates");
+        return Some(format!("{duplicates} in all: arrivals of what had arrived before."));
+    }
+    (choice.after.is_empty() && !more).then(|| count_of(found, "delivery", "deliveries"))
+}
+
 async fn show(visit: Visit, Params(choice): Params<DeliveryChoice>) -> Result<Response, PageError> {
     let (store, times) = (&visit.site.store, visit.times);
     let filter = choice.filter(&times);
@@ -110,13 +124,14 @@ async fn show(visit: Visit, Params(choice): Params<DeliveryChoice>) -> Result<Re
     let tabs = [all].into_iter().chain(statuses).map(|(label, word, number)| Tab {
         label,
         href: choice.href("/inbox", &[("status", word)]),
-        number,
+        number: (!choice.is_narrow()).then_some(number),
         current: choice.status().map_or("", DeliveryStatus::as_str) == word,
     });
     let next = found.last().filter(|_| more).map(|last| choice.href("/inbox", &[("after", &last.id.to_string())]));
     let page = InboxPage {
         frame: visit.frame(Section::Inbox),
         tabs: tabs.collect(),
+        found: found_words(&choice, &found, more, counts.duplicates),
         types: store.event_types().await?,
         rows: found.into_iter().map(|delivery| DeliveryRow::new(delivery, &times)).collect(),
         replay: choice.href("/inbox/replay", &[]),
@@ -165,8 +180,12 @@ mod tests {
         answer.assert_shows(&["href=\"/inbox/2\"", "expected an id", "aria-current=\"true\""]);
         answer.assert_hides(&["href=\"/inbox/1\""]);
         let answer = admin.get("/inbox?repeated=1").await;
-        answer.assert_shows(&["href=\"/inbox/3\""]);
-        answer.assert_hides(&["href=\"/inbox/1\""]);
+        answer.assert_shows(&["href=\"/inbox/3\"", "1 duplicate in all: arrivals of what had arrived before."]);
+        // How many of each status there are says nothing of this list.
+        answer.assert_hides(&["href=\"/inbox/1\"", "class=\"number\""]);
+        let answer = admin.get("/inbox?about=m-1").await;
+        answer.assert_shows(&["<p class=\"quiet\">1 delivery</p>"]);
+        answer.assert_hides(&["class=\"number\""]);
     }
 
     #[tokio::test]

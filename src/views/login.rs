@@ -156,7 +156,7 @@ mod tests {
     use super::super::testing::{PASSWORD, Stage};
     use super::*;
 
-    const SESSION: &str = "meeting-mirror-session";
+    const SESSION: &str = "__Host-meeting-mirror-session";
 
     async fn audit(stage: &Stage) -> Vec<String> {
         let entries = stage.site.store.audit_newest(10).await.unwrap();

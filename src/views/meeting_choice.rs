@@ -1,11 +1,10 @@
 //! Which meetings a list or a week shows, as it stands in the page's address: read, said in the form's fields, and put into
 //! links.
 
-use chrono::TimeDelta;
 use serde::Deserialize;
 
-use super::time_text::{Times, day};
-use super::words::{given, href};
+use super::time_text::Times;
+use super::words::{given, href_but};
 use crate::store::{Calendar, MeetingCursor, MeetingFilter, MeetingOrder, Standing};
 
 /// The choice as the address has it; what can't be read counts as not given.
@@ -68,14 +67,30 @@ const STANDINGS: [(&str, &str); 7] = [
 impl MeetingChoice {
     /// What the database is asked.
     pub(super) fn filter(&self, times: &Times) -> MeetingFilter {
+        let (from, until) = times.days(&self.from, &self.until);
         MeetingFilter {
             text: given(&self.q),
             status: given(&self.status),
             owner: given(&self.owner),
-            calendar: self.calendar.parse().ok().map(|id| (id, Standing::from_word(&self.standing))),
-            from: day(&self.from).map(|day| times.begin_of(day)),
-            until: day(&self.until).map(|day| times.begin_of(day + TimeDelta::days(1))),
+            calendar: self.in_calendar(),
+            from,
+            until,
         }
+    }
+
+    fn in_calendar(&self) -> Option<(i64, Option<Standing>)> {
+        self.calendar.parse().ok().map(|id| (id, Standing::from_word(&self.standing)))
+    }
+
+    /// The calendar and how they stand there, when nothing else is chosen.
+    pub(super) fn only_in_calendar(&self) -> Option<(i64, Option<Standing>)> {
+        let others = [&self.q, &self.status, &self.owner, &self.from, &self.until];
+        self.in_calendar().filter(|_| others.iter().all(|text| text.is_empty()))
+    }
+
+    /// Whether all meetings are shown, or all of a status.
+    pub(super) fn is_all_of_a_status(&self) -> bool {
+        [&self.q, &self.owner, &self.calendar, &self.from, &self.until].iter().all(|text| text.is_empty())
     }
 
     /// The order of the list.
@@ -103,9 +118,8 @@ impl MeetingChoice {
         self.is_narrow() || !self.q.is_empty() || !self.status.is_empty()
     }
 
-    /// The address of the same choice, but for some fields.
-    pub(super) fn href(&self, but: &[(&str, &str)]) -> String {
-        let fields = [
+    fn fields(&self) -> [(&'static str, &str); 10] {
+        [
             ("q", &self.q),
             ("status", &self.status),
             ("owner", &self.owner),
@@ -116,11 +130,12 @@ impl MeetingChoice {
             ("sort", &self.sort),
             ("view", &self.view),
             ("week", &self.week),
-        ];
-        let kept = fields.into_iter().filter(|(name, _)| !but.iter().any(|(changed, _)| changed == name));
-        let kept: Vec<(&str, &str)> =
-            kept.map(|(name, value)| (name, value.as_str())).chain(but.iter().copied()).collect();
-        href("/meetings", &kept)
+        ]
+    }
+
+    /// The address of the same choice, but for some fields.
+    pub(super) fn href(&self, but: &[(&str, &str)]) -> String {
+        href_but("/meetings", &self.fields(), but)
     }
 
     /// The orders to choose from.
@@ -143,14 +158,15 @@ impl MeetingChoice {
         STANDINGS.into_iter().map(choice).collect()
     }
 
-    /// The calendars to choose from.
+    /// The calendars to choose from, of all; of those that were removed only the one that is chosen.
     pub(super) fn calendars(&self, calendars: &[Calendar]) -> Vec<Choice> {
         let choice = |calendar: &Calendar| Choice {
             value: calendar.id.to_string(),
             label: calendar.wish.name.clone(),
             current: calendar.id.to_string() == self.calendar,
         };
-        calendars.iter().map(choice).collect()
+        let choices = calendars.iter().map(|calendar| (choice(calendar), calendar.removed_at.is_none()));
+        choices.filter(|(choice, is_used)| *is_used || choice.current).map(|(choice, _)| choice).collect()
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::error::PageError;
 use super::feed::FeedCache;
 use super::frame::{Mirror, Visit};
-use super::mirror_state::{Placement, in_calendar, in_feed, no_room};
+use super::mirror_state::{Placement, in_calendar, in_feed, no_room, unread_feed};
 use super::words::{Tone, count, verb};
 use crate::meeting::state::{Meeting, Status};
 
@@ -61,7 +61,19 @@ impl Places {
             }
         }
         let facts = store.rendition_facts().await?;
-        for feed in store.feeds().await?.into_iter().filter(|feed| feed.revoked_at.is_none()) {
+        for feed in store.feeds_in_use().await? {
+            let feed = match feed {
+                Ok(feed) => feed,
+                Err(unread) => {
+                    places.feeds.push(Place {
+                        kind: "Feed",
+                        name: unread.name,
+                        placement: unread_feed(),
+                        decide: None,
+                    });
+                    continue;
+                }
+            };
             let mut placement = in_feed(meeting, &feed, times);
             let is_cut = facts.iter().any(|facts| facts.feed_id == feed.id && facts.left_out.meetings > 0);
             // Only the feed as it is made tells which meetings fit.

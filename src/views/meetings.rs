@@ -39,6 +39,8 @@ struct MeetingsPage {
     week: Option<Week>,
     first: Option<String>,
     next: Option<String>,
+    /// How many are listed, where no tab tells that.
+    found: Option<String>,
     unread: Vec<(String, &'static str)>,
 }
 
@@ -82,11 +84,12 @@ async fn show(
         frame: visit.frame(Section::Meetings),
         tabs: tabs(&choice, store.meeting_counts().await?),
         owners: store.meeting_owners().await?,
-        calendars: choice.calendars(&store.calendars().await?),
+        calendars: choice.calendars(&store.all_calendars().await?),
         parts: Vec::new(),
         week: None,
         first: after.is_some().then(|| choice.href(&[])),
         next: None,
+        found: None,
         unread: Vec::new(),
         choice,
     };
@@ -99,6 +102,14 @@ async fn show(
     let found = store.meeting_page(&filter, order, times.now(), after.as_ref(), PAGE).await?;
     if found.meetings.is_empty() {
         page.unread = unread(&visit).await?;
+    }
+    if !page.choice.is_all_of_a_status() && !found.meetings.is_empty() {
+        page.found = match page.choice.only_in_calendar() {
+            Some((calendar, standing)) => Some(store.standing_count(calendar, standing).await?),
+            None if after.is_none() && found.next.is_none() => i64::try_from(found.meetings.len()).ok(),
+            None => None,
+        }
+        .map(|number| count(number, "meeting", "meetings"));
     }
     page.next = found.next.map(|next| page.choice.href(&[("after", &next.to_string())]));
     page.parts = parts(found.meetings, order, &visit);
@@ -117,7 +128,7 @@ fn tabs(choice: &MeetingChoice, [confirmed, canceled, replaced]: [i64; 3]) -> Ve
     .map(|(label, word, number)| Tab {
         label,
         href: choice.href(&[("status", word)]),
-        number,
+        number: choice.is_all_of_a_status().then_some(number),
         current: choice.status == word,
     })
     .collect()
@@ -220,8 +231,9 @@ mod tests {
             (&refused.replace("refused", "in+step"), "Demo m-1", "Demo m-2"),
         ] {
             let answer = admin.get(&format!("/meetings?{query}")).await;
-            answer.assert_shows(&[shows]);
-            answer.assert_hides(&[hides]);
+            answer.assert_shows(&[shows, "<p class=\"quiet\">1 meeting</p>"]);
+            // How many of each status there are says nothing of this list.
+            answer.assert_hides(&[hides, "class=\"number\""]);
         }
         let answer = admin.get(&format!("/meetings?{refused}&from=2026-11-22&sort=latest")).await;
         answer.assert_shows(&[

@@ -85,7 +85,7 @@ async fn meetings(registry: &mut Registry, site: &Site) -> Result<(), StoreError
         meetings.get_or_create(&[("status", status.to_owned())]).set(number);
     }
     registry.register("meetings", "Meetings by status", meetings);
-    let feeds = site.store.feeds().await?.iter().filter(|feed| feed.revoked_at.is_none()).count();
+    let feeds = site.store.feeds_in_use().await?.len();
     registry.register("feeds", "Feeds in use", ConstGauge::new(i64::try_from(feeds).unwrap_or(i64::MAX)));
     Ok(())
 }

@@ -158,7 +158,7 @@ mod tests {
     async fn a_new_password_ends_every_other_session_and_goes_on_with_this_one() {
         let stage = Stage::new().await;
         let (mut admin, mut other) = (stage.admin().await, stage.admin().await);
-        let before = admin.cookie("meeting-mirror-session").to_owned();
+        let before = admin.cookie("__Host-meeting-mirror-session").to_owned();
         admin.get("/password").await.assert_hides(&["admin-password", "was changed"]);
         let answer = change(&mut admin, [PASSWORD, NEW, NEW]).await;
         assert_eq!((answer.status, answer.header("location")), (StatusCode::SEE_OTHER, "/password?changed=true"));
@@ -166,7 +166,7 @@ mod tests {
             .get("/password?changed=true")
             .await
             .assert_shows(&["The password was changed, and every other session has ended."]);
-        assert_ne!(admin.cookie("meeting-mirror-session"), before, "the session has a new id");
+        assert_ne!(admin.cookie("__Host-meeting-mirror-session"), before, "the session has a new id");
         assert_eq!(other.get("/status").await.status, StatusCode::SEE_OTHER);
         assert_eq!(
             newest_entry(&stage).await,

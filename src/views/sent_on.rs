@@ -4,6 +4,7 @@ use askama::Template;
 use askama::filters::HtmlSafe;
 
 use super::error::PageError;
+use super::mirror_state::sentence;
 use super::time_text::{Moment, Times};
 use crate::store::AuditPush;
 use crate::web::site::Site;
@@ -25,6 +26,12 @@ pub(super) struct SentOn {
 impl HtmlSafe for SentOn {}
 
 impl SentOn {
+    /// What stands in the way, for a sentence of its own; none when nothing does.
+    pub(super) fn trouble(&self) -> Option<String> {
+        let (text, _) = self.problem.as_ref()?;
+        Some(format!("The audit log can't be sent on to {}: {}", self.host, sentence(text)))
+    }
+
     /// As it is now; none when the log is not sent on.
     pub(super) async fn of(site: &Site, times: &Times) -> Result<Option<Self>, PageError> {
         let (Some(host), Some(push)) = (site.audit_sent_to.clone(), site.store.audit_push().await?) else {

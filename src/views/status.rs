@@ -67,6 +67,8 @@ struct Inbound {
     counts: Vec<Count>,
     arrivals: DayBars,
     arrived: String,
+    /// Their list.
+    arrived_href: String,
     usual_pause: Option<String>,
 }
 
@@ -127,7 +129,7 @@ async fn show(State(cache): State<FeedCache>, visit: Visit) -> Result<Response, 
         mirror: &mirror,
         public_url,
         silence: unusual_silence(&arrivals, inbox.last_received_at, times.now()),
-        audit_broken: keeping.verified.as_ref().and_then(|(found, _)| found.broken.as_deref()),
+        keeping: &keeping,
         times: &times,
     };
     let mut found = findings(&evidence).into_iter();
@@ -181,6 +183,7 @@ fn inbound(inbox: &InboxCounts, arrivals: &BTreeMap<i64, u32>, public_url: &str,
     let number = days.values().map(|number| i64::from(*number)).sum();
     Inbound {
         arrivals: DayBars::over("Deliveries", &days, times.day_number(times.now()), CHART_DAYS),
+        arrived_href: format!("/inbox?from={}", times.day(times.now() - TimeDelta::days(CHART_DAYS))),
         arrived: format!("{} in {CHART_DAYS} days", words::count(number, "arrival", "arrivals")),
         usual_pause: longest_pause(arrivals, times.now()).map(words::length),
         endpoint: format!("{public_url}/webhooks/cirrus-insight"),

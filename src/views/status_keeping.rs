@@ -13,6 +13,8 @@ use crate::web::site::Site;
 pub(super) struct Keeping {
     /// Feeds in use.
     pub(super) feeds: usize,
+    /// Others, which can't be read.
+    pub(super) unread_feeds: i64,
     /// Fetches by day; none when there were none.
     pub(super) fetches: Option<DayBars>,
     /// "1,204 fetches in 14 days".
@@ -41,12 +43,12 @@ impl Keeping {
     /// As it is now.
     pub(super) async fn of(site: &Site, cache: &FeedCache, times: &Times) -> Result<Self, PageError> {
         let store = &site.store;
-        let feeds: Vec<i64> =
-            store.feeds().await?.iter().filter(|feed| feed.revoked_at.is_none()).map(|feed| feed.id).collect();
+        let (feeds, unread): (Vec<_>, Vec<_>) = store.feeds_in_use().await?.into_iter().partition(Result::is_ok);
+        let read: Vec<i64> = feeds.iter().flatten().map(|feed| feed.id).collect();
         let fetched = store.fetch_summary(times.now()).await?;
         let number = fetched.days.values().map(|number| i64::from(*number)).sum();
         let facts = store.rendition_facts().await?;
-        let cut = facts.iter().filter(|facts| facts.left_out.meetings > 0 && feeds.contains(&facts.feed_id)).count();
+        let cut = facts.iter().filter(|facts| facts.left_out.meetings > 0 && read.contains(&facts.feed_id)).count();
         let faults = i64::try_from(cache.counts().faults).unwrap_or(i64::MAX);
         let mut feed_troubles = Vec::new();
         let cut = i64::try_from(cut).unwrap_or(i64::MAX);
@@ -62,7 +64,8 @@ impl Keeping {
         let entry = store.audit_newest(1).await?.pop();
         let storage = store.storage().await?;
         Ok(Self {
-            feeds: feeds.len(),
+            feeds: read.len(),
+            unread_feeds: i64::try_from(unread.len()).unwrap_or(i64::MAX),
             fetches: (number > 0).then(|| DayBars::new("Fetches", &fetched.days, times.now())),
             fetched: format!("{} in {TOLD_DAYS} days", count(number, "fetch", "fetches")),
             last_fetch: fetched.last_at.map(|at| times.at(at)),
@@ -81,5 +84,39 @@ impl Keeping {
                 (made, at)
             }),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::Stage;
+    use axum::http::StatusCode;
+    use chrono::TimeDelta;
+
+    #[tokio::test]
+    async fn what_is_wrong_with_feeds_and_the_log_is_told_first_and_holds_up_no_page() {
+        let mut stage = Stage::new().await;
+        stage.site.audit_sent_to = Some("logs.example.com".to_owned());
+        stage.meeting("m-1", 24).await;
+        stage.feed("Team").await;
+        stage.feed("Broken <b>").await;
+        stage.site.store.tamper(&["UPDATE feeds SET selection = '?' WHERE id = 2"]).await;
+        let mut tx = stage.site.store.write().await.unwrap();
+        tx.begin_audit_push(&[7; 32], stage.now()).await.unwrap();
+        tx.audit_push_failed("The answer was 403", stage.now() + TimeDelta::minutes(15), stage.now()).await.unwrap();
+        tx.commit().await.unwrap();
+        let mut admin = stage.admin().await;
+        let page = admin.get("/status").await;
+        page.assert_shows(&[
+            "1 feed can't be read.",
+            "The audit log can't be sent on to logs.example.com: The answer was 403.",
+            "href=\"/feeds\">1 feed</a>",
+        ]);
+        page.assert_hides(&["Everything is in step", "Every delivery is applied"]);
+        let page = admin.get("/meetings/m-1").await;
+        page.assert_shows(&["1 of 2 feeds", "Broken &#60;b&#62;", "Not readable"]);
+        let metrics = admin.get("/metrics").await;
+        assert_eq!(metrics.status, StatusCode::OK);
+        metrics.assert_shows(&["feeds 2"]);
     }
 }

@@ -6,8 +6,8 @@ pub(super) struct Tab {
     pub(super) label: &'static str,
     /// Where it leads.
     pub(super) href: String,
-    /// How much there is.
-    pub(super) number: i64,
+    /// How much there is; none where the list is narrowed by more, so that this is not known.
+    pub(super) number: Option<i64>,
     /// Whether the list shows it now.
     pub(super) current: bool,
 }

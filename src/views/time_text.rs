@@ -108,6 +108,11 @@ impl Times {
         begin_of_day(day, self.zone)
     }
 
+    /// From the first moment of a day to the end of another, as two date fields send them; none = no bound.
+    pub(super) fn days(&self, first: &str, last: &str) -> (Option<DateTime<Utc>>, Option<DateTime<Utc>>) {
+        (day(first).map(|day| self.begin_of(day)), day(last).map(|day| self.begin_of(day + TimeDelta::days(1))))
+    }
+
     fn moment(&self, time: DateTime<Utc>, text: String) -> Moment {
         Moment {
             iso: time.to_rfc3339_opts(SecondsFormat::Secs, true),

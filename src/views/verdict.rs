@@ -6,6 +6,8 @@ use chrono::TimeDelta;
 use super::calendar_summary::CalendarSummary;
 use super::frame::Mirror;
 use super::reach::Reach;
+use super::sent_on::SentOn;
+use super::status_keeping::Keeping;
 use super::time_text::Times;
 use super::words::{Tone, count, length, verb};
 use crate::store::{DeliveryStatus, InboxCounts};
@@ -25,12 +27,12 @@ pub(super) struct Finding {
     /// A command that does it; may be empty.
     pub(super) command: String,
     /// Where to read more, with the link's text; may be empty.
-    pub(super) link: (&'static str, &'static str),
+    pub(super) link: (String, &'static str),
 }
 
 impl Finding {
     fn new(tone: Tone, sentence: String) -> Self {
-        Self { tone, sentence, advice: String::new(), command: String::new(), link: ("", "") }
+        Self { tone, sentence, advice: String::new(), command: String::new(), link: (String::new(), "") }
     }
 }
 
@@ -42,8 +44,8 @@ pub(super) struct Evidence<'a> {
     pub(super) public_url: &'a str,
     /// The silence since the last delivery and the longest usual pause, if it is longer than that.
     pub(super) silence: Option<(TimeDelta, TimeDelta)>,
-    /// Where the audit log's chain was found to break.
-    pub(super) audit_broken: Option<&'a str>,
+    /// Feeds and the audit log.
+    pub(super) keeping: &'a Keeping,
     pub(super) times: &'a Times,
 }
 
@@ -51,12 +53,13 @@ pub(super) struct Evidence<'a> {
 pub(super) fn findings(evidence: &Evidence<'_>) -> Vec<Finding> {
     let mut found = Vec::new();
     found.extend(no_delivery(evidence));
-    found.extend(evidence.audit_broken.map(audit_broken));
+    found.extend(audit_broken(evidence.keeping));
     for calendar in evidence.calendars.iter().filter(|_| evidence.mirror.is_on()) {
         found.extend(calendar_findings(calendar));
     }
     found.extend(quarantined(evidence.inbox));
     found.extend(pending(evidence));
+    found.extend(feeds_and_log(evidence.keeping));
     found.extend(evidence.silence.map(silent));
     // Stable: among equals the order above holds.
     found.sort_by_key(|finding| std::cmp::Reverse(finding.tone));
@@ -88,11 +91,34 @@ fn no_delivery(evidence: &Evidence<'_>) -> Option<Finding> {
     Some(finding)
 }
 
-fn audit_broken(broken: &str) -> Finding {
+fn audit_broken(keeping: &Keeping) -> Option<Finding> {
+    let broken = keeping.verified.as_ref().and_then(|(found, _)| found.broken.as_deref())?;
     let advice = "Somebody or something changed the database beside the program. Compare with an export or a backup from before.";
-    let link = ("/audit#verify", "See where");
+    let link = ("/audit#verify".to_owned(), "See where");
     let sentence = format!("The audit log is not as it was written: {broken}.");
-    Finding { advice: advice.to_owned(), link, ..Finding::new(Tone::Bad, sentence) }
+    Some(Finding { advice: advice.to_owned(), link, ..Finding::new(Tone::Bad, sentence) })
+}
+
+fn feeds_and_log(keeping: &Keeping) -> Vec<Finding> {
+    let mut found = Vec::new();
+    let mut add = |tone, sentence, advice: &str, (address, text): (&str, _)| {
+        let link = (address.to_owned(), text);
+        found.push(Finding { advice: advice.to_owned(), link, ..Finding::new(tone, sentence) });
+    };
+    if keeping.unread_feeds > 0 {
+        let sentence = format!("{} can't be read.", count(keeping.unread_feeds, "feed", "feeds"));
+        let advice = "The server's log names the cause. The other feeds go on as before.";
+        add(Tone::Bad, sentence, advice, ("/feeds", "See the feeds"));
+    }
+    if let Some(cut) = &keeping.cut_feeds {
+        let advice = "Programs that subscribe don't see those. Narrow what such a feed selects, or its days.";
+        add(Tone::Bad, format!("{cut}: meetings are left out."), advice, ("/feeds?status=cut", "See which"));
+    }
+    if let Some(trouble) = keeping.sent_on.as_ref().and_then(SentOn::trouble) {
+        let advice = "It is tried again by itself, and nothing is lost.";
+        add(Tone::Waiting, trouble, advice, ("/audit#verify", "See how far it came"));
+    }
+    found
 }
 
 fn silent((silence, usual): (TimeDelta, TimeDelta)) -> Finding {
@@ -109,7 +135,7 @@ fn quarantined(inbox: &InboxCounts) -> Option<Finding> {
         advice:
             "They are kept as they came. Each says what was wrong with it; after an upgrade they can be tried again."
                 .to_owned(),
-        link: ("/inbox?status=quarantined", "See them"),
+        link: ("/inbox?status=quarantined".to_owned(), "See them"),
         ..Finding::new(Tone::Bad, format!("{} could not be understood.", count(number, "delivery", "deliveries")))
     })
 }
@@ -119,7 +145,7 @@ fn pending(evidence: &Evidence<'_>) -> Option<Finding> {
     let number = evidence.inbox.of(DeliveryStatus::Pending);
     let deliveries = count(number, "delivery", "deliveries");
     let waited = evidence.times.now().signed_duration_since(oldest).num_seconds();
-    let link = ("/inbox?status=pending", "See them");
+    let link = ("/inbox?status=pending".to_owned(), "See them");
     if waited <= LONG_WAIT {
         let sentence = format!("{deliveries} {} being worked on.", verb(number, "is", "are"));
         return Some(Finding { link, ..Finding::new(Tone::Waiting, sentence) });
@@ -137,12 +163,13 @@ fn pending(evidence: &Evidence<'_>) -> Option<Finding> {
 
 fn calendar_findings(calendar: &CalendarSummary) -> Vec<Finding> {
     let (name, counts) = (&calendar.name, &calendar.counts);
-    let link = ("/calendars", "See the calendars");
+    let card = format!("/calendars#calendar-{}", calendar.id);
+    let list = |standing| (format!("/meetings?calendar={}&standing={standing}", calendar.id), "See which");
     let mut found = Vec::new();
     if let Some((problem, _)) = &calendar.problem {
         found.push(Finding {
             advice: "When that is done, check the calendar: that tells whether it works.".to_owned(),
-            link: ("/calendars", "To the calendars"),
+            link: (card.clone(), "To the calendar"),
             ..Finding::new(Tone::Bad, format!("Calendar “{name}” needs a person: {problem}"))
         });
     }
@@ -153,21 +180,21 @@ fn calendar_findings(calendar: &CalendarSummary) -> Vec<Finding> {
     if counts.rejected > 0 {
         let sentence = format!("Google refuses {} in “{name}”{why}", meetings(counts.rejected));
         let advice = "Refused meetings are not tried again until they change.".to_owned();
-        found.push(Finding { advice, link, ..Finding::new(Tone::Bad, sentence) });
+        found.push(Finding { advice, link: list("refused"), ..Finding::new(Tone::Bad, sentence) });
     }
     if calendar.deletions > 0 {
         let number = calendar.deletions;
         let deletions = count(number, "deletion", "deletions");
         let sentence = format!("{deletions} in “{name}” {} for your approval.", verb(number, "waits", "wait"));
         let advice = "Nothing is deleted before you decide.".to_owned();
-        let link = ("/calendars", "See which events, and decide");
+        let link = (card, "See which events, and decide");
         found.push(Finding { advice, link, ..Finding::new(Tone::Bad, sentence) });
     }
     if counts.failing > 0 && calendar.problem.is_none() {
         let number = counts.failing;
         let sentence = format!("{} {} for Google in “{name}”{why}", meetings(number), verb(number, "waits", "wait"));
         let advice = "They are tried again by themselves.".to_owned();
-        found.push(Finding { advice, link, ..Finding::new(Tone::Waiting, sentence) });
+        found.push(Finding { advice, link: list("failing"), ..Finding::new(Tone::Waiting, sentence) });
     }
     if counts.pending > 0 && calendar.problem.is_none() {
         let number = counts.pending;
@@ -175,7 +202,13 @@ fn calendar_findings(calendar: &CalendarSummary) -> Vec<Finding> {
         let until = held.map_or_else(String::new, |until| format!(", held back until {}", until.text()));
         let on_the_way = if counts.again == number { "being looked at again" } else { "on the way to Google" };
         let sentence = format!("{} {} {on_the_way} in “{name}”{until}.", meetings(number), verb(number, "is", "are"));
-        found.push(Finding { link, ..Finding::new(Tone::Waiting, sentence) });
+        found.push(Finding { link: list("pending"), ..Finding::new(Tone::Waiting, sentence) });
+    }
+    if counts.unknown > 0 {
+        let number = counts.unknown;
+        let sentence = format!("{} {} not certain in “{name}”.", meetings(number), verb(number, "is", "are"));
+        let advice = "A write was begun, and its answer never came. The next comparison with Google tells.".to_owned();
+        found.push(Finding { advice, link: list("unknown"), ..Finding::new(Tone::Waiting, sentence) });
     }
     found
 }
@@ -193,10 +226,12 @@ fn all_well(evidence: &Evidence<'_>) -> Finding {
 
 #[cfg(test)]
 mod tests {
+    use super::super::feed::FeedCache;
     use super::super::testing::Stage;
     use super::*;
     use crate::meeting::selection::Selection;
     use crate::store::{Identity, ProblemKind};
+    use std::sync::Arc;
 
     async fn verdict(stage: &Stage) -> Vec<(Tone, String)> {
         let (store, times) = (&stage.site.store, Times::of(&stage.site));
@@ -211,7 +246,9 @@ mod tests {
             mirror: &mirror,
             public_url: stage.site.links.public_url(),
             silence: None,
-            audit_broken: None,
+            keeping: &Keeping::of(&stage.site, &FeedCache::new(stage.site.clone(), Arc::default()), &times)
+                .await
+                .unwrap(),
             times: &times,
         };
         findings(&evidence).into_iter().map(|finding| (finding.tone, finding.sentence)).collect()

@@ -169,6 +169,12 @@ pub(super) fn href(path: &str, fields: &[(&str, &str)]) -> String {
     if query.is_empty() { path.to_owned() } else { format!("{path}?{}", query.join("&")) }
 }
 
+/// [`href`] with other values of some fields.
+pub(super) fn href_but(path: &str, fields: &[(&str, &str)], but: &[(&str, &str)]) -> String {
+    let kept = fields.iter().filter(|(name, _)| !but.iter().any(|(changed, _)| changed == name));
+    href(path, &kept.chain(but).copied().collect::<Vec<_>>())
+}
+
 /// Text for one part of a path or one value of a query: every octet but letters, digits, `-` and `_` as `%XX`
 /// (RFC 3986 section 2.1).
 pub(super) fn encode(text: &str) -> String {

@@ -5,12 +5,13 @@ use axum_csrf::{CsrfConfig, CsrfToken, Key, SameSite};
 use data_encoding::HEXLOWER;
 
 use super::secret_key::SecretKey;
+use super::session::cookie_name;
 
 /// The protection's settings; `secure` when people come by https.
 pub fn config(secret: &SecretKey, secure: bool) -> CsrfConfig {
     let key = [secret.derive("form cookie, signing"), secret.derive("form cookie, encryption")].concat();
     CsrfConfig::default()
-        .with_cookie_name("meeting-mirror-form")
+        .with_cookie_name(&cookie_name("meeting-mirror-form", secure))
         .with_cookie_same_site(SameSite::Strict)
         .with_http_only(true)
         .with_secure(secure)

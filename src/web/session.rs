@@ -26,10 +26,16 @@ const IDLES: TimeDelta = TimeDelta::hours(24);
 /// How often, at most, a session's use is written down.
 const PUT_OFF_EVERY: TimeDelta = TimeDelta::minutes(5);
 
+/// The name of a cookie. Where people come by https, a browser takes one of that name from this very host only: no other host of
+/// the same domain can plant one (RFC 6265bis section 4.1.3.2).
+pub(super) fn cookie_name(name: &str, secure: bool) -> String {
+    if secure { format!("__Host-{name}") } else { name.to_owned() }
+}
+
 /// The layer that gives handlers their session; `secure` when people come by https.
 pub fn layer(store: Store, clock: SharedClock, secure: bool) -> SessionManagerLayer<DatabaseSessions> {
     SessionManagerLayer::new(DatabaseSessions { store, clock })
-        .with_name("meeting-mirror-session")
+        .with_name(cookie_name("meeting-mirror-session", secure))
         .with_http_only(true)
         .with_same_site(SameSite::Lax)
         .with_secure(secure)

@@ -1,6 +1,6 @@
 //! The site that handlers serve: what every page and resource needs.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
@@ -102,11 +102,31 @@ impl Default for SignInLimits {
 }
 
 impl SignInLimits {
-    /// Counts an attempt. False when there were too many: five a minute from one address, sixty in all.
+    /// Counts an attempt. False when there were too many: five a minute from one address, sixty in all. Of IPv6 addresses a whole
+    /// network of 64 bits counts as one: whoever has one address there has them all.
     pub fn allow(&self, address: IpAddr) -> bool {
+        let address = match address {
+            IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
+            IpAddr::V4(_) => address,
+        };
         // What one address is refused does not count for the others.
         let allowed = self.per_address.check_key(&address).is_ok() && self.in_total.check().is_ok();
         self.per_address.retain_recent();
         allowed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_a_network_of_addresses_has_no_more_attempts() {
+        let limits = SignInLimits::default();
+        let attempts = |network: u16| {
+            let allowed = |host: u16| limits.allow(IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, network, 0, 0, 0, host)));
+            (0..20).filter(|host| allowed(*host)).count()
+        };
+        assert_eq!([attempts(1), attempts(2)], [5, 5]);
     }
 }

@@ -9,7 +9,7 @@ let missed = false;
 
 function isUsed(element) {
   const chosen = getSelection();
-  return element.contains(document.activeElement) || element.matches("details[open]") ||
+  return element.contains(document.activeElement) || element.matches("details[open], output:not(:empty)") ||
     element.querySelector("details[open]") || (!chosen.isCollapsed && chosen.containsNode(element, true));
 }
 

@@ -1,24 +1,27 @@
-// What script adds to every page: buttons that copy a link, and a key that leads to the search. Without script the buttons stay
-// hidden and the field is there to select.
+// What script adds to every page: buttons that copy a link, and a key that leads to the search. Without script the stylesheet hides
+// the buttons, and the field is there to select. It listens to the whole page: parts of it are shown anew while it is open.
 "use strict";
-for (const button of document.querySelectorAll("button[data-copy]")) {
+document.documentElement.dataset.script = "";
+
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-copy]");
+  if (!button) return;
   const field = document.getElementById(button.dataset.copy);
+  field.select();
+  let copied = true;
+  try {
+    await navigator.clipboard.writeText(field.value);
+  } catch {
+    // Browsers offer the clipboard on secure pages only; this older way works elsewhere.
+    copied = document.execCommand("copy");
+  }
   const said = button.parentElement.querySelector("output");
-  button.hidden = false;
-  button.addEventListener("click", async () => {
-    field.select();
-    let copied = true;
-    try {
-      await navigator.clipboard.writeText(field.value);
-    } catch {
-      // Browsers offer the clipboard on secure pages only; this older way works elsewhere.
-      copied = document.execCommand("copy");
-    }
-    said.textContent = copied ? "Copied" : "Selected: press Ctrl+C";
-    setTimeout(() => { said.textContent = ""; }, 4000);
-  });
-  field.addEventListener("focus", () => field.select());
-}
+  said.textContent = copied ? "Copied" : "Selected: press Ctrl+C";
+  setTimeout(() => { said.textContent = ""; }, 4000);
+});
+document.addEventListener("focusin", (event) => {
+  if (event.target.matches(".with-button > input")) event.target.select();
+});
 // A form that came back says first what is wrong.
 document.querySelector("[data-focus]")?.focus();
 

@@ -288,7 +288,7 @@ async fn a_restart_goes_on_and_another_endpoint_gets_everything() {
     assert_eq!((app.push().await, receiver.requests()), (1, vec![vec![3]]), "tried at once: it may be mended");
 
     let nowhere = |settings: &mut Settings| {
-        (settings.audit_log.audit_push_url, settings.audit_log.audit_push_authorization) = (None, None)
+        (settings.audit_log.audit_push_url, settings.audit_log.audit_push_authorization) = (None, None);
     };
     let app = app.restart_with(nowhere).await;
     assert!(app.audit_push.is_none());

@@ -97,6 +97,29 @@ async fn what_is_selected_or_has_the_focus_stays() {
 }
 
 #[tokio::test]
+async fn a_link_can_be_copied_also_where_the_page_was_shown_anew() {
+    let Some(browser) = Browser::start().await else { return };
+    let app = TestApp::start_with_google().await;
+    let calendar = add_calendar(&app, "Sales", TEAM, Selection::default(), Detail::Full).await;
+    app.store.ask_job(&calendar, JobKind::Check, "test", app.now()).await.unwrap();
+    sign_in(&app, &browser).await;
+    browser.open(&app.url("/calendars?new=1")).await;
+    is_told(&browser).await;
+    browser.script("document.querySelector('[data-copy]').isFirst = true").await;
+    app.deliver_all(&[event("e-1", "scheduled", "m-1", 0, 9)]).await;
+    browser.see("1 on the way").await;
+    assert_eq!(browser.script("return 'isFirst' in document.querySelector('[data-copy]')").await, false);
+    browser.press("Copy").await;
+    browser.see("Copied").await;
+    // What is shown anew beside it leaves that as it is.
+    let output = "document.querySelector('.with-button > output').isKept";
+    browser.script(&format!("{output} = true")).await;
+    app.deliver_all(&[event("e-2", "scheduled", "m-2", 1, 10)]).await;
+    browser.see("2 on the way").await;
+    assert_eq!(browser.script(&format!("return {output}")).await, true);
+}
+
+#[tokio::test]
 async fn a_page_asks_again_only_when_it_has_its_answer() {
     let Some(browser) = Browser::start().await else { return };
     let app = TestApp::start().await;

@@ -15,6 +15,8 @@ use crate::support::{PASSWORD, TEAM, TestApp, event, fixture};
 
 /// A folder: the pictures of the README are written there.
 const SCREENSHOTS: &str = "BROWSER_SCREENSHOTS";
+/// A folder: a picture of every page in every state, width and scheme is written there, to be looked at.
+const ALL_SCREENSHOTS: &str = "BROWSER_SCREENSHOTS_ALL";
 
 /// The pages that are always there.
 const PAGES: [&str; 17] = [
@@ -70,7 +72,7 @@ impl Look {
     }
 
     fn width(self) -> u32 {
-        if matches!(self, Self::Desk | Self::DeskDark) { 1100 } else { 390 }
+        if matches!(self, Self::Desk | Self::DeskDark) { 1280 } else { 390 }
     }
 
     async fn choose(self, browser: &Browser) {
@@ -96,14 +98,18 @@ const MEASURE: &str = "
 /// Opens what is folded: nothing is found in what is not shown.
 const UNFOLD: &str = "document.querySelectorAll('details').forEach(fold => fold.open = true)";
 
-/// Looks at pages in these ways, and at others that are errors.
-async fn walk(app: &TestApp, browser: &Browser, pages: &[&str], errors: &[&str], looks: &[Look]) {
+/// Looks at pages of the site in this state in these ways, and at others that are errors.
+async fn walk(app: &TestApp, browser: &Browser, state: &str, pages: &[&str], errors: &[&str], looks: &[Look]) {
     let mut faults = Vec::new();
-    for look in looks {
+    let pictures = std::env::var_os(ALL_SCREENSHOTS).map(PathBuf::from);
+    for look in if pictures.is_some() { &Look::ALL } else { looks } {
         look.choose(browser).await;
         for page in pages.iter().chain(errors) {
             browser.open(&app.url(page)).await;
             let named = format!("{page} {look:?}");
+            if let Some(folder) = &pictures {
+                browser.photograph_whole(&folder.join(file_name(&format!("{state} {named}")))).await;
+            }
             faults.extend(look_at(browser, &named, *look).await);
             let said = browser.console().await;
             let is_error = said.len() == 1 && said[0].contains("status of 4");
@@ -111,6 +117,12 @@ async fn walk(app: &TestApp, browser: &Browser, pages: &[&str], errors: &[&str],
         }
     }
     assert!(faults.is_empty(), "{faults:#?}");
+}
+
+/// The name of a page's picture: its path and look without what file names can't hold.
+fn file_name(named: &str) -> String {
+    let words = named.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty() && word.len() < 30);
+    format!("{}.png", words.collect::<Vec<_>>().join("-"))
 }
 
 /// Looks at the page that is open. Returns the faults of accessibility.
@@ -148,10 +160,10 @@ async fn check(browser: &Browser, page: &str, look: Look) {
 #[tokio::test]
 async fn where_nothing_is_yet_every_page_is_fit_for_everybody() {
     let Some(browser) = Browser::start().await else { return };
-    for app in [TestApp::start().await, TestApp::start_with_google().await] {
-        walk(&app, &browser, &["/login"], &[], &Look::ALL).await;
+    for (state, app) in [("off", TestApp::start().await), ("empty", TestApp::start_with_google().await)] {
+        walk(&app, &browser, state, &["/login"], &[], &Look::ALL).await;
         sign_in(&app, &browser).await;
-        walk(&app, &browser, &PAGES, &ERRORS, &[Look::Desk, Look::PhoneDark]).await;
+        walk(&app, &browser, state, &PAGES, &ERRORS, &[Look::Desk, Look::PhoneDark]).await;
     }
 }
 
@@ -172,7 +184,7 @@ async fn on_a_busy_day_every_page_is_fit_for_everybody() {
     Look::Phone.choose(&browser).await;
     picture(&app, &browser, &subscribe, "subscribe.png").await;
     let pages = [&PAGES[..], &CALENDAR, &OF_A_FEED, &[TROUBLED[1], TROUBLED[2], &subscribe]].concat();
-    walk(&app, &browser, &pages, &ERRORS, &Look::ALL).await;
+    walk(&app, &browser, "busy", &pages, &ERRORS, &Look::ALL).await;
 }
 
 #[tokio::test]
@@ -213,7 +225,7 @@ async fn in_trouble_every_page_is_fit_for_everybody() {
     let ended = [rotated, revoked].map(|feed| format!("/subscribe/{}", app.site.links.token(&feed)));
     let pages = [&PAGES[..], &CALENDAR, &OF_A_FEED, &TROUBLED, &["/feeds/3/details", &subscribe]].concat();
     let errors = [&ERRORS[..], &["/feeds/3/edit", "/feeds/9/details", &ended[0], &ended[1]]].concat();
-    walk(&app, &browser, &pages, &errors, &[Look::Phone, Look::DeskDark]).await;
+    walk(&app, &browser, "broken", &pages, &errors, &[Look::Phone, Look::DeskDark]).await;
 }
 
 #[tokio::test]

@@ -329,8 +329,18 @@ impl Browser {
 
     /// Keeps a picture of the window as a PNG.
     pub(crate) async fn photograph(&self, file: &Path) {
-        let picture = self.get("/screenshot").await;
-        let bytes = data_encoding::BASE64.decode(picture.as_str().unwrap().as_bytes()).unwrap();
-        File::create(file).and_then(|mut file| file.write_all(&bytes)).unwrap();
+        keep(&self.get("/screenshot").await, file);
     }
+
+    /// Keeps a picture of the whole page, however long, as a PNG.
+    pub(crate) async fn photograph_whole(&self, file: &Path) {
+        let picture = self.devtools("Page.captureScreenshot", json!({"captureBeyondViewport": true})).await;
+        keep(&picture["data"], file);
+    }
+}
+
+/// Writes a picture, which is told in base64, to a file.
+fn keep(picture: &Value, file: &Path) {
+    let bytes = data_encoding::BASE64.decode(picture.as_str().unwrap().as_bytes()).unwrap();
+    File::create(file).and_then(|mut file| file.write_all(&bytes)).unwrap();
 }

@@ -131,6 +131,9 @@ fn assert_guarded(answer: &Response, https: bool) {
         let cookie = cookie.to_str().unwrap();
         assert!(cookie.contains("; HttpOnly") && cookie.contains("; SameSite="), "{cookie}");
         assert_eq!(cookie.contains("; Secure"), https, "{cookie}");
+        // Browsers take such a cookie from no other host, and only with these.
+        assert_eq!(cookie.starts_with("__Host-"), https, "{cookie}");
+        assert!(cookie.contains("; Path=/") && !cookie.contains("; Domain"), "{cookie}");
     }
 }
 

@@ -202,6 +202,12 @@ async fn each_number_leads_to_the_meetings_that_it_counts() {
         list.assert_shows(&[&format!("Demo {meeting}")]);
         assert_eq!(list.text().matches("Demo m-").count(), 1, "{standing}");
     }
+    admin.get("/status").await.assert_shows(&["href=\"/meetings?calendar=1&amp;standing=unknown\">1 not certain</a>"]);
+    for number in 6..60 {
+        stage.meeting(&format!("m-{number}"), 24).await;
+    }
+    // Also of a list that has more than one page, and when there are no more meetings.
+    admin.get("/meetings?calendar=1&standing=pending").await.assert_shows(&["<p class=\"quiet\">55 meetings</p>"]);
     page.assert_shows(&["Which meetings fail", "; ", "Which meetings are refused"]);
 }
 
@@ -222,7 +228,11 @@ async fn a_removed_calendar_says_how_many_events_may_still_be_there() {
     stage.event(&meeting_event("gone", Kind::Canceled, stage.now(), 24)).await;
     stage.site.store.end_calendar(&calendar, false, "test", stage.now()).await.unwrap();
     let mut admin = stage.admin().await;
-    admin.get("/calendars").await.assert_shows(&["data-label=\"Still there\" class=\"n\">4</td>", "Purge…"]);
+    let link = "data-label=\"Still there\" class=\"n\"><a href=\"/meetings?calendar=1\">4</a></td>";
+    admin.get("/calendars").await.assert_shows(&[link, "Purge…"]);
+    let list = admin.get("/meetings?calendar=1").await;
+    list.assert_shows(&["<p class=\"quiet\">4 meetings</p>", "value=\"1\" selected>Old one"]);
+    admin.get("/meetings").await.assert_hides(&["Old one"]);
     admin.get("/calendars/1/purge").await.assert_shows(&["Delete 4 events"]);
 }
 
