@@ -27,6 +27,7 @@ use crate::lifecycle::Lifecycle;
 use crate::outbound::audit_push::AuditPusher;
 use crate::outbound::check::Checker;
 use crate::outbound::google;
+use crate::outbound::https;
 use crate::outbound::jobs::Jobs;
 use crate::outbound::mirror::Mirror;
 use crate::store::{Fact, InboxWriter, Store};
@@ -121,7 +122,10 @@ impl App {
         ];
         let audit_sent_to = push_target.as_ref().map(|target| target.host().to_owned());
         let audit_push = push_target
-            .map(|target| AuditPusher::new(store.clone(), clock.clone(), randomness.clone(), target))
+            .map(|target| {
+                let (store, clock, randomness) = (store.clone(), clock.clone(), randomness.clone());
+                https::connector().map(|connector| AuditPusher::new(store, clock, randomness, target, connector))
+            })
             .transpose()
             .map_err(StartError::Tls)?;
         let public_url = settings.public_url.clone().unwrap_or_else(|| http_url(bound));
@@ -133,7 +137,8 @@ impl App {
         tx.void_leases().await.map_err(failed)?;
         settings_log::record(store, &mut tx, (settings, &secrets), secret, clock.now()).await.map_err(failed)?;
         if let Some(push) = &audit_push {
-            tx.begin_audit_push(&push.endpoint(), clock.now()).await.map_err(failed)?;
+            let (endpoint, before) = (push.endpoint(secret), push.endpoint_before());
+            tx.begin_audit_push(&endpoint, &before, clock.now()).await.map_err(failed)?;
         }
         tx.commit().await.map_err(failed)?;
 
@@ -182,7 +187,7 @@ impl App {
             store: store.clone(),
             clock: clock.clone(),
             keep_days: settings.audit_log.audit_keep_days,
-            sent_to: audit_push.as_ref().map(AuditPusher::endpoint),
+            sent_to: audit_push.as_ref().map(|push| push.endpoint(secret)),
         };
         let inbox = Inbox::new(store.clone(), clock, arrived, vec![due, changed]);
         let writer = WriterTask(Box::pin(writer_task));

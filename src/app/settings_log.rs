@@ -15,7 +15,8 @@ use crate::web::secret_key::SecretKey;
 /// A setting that is a secret: its flag's name, and what it is.
 pub(super) type SecretSetting = (&'static str, Option<String>);
 
-/// Writes down what is set otherwise than at the last start. The first start only remembers.
+/// Writes down what is set otherwise than at the last start. The first start only remembers. A setting that only one of both
+/// versions of the program knows was not changed by anybody.
 pub(super) async fn record(
     store: &Store,
     tx: &mut WriteTx<'_>,
@@ -33,13 +34,25 @@ pub(super) async fn record(
     }
     tx.keep_fact(Fact::Settings, &text).await?;
     let Some(before) = before else { return Ok(()) };
-    let before = serde_json::from_str(&before).unwrap_or(Value::Null);
+    let before: Value = serde_json::from_str(&before).unwrap_or(Value::Null);
     let mut changes = diff(&before, &set);
     for change in changes.iter_mut().filter(|change| secrets.iter().any(|(flag, _)| *flag == change.field)) {
         hide(change);
     }
-    let flags: Vec<&str> = changes.iter().map(|change| change.field.as_str()).collect();
-    let summary = format!("Settings changed at the start of the server: {}", flags.join(", "));
+    let flags = |is_told: &dyn Fn(&str) -> bool| {
+        changes.iter().map(|change| change.field.as_str()).filter(|flag| is_told(flag)).collect::<Vec<_>>().join(", ")
+    };
+    let (knew, knows) = (|flag: &str| before.get(flag).is_some(), |flag: &str| set.get(flag).is_some());
+    let told = [
+        ("Settings changed at the start of the server", flags(&|flag| knew(flag) && knows(flag))),
+        ("Settings that are new with this version of the server", flags(&|flag| !knew(flag))),
+        ("Settings that this version of the server does not know", flags(&|flag| !knows(flag))),
+    ];
+    let told = told.iter().filter(|(_, flags)| !flags.is_empty()).map(|(what, flags)| format!("{what}: {flags}"));
+    let summary = told.collect::<Vec<_>>().join("; ");
+    if summary.is_empty() {
+        return Ok(());
+    }
     tx.append_audit(&Entry {
         source: Source::Admin,
         event_id: None,
@@ -123,7 +136,7 @@ fn plain(settings: &Settings) -> Map<String, Value> {
 /// An address may hold a password.
 fn without_secret(value: Value) -> Value {
     match value {
-        Value::String(text) if Secrets::default().hide(&["value"], &text) => HIDDEN.into(),
+        Value::String(text) if Secrets::default().hide(&text) => HIDDEN.into(),
         value => value,
     }
 }

@@ -154,10 +154,11 @@ impl Verification {
         if let Some(known) = self.marks.iter().map(|mark| mark.seq).max().filter(|known| *known > self.last) {
             return Err(Break::Cut { last: self.last, known });
         }
-        match self.checkpoint {
-            Some(checkpoint) if !self.signed_off => Err(Break::NotSignedOff(checkpoint.seq)),
-            _ => Ok(()),
+        let Some(checkpoint) = self.checkpoint else { return Ok(()) };
+        if self.marks.iter().any(|mark| mark.seq == checkpoint.seq && mark.hash != checkpoint.hash) {
+            return Err(Break::Replaced(checkpoint.seq));
         }
+        if self.signed_off { Ok(()) } else { Err(Break::NotSignedOff(checkpoint.seq)) }
     }
 
     /// How many links were taken.
@@ -180,6 +181,7 @@ impl Verification {
 mod tests {
     use super::super::entry::{Actor, Source};
     use super::*;
+    use chrono::DateTime;
 
     /// A chain of entries with these summaries.
     fn chain(summaries: &[&str]) -> Vec<Link> {
@@ -193,8 +195,8 @@ mod tests {
                 organization_id: None,
                 actor: Actor::admin("test"),
                 changes: Vec::new(),
-                happened_at: chrono::DateTime::UNIX_EPOCH,
-                recorded_at: chrono::DateTime::UNIX_EPOCH,
+                happened_at: DateTime::UNIX_EPOCH,
+                recorded_at: DateTime::UNIX_EPOCH,
                 inbox_id: None,
             };
             let previous = links.last().map_or(START, |link| link.hash);
@@ -223,6 +225,21 @@ mod tests {
         }
         assert_eq!(verify(&links, Mark { seq: 0, hash: START }), Ok(()));
         assert_eq!(verify(&[], Mark { seq: 0, hash: START }), Ok(()));
+    }
+
+    #[test]
+    fn what_was_removed_is_what_is_remembered() {
+        let links = chain(&["one", "two"]);
+        let removal =
+            super::super::checkpoint::removal(1, 2, &links[1].hash, DateTime::UNIX_EPOCH, DateTime::UNIX_EPOCH);
+        let (previous, seq) = (links[1].hash, 3);
+        let link = Link { seq, previous, hash: hash(&previous, seq, &removal), entry: removal };
+        let checkpoint = Checkpoint { seq: 2, hash: previous, signed_off: 3 };
+        for (remembered, expected) in [(previous, Ok(())), ([7; 32], Err(Break::Replaced(2)))] {
+            let mut verification = Verification::new(Some(checkpoint), [Mark { seq: 2, hash: remembered }]);
+            verification.step(&link).unwrap();
+            assert_eq!(verification.finish(), expected);
+        }
     }
 
     #[test]

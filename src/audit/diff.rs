@@ -5,6 +5,13 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+/// Octets of all names together: a body that is all names of names must not grow beyond measure.
+const MOST_NAMES: usize = 1 << 20;
+/// Levels of a value; deeper ones are not read by every reader of JSON.
+const DEEPEST: usize = 32;
+/// The name of what has no name.
+const WHOLE: &str = "value";
+
 /// One field that changed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Change {
@@ -37,6 +44,22 @@ impl Change {
         };
         Some(ListChange { added: beyond(after, before), removed: beyond(before, after) })
     }
+
+    /// The same with values that are nested too deeply told as text.
+    #[must_use]
+    pub fn flat(self) -> Self {
+        let flat = |value: Value| if is_deep(&value, DEEPEST) { value.to_string().into() } else { value };
+        Self { field: self.field, before: flat(self.before), after: flat(self.after) }
+    }
+}
+
+fn is_deep(value: &Value, levels: usize) -> bool {
+    let is_deeper = |value: &Value| levels == 0 || is_deep(value, levels - 1);
+    match value {
+        Value::Array(items) => items.iter().any(is_deeper),
+        Value::Object(fields) => fields.values().any(is_deeper),
+        _ => false,
+    }
 }
 
 /// The items of one list that the other one does not have.
@@ -55,33 +78,45 @@ fn beyond<'a>(items: &'a [Value], others: &[Value]) -> Vec<&'a Value> {
     items.iter().filter(is_new).collect()
 }
 
-/// The fields that differ, by path. Objects are compared field by field, everything else as a whole.
+/// The fields that differ, by path. Objects are compared field by field, everything else as a whole; all of it as a whole when
+/// the names alone would be too much.
 pub fn diff(before: &Value, after: &Value) -> Vec<Change> {
-    let mut changes = Vec::new();
-    walk("", before, after, &mut changes);
-    changes
+    let mut found = Found { changes: Vec::new(), octets_left: MOST_NAMES };
+    match found.walk("", before, after) {
+        Some(()) => found.changes,
+        None => vec![Change { field: WHOLE.to_owned(), before: before.clone(), after: after.clone() }],
+    }
 }
 
-fn walk(path: &str, before: &Value, after: &Value, changes: &mut Vec<Change>) {
-    let empty = Map::new();
-    match (before, after) {
-        _ if before == after => {}
-        (Value::Object(_), Value::Object(_) | Value::Null) | (Value::Null, Value::Object(_)) => {
+/// What a walk through two values found.
+struct Found {
+    changes: Vec<Change>,
+    octets_left: usize,
+}
+
+impl Found {
+    /// `None` when there is no room left for the names.
+    fn walk(&mut self, path: &str, before: &Value, after: &Value) -> Option<()> {
+        let empty = Map::new();
+        if let (Value::Object(_), Value::Object(_) | Value::Null) | (Value::Null, Value::Object(_)) = (before, after) {
             let (b, a) = (before.as_object().unwrap_or(&empty), after.as_object().unwrap_or(&empty));
             let mut names: Vec<&String> = b.keys().chain(a.keys()).collect();
             names.sort();
             names.dedup();
             for name in names {
-                let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
                 let null = &Value::Null;
-                walk(&path, b.get(name).unwrap_or(null), a.get(name).unwrap_or(null), changes);
+                let (before, after) = (b.get(name).unwrap_or(null), a.get(name).unwrap_or(null));
+                if before != after {
+                    self.octets_left = self.octets_left.checked_sub(path.len() + name.len() + 1)?;
+                    let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                    self.walk(&path, before, after)?;
+                }
             }
+        } else if before != after {
+            let field = if path.is_empty() { WHOLE } else { path }.to_owned();
+            self.changes.push(Change { field, before: before.clone(), after: after.clone() });
         }
-        _ => changes.push(Change {
-            field: if path.is_empty() { "value".to_owned() } else { path.to_owned() },
-            before: before.clone(),
-            after: after.clone(),
-        }),
+        Some(())
     }
 }
 
@@ -119,5 +154,22 @@ mod tests {
         assert_eq!(shown(&json!([1]), &json!([2])), ["value: [1] → [2]"]);
         assert_eq!(shown(&json!({"a": 1}), &json!("text")), ["value: {\"a\":1} → \"text\""]);
         assert!(shown(&Value::Null, &Value::Null).is_empty());
+    }
+
+    #[test]
+    fn names_that_would_grow_beyond_measure_are_not_repeated() {
+        let fields: Map<String, Value> = (0..20_000).map(|number| (number.to_string(), json!(number))).collect();
+        let after = json!({"n".repeat(500_000): fields});
+        let changes = diff(&Value::Null, &after);
+        assert_eq!(changes, [Change { field: "value".into(), before: Value::Null, after }]);
+    }
+
+    #[test]
+    fn what_is_nested_too_deeply_is_text() {
+        let nested = |levels| (1..levels).fold(json!([]), |value, _| json!([value]));
+        let change = |value: &Value| Change { field: "a".into(), before: json!("b"), after: value.clone() };
+        assert_eq!(change(&nested(33)).flat(), change(&nested(33)));
+        assert_eq!(change(&nested(34)).flat().after, json!(nested(34).to_string()));
+        assert_eq!(change(&nested(120)).flat().before, json!("b"));
     }
 }

@@ -9,4 +9,5 @@ pub mod entry;
 pub mod json;
 pub mod organization;
 pub mod secret;
+mod secret_signs;
 mod summary;

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::diff::{Change, diff};
 use super::entry::Actor;
-use super::secret::Secrets;
+use super::secret::{HIDDEN, Secrets};
 use super::summary;
 
 /// What an `organization.*` event says changed.
@@ -35,7 +35,7 @@ impl OrganizationChange {
         };
         let secrets = Secrets::of_organization(data);
         let changes: Vec<Change> =
-            found.into_iter().filter(tells_a_change).map(|change| secrets.hidden_in(change)).collect();
+            found.into_iter().filter(tells_a_change).map(|change| secrets.hidden_in(change).flat()).collect();
         let actor = actor(data.get("modifiedBy").unwrap_or(null));
         let summary = summary::of(&category, data, &changes);
         Self { category, summary, actor, changes }
@@ -57,6 +57,7 @@ fn without_actor(data: &Value) -> Value {
 
 fn actor(modified_by: &Value) -> Actor {
     let text = |name: &str| match modified_by.get(name) {
+        Some(Value::String(text)) if Secrets::default().hide(text) => Some(HIDDEN.to_owned()),
         Some(Value::String(text)) if !text.trim().is_empty() => Some(text.trim().to_owned()),
         Some(Value::Number(number)) => Some(number.to_string()),
         _ => None,
@@ -67,7 +68,6 @@ fn actor(modified_by: &Value) -> Actor {
 
 #[cfg(test)]
 mod tests {
-    use super::super::secret::HIDDEN;
     use super::*;
     use proptest::prelude::*;
     use serde_json::json;

@@ -3,7 +3,8 @@
 use serde_json::Value;
 
 use super::diff::Change;
-use super::secret::{HIDDEN, Secrets, words};
+use super::secret::{HIDDEN, Secrets};
+use super::secret_signs::words;
 
 /// Changes that are told; more are counted.
 const TOLD: usize = 3;
@@ -22,13 +23,24 @@ pub(super) fn of(category: &str, data: &Value, changes: &[Change]) -> String {
         "domains" => domains(changes),
         _ => None,
     };
-    told.unwrap_or_else(|| other(if category.is_empty() { "organization" } else { &subject }, changes))
+    told.unwrap_or_else(|| {
+        let kind = if category.is_empty() { "organization" } else { &subject };
+        let name = name_beside(data).map(|name| format!(" “{name}”")).unwrap_or_default();
+        other(&format!("{kind}{name}"), changes)
+    })
+}
+
+/// The name of what an event of a kind yet to come is about, when that stands beside what changed, as with settings.
+fn name_beside(data: &Value) -> Option<String> {
+    let fields = data.as_object().filter(|_| is_there(data, "current") || is_there(data, "previous"))?;
+    let mut beside = fields.keys().filter(|field| !["current", "previous", "modifiedBy"].contains(&field.as_str()));
+    beside.find_map(|field| name(data, &format!("/{field}/title")).or_else(|| name(data, &format!("/{field}/name"))))
 }
 
 /// A name in the event's data, unless it looks like a secret.
 fn name(data: &Value, pointer: &str) -> Option<String> {
     let text = data.pointer(pointer).and_then(Value::as_str).map(str::trim).filter(|text| !text.is_empty())?;
-    let is_secret = Secrets::of_organization(data).hide(&["name"], text);
+    let is_secret = Secrets::of_organization(data).hide(text);
     Some(if is_secret { HIDDEN.to_owned() } else { cut(text) })
 }
 
@@ -323,6 +335,10 @@ mod tests {
             (
                 "user.created",
                 json!({"user": {"email": "ada@example.com", "roles": ["admin"], "temporaryPassword": "x-x-x"}}),
+            ),
+            (
+                "team",
+                json!({"team": {"id": 7, "name": "Sales"}, "current": {"seats": 12}, "previous": {"seats": 1}, "modifiedBy": {"name": "Ada"}}),
             ),
             ("x", Value::Null),
             ("x", json!([1, {"a": 2}])),

@@ -248,12 +248,16 @@ async fn write_export(
     since: i64,
     manifest: Option<&Path>,
 ) -> anyhow::Result<()> {
-    if let Some(checkpoint) = store.audit_checkpoint().await?
-        && since > 0
-        && since < checkpoint.seq
-    {
+    let last = export.head.seq;
+    if since > last {
+        anyhow::bail!(
+            "the log ends with entry {last}, but had entry {since} before: its end was cut off, or an older backup was put back. \
+             See: meeting-mirror audit verify. What was added since then is exported with the --since of an earlier export."
+        );
+    }
+    if since > 0 && since < export.removed {
         let first = since + 1;
-        output::note(format_args!("entries {first} to {} were removed: they are too old to be kept", checkpoint.seq));
+        output::note(format_args!("entries {first} to {} were removed: they are too old to be kept", export.removed));
     }
     while let Some(piece) = export.next(store).await? {
         output::bytes(&piece)?;
@@ -270,7 +274,6 @@ async fn write_export(
         std::fs::write(file, format!("{told:#}\n"))
             .with_context(|| format!("the manifest {} can't be written", file.display()))?;
     }
-    let last = export.head.seq;
     output::note(format_args!(
         "{entries} entries; head of the log: entry {last}, {head}; next: --since {}",
         export.cursor

@@ -146,10 +146,14 @@ async fn deliver(context: &Context, port: u16, key: &str) -> anyhow::Result<()> 
     let url = Url::parse(&format!("http://127.0.0.1:{port}"))?;
     let sender = Sender::new(url.clone(), Some(key.to_owned()))?;
     output::try_line(format_args!("Delivering to {}\n", sender.url()))?;
-    let days = context.clock.now().date_naive() - DAY;
-    for line in A_DAY.lines().filter(|line| !line.trim().is_empty()) {
-        let mut value: Value = serde_json::from_str(line)?;
-        shift(&mut value, days);
+    let now = context.clock.now();
+    let lines = A_DAY.lines().filter(|line| !line.trim().is_empty());
+    let day: Vec<Value> = lines.map(serde_json::from_str).collect::<Result<_, _>>()?;
+    let days = now.date_naive() - DAY;
+    // Nothing has happened that lies ahead of now.
+    let told = day.iter().filter_map(last_told).max().map_or(days, |last| days.min(now - last));
+    for mut value in day {
+        shift(&mut value, days, told);
         let what = describe(&value);
         let answer = sender.send(Bytes::from(value.to_string())).await?;
         output::try_line(format_args!("{:>3} {:<12} {what}", answer.status, answer.text))?;
@@ -164,25 +168,33 @@ async fn deliver(context: &Context, port: u16, key: &str) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// Moves every time of an envelope by whole days.
-fn shift(value: &mut Value, days: TimeDelta) {
+const TOLD_AT: [&str; 2] = ["eventTimestamp", "deliveryTimestamp"];
+
+/// The later one of the times that an envelope has of itself.
+fn last_told(envelope: &Value) -> Option<DateTime<Utc>> {
+    TOLD_AT.into_iter().filter_map(|name| time(envelope.get(name)?)).max()
+}
+
+fn time(value: &Value) -> Option<DateTime<Utc>> {
+    DateTime::parse_from_rfc3339(value.as_str()?).ok().map(|time| time.to_utc())
+}
+
+/// Moves the times of meetings by `days`, and those when something was told by `told`.
+fn shift(value: &mut Value, days: TimeDelta, told: TimeDelta) {
     match value {
         Value::Object(map) => {
             for (name, value) in map {
-                let is_time =
-                    matches!(name.as_str(), "eventTimestamp" | "deliveryTimestamp" | "meetingStart" | "meetingEnd");
-                let parsed =
-                    value.as_str().filter(|_| is_time).and_then(|text| DateTime::parse_from_rfc3339(text).ok());
-                match parsed {
-                    Some(time) => {
-                        let moved = time.with_timezone(&Utc) + days;
-                        *value = Value::String(moved.to_rfc3339_opts(SecondsFormat::AutoSi, true));
-                    }
-                    None => shift(value, days),
+                let by = match name.as_str() {
+                    "meetingStart" | "meetingEnd" => Some(days),
+                    name => TOLD_AT.contains(&name).then_some(told),
+                };
+                match by.zip(time(value)) {
+                    Some((by, time)) => *value = (time + by).to_rfc3339_opts(SecondsFormat::AutoSi, true).into(),
+                    None => shift(value, days, told),
                 }
             }
         }
-        Value::Array(items) => items.iter_mut().for_each(|item| shift(item, days)),
+        Value::Array(items) => items.iter_mut().for_each(|item| shift(item, days, told)),
         _ => {}
     }
 }

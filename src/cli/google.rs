@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use clap::Subcommand;
 
 use super::{Context, output};
+use crate::app::{Installation, StartError};
 use crate::outbound::google::login;
+use crate::store::Store;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -33,10 +35,27 @@ pub(super) async fn run(context: &Context, command: Command) -> anyhow::Result<(
         output::line(format_args!("Open this link in a browser on this machine, sign in and agree:\n\n{link}\n"));
         output::note("Waiting for you to agree, 10 minutes at most.");
     };
+    let store = store_here(context).await?;
     login(&client, &account, &save, show).await?;
+    if let Some(store) = store {
+        let summary = format!("Signed in with the Google account {account}; saved in {}", save.display());
+        let mut tx = store.write().await?;
+        tx.append_admin_action("command line", "sign-in", summary, context.clock.now()).await?;
+        tx.commit().await?;
+    }
     output::line(format_args!(
         "saved the sign-in of {account}; start the server with --google-credentials {}",
         save.display()
     ));
     Ok(())
+}
+
+/// None on a machine where no server was ever started: then there is no audit log to tell of it, either.
+async fn store_here(context: &Context) -> anyhow::Result<Option<Store>> {
+    let (settings, clock, randomness) = (&context.settings, context.clock.clone(), context.randomness.clone());
+    match Installation::open(settings, clock, randomness, false).await {
+        Ok(installation) => Ok(Some(installation.store)),
+        Err(StartError::NoInstallation(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }

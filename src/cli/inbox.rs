@@ -155,13 +155,7 @@ async fn replay(
 ) -> anyhow::Result<()> {
     let now = context.clock.now();
     let replayed = if let Some(id) = &id {
-        let delivery = find(store, id).await?;
-        let mut tx = store.write().await?;
-        let replayed = tx.replay_deliveries(&[delivery.id], now).await?;
-        let summary = format!("Delivery {} (event {}) is worked on again", delivery.id, delivery.event_id);
-        tx.append_admin_action("command line", "replay", summary, now).await?;
-        tx.commit().await?;
-        replayed
+        u64::from(store.replay_one(&find(store, id).await?, "command line", now).await?)
     } else {
         let filter = DeliveryFilter { status, ..DeliveryFilter::default() };
         let number = store.delivery_count(&filter).await?;

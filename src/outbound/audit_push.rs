@@ -1,7 +1,6 @@
 //! The worker that sends new entries of the audit log on to another system, in their order and at least once. What was not
 //! taken is sent again before anything after it. Of the address only the host is ever told, of the authorization nothing.
 
-use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::https::{self, Connector, root};
+use super::https::{Connector, root};
 use super::mirror::POLL;
 use super::retry::{self, PERSON_PAUSE};
 use crate::audit::chain::Hash;
@@ -26,6 +25,7 @@ use crate::audit::secret::hidden_in_text;
 use crate::clock::{Randomness, SharedClock};
 use crate::config::PushTarget;
 use crate::store::{AuditPush, Store, StoreError, StoredEntry};
+use crate::web::secret_key::SecretKey;
 
 /// The most entries in one request.
 const MOST_ENTRIES: u32 = 100;
@@ -77,16 +77,24 @@ impl Refused {
 
 impl AuditPusher {
     /// A worker that sends to `target`. Nothing is sent yet.
-    ///
-    /// # Errors
-    /// When the system has no root certificates.
-    pub fn new(store: Store, clock: SharedClock, randomness: Randomness, target: PushTarget) -> io::Result<Self> {
-        let client = Client::builder(TokioExecutor::new()).build(https::connector()?);
-        Ok(Self { store, clock, randomness, target, answer_within: Duration::from_secs(20), client })
+    pub fn new(
+        store: Store,
+        clock: SharedClock,
+        randomness: Randomness,
+        target: PushTarget,
+        connector: Connector,
+    ) -> Self {
+        let client = Client::builder(TokioExecutor::new()).build(connector);
+        Self { store, clock, randomness, target, answer_within: Duration::from_secs(20), client }
     }
 
-    /// SHA-256 of the address.
-    pub fn endpoint(&self) -> Hash {
+    /// What tells the address from others. It may hold a secret, which nobody can guess from this without the key.
+    pub fn endpoint(&self, key: &SecretKey) -> Hash {
+        key.derive(&format!("audit push {}", self.target.address))
+    }
+
+    /// The same as earlier versions kept it: the SHA-256 of the address.
+    pub fn endpoint_before(&self) -> Hash {
         Sha256::digest(self.target.address.to_string()).into()
     }
 

@@ -164,7 +164,7 @@ impl Store {
         row.map(Link::try_from).transpose()
     }
 
-    /// Number of the entry that has this hash, as far as the log reaches back; 0 = the hash that the first entry follows.
+    /// Number of the entry that has this hash, back to the last one that was removed; 0 = the hash that the first entry follows.
     ///
     /// # Errors
     /// When it can't be read.
@@ -174,7 +174,8 @@ impl Store {
         }
         let head = head.to_vec();
         Ok(sqlx::query_scalar!(
-            r#"SELECT seq AS "seq!" FROM audit WHERE hash = ?1 UNION SELECT seq FROM audit_checkpoints WHERE hash = ?1"#,
+            r#"SELECT seq AS "seq!" FROM audit WHERE hash = ?1
+               UNION SELECT max(seq) FROM audit_checkpoints HAVING hash = ?1"#,
             head
         )
         .fetch_optional(&self.reader)

@@ -65,7 +65,7 @@ impl AuditFilter {
     }
 
     /// A query of these columns; none when nothing can meet the filter.
-    pub(super) fn query(&self, columns: &str) -> Option<QueryBuilder<Sqlite>> {
+    fn query(&self, columns: &str) -> Option<QueryBuilder<Sqlite>> {
         let words = self.words().ok()?;
         let mut sql = QueryBuilder::new("SELECT ");
         sql.push(columns);
@@ -94,7 +94,39 @@ impl AuditFilter {
         Some(sql)
     }
 
-    pub(super) fn number(&self) -> &'static str {
+    /// A query of a part of the list, of at most so many entries; none when nothing can meet the filter.
+    pub(super) fn list(&self, part: AuditPart, most: u32) -> Option<QueryBuilder<Sqlite>> {
+        let number = self.number();
+        match part {
+            AuditPart::Before(before) if self.is_only_of_a_time() => {
+                // The index of times alone tells which: no other entry of a long time is read.
+                let mut sql = self.query("audit.* FROM audit WHERE seq IN (SELECT seq")?;
+                sql.push(" AND seq < ").push_bind(before).push(" ORDER BY +seq DESC LIMIT ").push_bind(most);
+                sql.push(") ORDER BY seq DESC");
+                Some(sql)
+            }
+            AuditPart::Before(before) => {
+                let mut sql = self.query("audit.*")?;
+                sql.push(format_args!(" AND {number} < ")).push_bind(before);
+                sql.push(format_args!(" ORDER BY {number} DESC LIMIT ")).push_bind(most);
+                Some(sql)
+            }
+            AuditPart::After(after, last) => {
+                let mut sql = self.query("audit.*")?;
+                sql.push(format_args!(" AND {number} > ")).push_bind(after);
+                sql.push(format_args!(" AND {number} <= ")).push_bind(last);
+                sql.push(format_args!(" ORDER BY {number} LIMIT ")).push_bind(most);
+                Some(sql)
+            }
+        }
+    }
+
+    fn is_only_of_a_time(&self) -> bool {
+        let Self { from, until, .. } = *self;
+        (from.is_some() || until.is_some()) && *self == Self { from, until, ..Self::default() }
+    }
+
+    fn number(&self) -> &'static str {
         if self.text.is_some() || self.person.is_some() { "audit_texts.rowid" } else { "seq" }
     }
 }
@@ -110,19 +142,7 @@ impl Store {
         part: AuditPart,
         most: u32,
     ) -> Result<Vec<StoredEntry>, StoreError> {
-        let Some(mut sql) = filter.query("audit.*") else { return Ok(Vec::new()) };
-        let number = filter.number();
-        match part {
-            AuditPart::Before(before) => {
-                sql.push(format_args!(" AND {number} < ")).push_bind(before);
-                sql.push(format_args!(" ORDER BY {number} DESC LIMIT ")).push_bind(most);
-            }
-            AuditPart::After(after, last) => {
-                sql.push(format_args!(" AND {number} > ")).push_bind(after);
-                sql.push(format_args!(" AND {number} <= ")).push_bind(last);
-                sql.push(format_args!(" ORDER BY {number} LIMIT ")).push_bind(most);
-            }
-        }
+        let Some(mut sql) = filter.list(part, most) else { return Ok(Vec::new()) };
         let rows: Vec<AuditRow> = sql.build_query_as().fetch_all(&self.reader).await?;
         rows.into_iter().map(Link::try_from).collect()
     }

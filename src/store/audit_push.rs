@@ -9,7 +9,7 @@ use crate::audit::chain::Hash;
 /// How sending the log on stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditPush {
-    /// SHA-256 of the address it is sent to.
+    /// A keyed digest of the address it is sent to.
     pub endpoint: Hash,
     /// Number of the last entry that was taken; 0 = none.
     pub pushed_seq: i64,
@@ -49,13 +49,21 @@ impl Store {
 }
 
 impl WriteTx<'_> {
-    /// Begins to send the log to this address, from its start when it is another one than before. What failed is tried at once:
-    /// somebody may have mended it.
+    /// Begins to send the log to this address, from its start when it is another one than before; `before` is the same address as
+    /// earlier versions kept it. What failed is tried at once: somebody may have mended it.
     ///
     /// # Errors
     /// When the database can't be written.
-    pub async fn begin_audit_push(&mut self, endpoint: &Hash, now: DateTime<Utc>) -> Result<(), StoreError> {
-        let (endpoint, now) = (endpoint.to_vec(), millis(now));
+    pub async fn begin_audit_push(
+        &mut self,
+        endpoint: &Hash,
+        before: &Hash,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        let (endpoint, before, now) = (endpoint.to_vec(), before.to_vec(), millis(now));
+        sqlx::query!("UPDATE audit_push SET endpoint = ? WHERE endpoint = ?", endpoint, before)
+            .execute(&mut *self.0)
+            .await?;
         sqlx::query!(
             "INSERT INTO audit_push (id, endpoint, pushed_seq, attempts, due_at) VALUES (1, ?1, 0, 0, ?2)
              ON CONFLICT (id) DO UPDATE SET endpoint = ?1, pushed_seq = 0, pushed_at = NULL, attempts = 0, due_at = ?2,

@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use data_encoding::HEXLOWER;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use serde_json::{Value, json};
@@ -58,9 +59,13 @@ async fn broken(store: &Store) -> Option<String> {
 /// Runs statements as somebody would who has the file; what the database refuses is not done.
 async fn around_the_program(store: &Store, statements: &[String]) -> bool {
     let mut connection = store.writer.acquire().await.unwrap();
-    for statement in
-        ["DROP TRIGGER audit_no_update", "DROP TRIGGER audit_no_delete", "PRAGMA ignore_check_constraints = ON"]
-    {
+    for statement in [
+        "DROP TRIGGER audit_no_update",
+        "DROP TRIGGER audit_no_delete",
+        "DROP TRIGGER audit_only_at_its_end",
+        "DROP TRIGGER audit_checkpoints_only_at_their_end",
+        "PRAGMA ignore_check_constraints = ON",
+    ] {
         sqlx::query(statement).execute(&mut *connection).await.unwrap();
     }
     for statement in statements {
@@ -106,7 +111,7 @@ async fn flip(store: &Store, seq: i64, (column, kind): (&str, &str), bit: Index)
         }
         let bit = bit.index(bytes.len() * 8);
         bytes[bit / 8] ^= 1 << (bit % 8);
-        let hex = data_encoding::HEXLOWER.encode(&bytes);
+        let hex = HEXLOWER.encode(&bytes);
         if kind == "text" { format!("CAST(x'{hex}' AS TEXT)") } else { format!("x'{hex}'") }
     };
     Some(format!("UPDATE audit SET {column} = {new} WHERE seq = {seq}"))
@@ -253,21 +258,29 @@ async fn pages_of_the_log_are_read_in_its_order() {
     let dir = tempfile::tempdir().unwrap();
     let store = log_of(dir.path(), &[true; 3]).await;
     let some = |text: &str| Some(text.to_owned());
+    let time = AuditFilter { from: Some(day(1)), until: Some(day(2)), ..AuditFilter::default() };
     for filter in [
         AuditFilter::default(),
         AuditFilter { text: some("a b"), ..AuditFilter::default() },
-        AuditFilter { person: some("a"), category: some("setting"), ..AuditFilter::default() },
-        AuditFilter { category: some("setting"), ..AuditFilter::default() },
-        AuditFilter { organization: some("org-1"), ..AuditFilter::default() },
-        AuditFilter { source: Some(Source::Admin), ..AuditFilter::default() },
+        AuditFilter { person: some("a"), category: some("setting"), ..time.clone() },
+        AuditFilter { category: some("setting"), ..time.clone() },
+        AuditFilter { organization: some("org-1"), ..time.clone() },
+        AuditFilter { source: Some(Source::Admin), ..time.clone() },
+        AuditFilter { until: None, ..time.clone() },
+        AuditFilter { from: None, ..time.clone() },
+        time.clone(),
     ] {
-        let mut sql = filter.query("seq").unwrap();
-        let number = filter.number();
-        sql.push(format_args!(" AND {number} < 9 ORDER BY {number} DESC LIMIT 50"));
-        let sql = format!("EXPLAIN QUERY PLAN {}", sql.into_sql().as_str());
-        let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_all(&store.reader).await.unwrap();
-        let plan: Vec<String> = rows.iter().map(|row| row.get("detail")).collect();
-        assert!(!plan.iter().any(|step| step.contains("TEMP B-TREE")), "{filter:?}: {plan:?}");
+        for part in [AuditPart::NEWEST, AuditPart::After(1, 9)] {
+            let sql = filter.list(part, 50).unwrap();
+            let sql = format!("EXPLAIN QUERY PLAN {}", sql.into_sql().as_str());
+            let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_all(&store.reader).await.unwrap();
+            let plan: Vec<String> = rows.iter().map(|row| row.get("detail")).collect();
+            let sorts = plan.iter().any(|step| step.contains("TEMP B-TREE"));
+            // Of a time the numbers are put in order, as many as a page has, and only the index is read for that.
+            let of_index = plan.iter().any(|step| step.contains("COVERING INDEX audit_happened"));
+            assert!(!sorts || of_index, "{filter:?}: {plan:?}");
+            assert!(!plan.iter().any(|step| format!("{step} ").starts_with("SCAN audit ")), "{filter:?}: {plan:?}");
+        }
     }
 }
 
@@ -281,7 +294,7 @@ async fn the_oldest_part_is_removed_and_the_rest_still_verifies() {
     assert_eq!(tx.begin_audit_removal(day(4), 0, day(9)).await.unwrap(), None, "nothing may go");
     let removed = tx.begin_audit_removal(day(4), i64::MAX, day(9)).await.unwrap().unwrap();
     assert_eq!((removed.first, removed.last), (1, 3));
-    assert_eq!(removed.hash, data_encoding::HEXLOWER.encode(&before[2].hash));
+    assert_eq!(removed.hash, HEXLOWER.encode(&before[2].hash));
     tx.commit().await.unwrap();
     assert_eq!(broken(&store).await, None, "before the entries are gone, too");
 
@@ -306,6 +319,14 @@ async fn the_oldest_part_is_removed_and_the_rest_still_verifies() {
         .await
         .unwrap();
     assert_eq!(index, 1, "the words of removed entries are gone");
+
+    // A head of before is known as long as the rest follows it.
+    let hash_of = |seq: usize| before[seq - 1].hash;
+    assert_eq!(store.audit_entry_of_head(&hash_of(3)).await.unwrap(), Some(3));
+    assert_eq!(store.audit_entry_of_head(&hash_of(1)).await.unwrap(), None);
+    let forged = format!("INSERT INTO audit_checkpoints VALUES (1, x'{}', 2)", HEXLOWER.encode(&[7; 32]));
+    assert!(around_the_program(&store, &[forged]).await);
+    assert_eq!(store.audit_entry_of_head(&[7; 32]).await.unwrap(), None, "nothing follows it");
 
     // What tells of a removal is no reason for the next one.
     let mut tx = store.write().await.unwrap();
@@ -336,8 +357,27 @@ async fn a_part_that_is_removed_around_the_program_shows() {
     }
     let dir = tempfile::tempdir().unwrap();
     let store = log_of(dir.path(), &[true; 5]).await;
-    for statement in ["DELETE FROM audit WHERE seq = 1", "UPDATE audit SET summary = '' WHERE seq = 1"] {
-        let refused = sqlx::query(statement).execute(&store.writer).await.unwrap_err();
+    let replaced = |seq: &str, event: &str, previous: &str| {
+        format!(
+            "INSERT OR REPLACE INTO audit SELECT {seq}, source, {event}, category, 'Made up', organization_id, actor_id, \
+             actor_username, actor_name, changes, happened_at_ns, recorded_at, inbox_id, {previous}, hash FROM audit \
+             WHERE seq = 5"
+        )
+    };
+    for statement in [
+        "DELETE FROM audit WHERE seq = 1",
+        "UPDATE audit SET summary = '' WHERE seq = 1",
+        // The place of another one.
+        &replaced("5", "event_id", "previous_hash"),
+        &replaced("6", "'e-1'", "hash"),
+        // Not after the last one.
+        &replaced("0", "NULL", "hash"),
+        &replaced("7", "NULL", "hash"),
+        &replaced("6", "NULL", "previous_hash"),
+        "INSERT INTO audit_checkpoints SELECT seq, hash, 4 FROM audit WHERE seq = 2",
+        "INSERT INTO audit_checkpoints SELECT seq, hash, 99 FROM audit WHERE seq = 2",
+    ] {
+        let refused = sqlx::query(sqlx::AssertSqlSafe(statement.to_owned())).execute(&store.writer).await.unwrap_err();
         assert!(refused.to_string().contains("the audit log only grows"), "{refused}");
     }
 }

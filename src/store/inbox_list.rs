@@ -156,6 +156,22 @@ impl Store {
             rest.after = Some(last.id);
         }
     }
+
+    /// Has one delivery worked on again, with an entry in the audit log; `way` stands there. False, and nothing is done, when it
+    /// waits already.
+    ///
+    /// # Errors
+    /// When the database can't be written.
+    pub async fn replay_one(&self, delivery: &Delivery, way: &str, now: DateTime<Utc>) -> Result<bool, StoreError> {
+        let mut tx = self.write().await?;
+        let is_replayed = tx.replay_deliveries(&[delivery.id], now).await? > 0;
+        if is_replayed {
+            let summary = format!("Delivery {} (event {}) is worked on again", delivery.id, delivery.event_id);
+            tx.append_admin_action(way, "replay", summary, now).await?;
+        }
+        tx.commit().await?;
+        Ok(is_replayed)
+    }
 }
 
 impl WriteTx<'_> {

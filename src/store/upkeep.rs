@@ -9,8 +9,8 @@ use super::{Fact, Store, StoreError, WriteTx, time};
 use crate::audit::chain::{Break, Hash, Mark, Verification};
 use crate::audit::checkpoint::Checkpoint;
 
-/// Audit entries read at a time: a log of any length takes little memory.
-const STEP: u32 = 500;
+/// Audit entries read at a time: a log of any length takes little memory, even if each is as large as a delivery.
+const STEP: u32 = 100;
 
 /// What is stored, and since when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -28,7 +28,7 @@ pub struct AuditKeeper {
     pub clock: SharedClock,
     /// Days that entries are kept; none = for ever.
     pub keep_days: Option<u32>,
-    /// Where the log is sent on (SHA-256 of the address): what was not taken there is kept. None = it is not.
+    /// Where the log is sent on (a keyed digest of the address): what was not taken there is kept. None = it is not.
     pub sent_to: Option<Hash>,
 }
 

@@ -113,14 +113,8 @@ async fn replay(
     let found = store.delivery(&id.to_string()).await?;
     // Never by an event id that looks like a number.
     let delivery = found.filter(|delivery| delivery.id == id).ok_or(PageError::NoDelivery)?;
-    let now = visit.times.now();
-    let mut tx = store.write().await?;
     // One that waits already is as good as replayed.
-    if tx.replay_deliveries(&[delivery.id], now).await? > 0 {
-        let summary = format!("Delivery {} (event {}) is worked on again", delivery.id, delivery.event_id);
-        tx.append_admin_action("admin page", "replay", summary, now).await?;
-    }
-    tx.commit().await?;
+    store.replay_one(&delivery, "admin page", visit.times.now()).await?;
     Ok(Redirect::to(&format!("/inbox/{}", delivery.id)))
 }
 

@@ -4,7 +4,7 @@
 
 use serde_json::Value;
 
-use crate::audit::secret::{HIDDEN, Secrets, hidden_in_text};
+use crate::audit::secret::{HIDDEN, Secrets, hidden_in_text, hidden_name};
 
 /// Deeper levels are not indented further, so that a body can't blow up the page.
 const DEEPEST: usize = 12;
@@ -35,8 +35,9 @@ fn visible(text: &str) -> String {
 
 fn set_out(text: &str, secrets: Secrets) -> String {
     let mut out = String::with_capacity(text.len() * 2);
-    // For each level the name of the field that is read; none in an array.
-    let mut names: Vec<Option<String>> = Vec::new();
+    let hidden = Value::from(HIDDEN).to_string();
+    // For each level the place of itself, and of the field that is read.
+    let mut places: Vec<(Secrets, Secrets)> = Vec::new();
     let mut rest = text;
     let line = |out: &mut String, depth: usize| {
         out.push('\n');
@@ -44,20 +45,23 @@ fn set_out(text: &str, secrets: Secrets) -> String {
     };
     while let Some(c) = rest.chars().next() {
         let token;
-        (token, rest) = rest.split_at(if c == '"' { string_end(rest) } else { c.len_utf8() });
+        (token, rest) = rest.split_at(match c {
+            '"' => string_end(rest),
+            '0'..='9' | '-' => rest.find([',', '}', ']', ' ', '\n', '\r', '\t']).unwrap_or(rest.len()),
+            _ => c.len_utf8(),
+        });
+        let place = places.last().map_or(secrets, |(_, field)| *field);
         match c {
             '"' => {
                 let string: String = serde_json::from_str(token).unwrap_or_default();
                 let is_name = rest.trim_ascii_start().starts_with(':');
-                if !is_name && secrets.hide(&names.iter().flatten().collect::<Vec<_>>(), &string) {
-                    out.push_str(&Value::from(HIDDEN).to_string());
-                } else {
-                    out.push_str(token);
+                if is_name && let Some((level, field)) = places.last_mut() {
+                    *field = level.below(&string);
                 }
-                if is_name && let Some(name) = names.last_mut() {
-                    *name = Some(string);
-                }
+                let hide = if is_name { hidden_name(string) == HIDDEN } else { place.hide(&string) };
+                out.push_str(if hide { &hidden } else { token });
             }
+            '0'..='9' | '-' if place.hide_numbers() => out.push_str(&hidden),
             '{' | '[' => {
                 out.push(c);
                 rest = rest.trim_ascii_start();
@@ -65,22 +69,22 @@ fn set_out(text: &str, secrets: Secrets) -> String {
                     out.push_str(&rest[..1]);
                     rest = after;
                 } else {
-                    names.push(None);
-                    line(&mut out, names.len());
+                    places.push((place, place));
+                    line(&mut out, places.len());
                 }
             }
             '}' | ']' => {
-                names.pop();
-                line(&mut out, names.len());
+                places.pop();
+                line(&mut out, places.len());
                 out.push(c);
             }
             ',' => {
                 out.push(c);
-                line(&mut out, names.len());
+                line(&mut out, places.len());
             }
             ':' => out.push_str(": "),
             _ if c.is_ascii_whitespace() => {}
-            _ => out.push(c),
+            _ => out.push_str(token),
         }
     }
     out
@@ -110,10 +114,10 @@ mod tests {
 
     #[test]
     fn secrets_are_hidden_and_nothing_else() {
-        let body = r#"{"eventType":"organization.x","data":{"current":{"pass\u0077ord":"hunter2","a":[{"apiKey":["k\"1",2]},"open"],"hint":"open"},"password":"unchanged"}}"#;
+        let body = r#"{"eventType":"organization.x","data":{"current":{"pass\u0077ord":"hunter2","a":[{"apiKey":["k\"1",-2]},"open"],"hint":"open"},"password":"unchanged"}}"#;
         let (text, _) = readable(body.as_bytes());
         let flat: String = text.chars().filter(|c| !c.is_whitespace()).collect();
-        let expected = body.replace("hunter2", HIDDEN).replace("k\\\"1", HIDDEN);
+        let expected = body.replace("hunter2", HIDDEN).replace("k\\\"1", HIDDEN).replace("-2", "\"[hidden]\"");
         assert_eq!(flat, expected);
         let meeting = br#"{"eventType":"scheduling.x","data":{"emailMeetingId":"AAMkAGI2THVSAAA0123456789abcdef"}}"#;
         assert!(!readable(meeting).0.contains(HIDDEN));

@@ -60,7 +60,7 @@ mod tests {
         admin.get("/audit").await.assert_hides(&["Sent on"]);
         stage.site.audit_sent_to = Some("logs.example.com".to_owned());
         let mut tx = stage.site.store.write().await.unwrap();
-        tx.begin_audit_push(&[7; 32], stage.now()).await.unwrap();
+        tx.begin_audit_push(&[7; 32], &[0; 32], stage.now()).await.unwrap();
         tx.commit().await.unwrap();
         let mut admin = stage.admin().await;
         for page in ["/audit", "/status"] {

@@ -10,8 +10,8 @@ use super::csv_text::formula_safe;
 use crate::audit::json::as_json;
 use crate::store::{AuditFilter, AuditHead, AuditPart, Store, StoreError, StoredEntry};
 
-/// Entries in one piece.
-const PIECE: u32 = 500;
+/// Entries in one piece. One may be as large as a delivery.
+const PIECE: u32 = 100;
 
 /// The columns of a table.
 const COLUMNS: [&str; 13] = [
@@ -71,6 +71,9 @@ pub enum ExportError {
     /// An entry can't be written as text.
     #[error("an entry can't be written")]
     Written(#[source] std::io::Error),
+    /// The oldest entries were removed before they were read.
+    #[error("entries up to {0} were removed meanwhile, as they are too old to be kept: export again")]
+    Removed(i64),
 }
 
 /// An export on its way. What is added to the log after its begin is not in it.
@@ -84,6 +87,8 @@ pub struct AuditExport {
     pub cursor: i64,
     /// Entries so far.
     pub entries: u64,
+    /// Number of the last entry that was removed as too old, when the export began; 0 = none was.
+    pub removed: i64,
     begun: bool,
     ended: bool,
 }
@@ -99,8 +104,9 @@ impl AuditExport {
         filter: AuditFilter,
         after: i64,
     ) -> Result<Self, StoreError> {
+        let removed = removed(store).await?;
         let head = store.audit_head().await?;
-        Ok(Self { format, filter, head, cursor: after, entries: 0, begun: false, ended: false })
+        Ok(Self { format, filter, head, cursor: after, entries: 0, removed, begun: false, ended: false })
     }
 
     /// The next piece; none at the end.
@@ -113,6 +119,10 @@ impl AuditExport {
         }
         let part = AuditPart::After(self.cursor, self.head.seq);
         let entries = store.audit_entries(&self.filter, part, PIECE).await?;
+        let removed = removed(store).await?;
+        if removed > self.removed.max(self.cursor) {
+            return Err(ExportError::Removed(removed));
+        }
         let mut piece = Vec::new();
         match self.format {
             AuditFormat::Csv => self.table(&entries, &mut piece).map_err(ExportError::Written)?,
@@ -145,6 +155,11 @@ impl AuditExport {
         }
         table.flush()
     }
+}
+
+/// Number of the last entry that was removed; 0 = none was.
+async fn removed(store: &Store) -> Result<i64, StoreError> {
+    Ok(store.audit_checkpoint().await?.map_or(0, |checkpoint| checkpoint.seq))
 }
 
 fn record(stored: &StoredEntry) -> std::io::Result<[String; COLUMNS.len()]> {

@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use meeting_mirror::store::{DeliveryStatus, Store};
+use meeting_mirror::store::{AuditFilter, DeliveryStatus, Fact, Store};
+use meeting_mirror::web::audit_export::{AuditExport, AuditFormat};
 use serde_json::{Value, json};
 use sqlx::ConnectOptions as _;
 use sqlx::sqlite::SqliteConnectOptions;
@@ -111,6 +112,26 @@ async fn a_removal_that_was_broken_off_is_finished() {
 }
 
 #[tokio::test]
+async fn an_export_under_which_entries_are_removed_is_no_whole_one() {
+    let app = TestApp::start_with(keeping(30)).await;
+    log(&app, 250).await;
+    let begin = || AuditExport::begin(&app.store, AuditFormat::Jsonl, AuditFilter::default(), 0);
+    let (mut behind, mut ahead) = (begin().await.unwrap(), begin().await.unwrap());
+    for export in [&mut behind, &mut ahead] {
+        assert!(export.next(&app.store).await.unwrap().is_some());
+    }
+    ahead.next(&app.store).await.unwrap();
+    assert_eq!((behind.cursor, ahead.cursor), (100, 200));
+    let mut tx = app.store.write().await.unwrap();
+    tx.begin_audit_removal(app.now() + TimeDelta::days(1), 150, app.now()).await.unwrap().unwrap();
+    tx.commit().await.unwrap();
+    let cut = behind.next(&app.store).await.unwrap_err();
+    assert!(cut.to_string().starts_with("entries up to 150 were removed meanwhile"), "{cut}");
+    assert!(ahead.next(&app.store).await.unwrap().is_some());
+    assert_eq!((ahead.entries, ahead.cursor), (250, 250), "what it still had to read is there");
+}
+
+#[tokio::test]
 async fn nothing_is_removed_from_a_log_that_is_broken() {
     let app = TestApp::start_with(keeping(30)).await;
     log(&app, 3).await;
@@ -204,6 +225,29 @@ fn the_head_is_logged_at_the_start_and_is_the_one_that_verify_prints() {
 fn start(machine: &Machine, key: &str, arguments: &[&str]) {
     let mut command = machine.command(&[&["serve", "--listen", "127.0.0.1:0"], arguments].concat());
     Server::start(command.env("MEETING_MIRROR_SIGNING_KEYS", key)).stop();
+}
+
+#[tokio::test]
+async fn a_setting_that_only_one_version_knows_was_not_changed_by_anybody() {
+    let app = TestApp::start().await;
+    let kept = app.store.fact(Fact::Settings).await.unwrap().unwrap();
+    let mut kept: Value = serde_json::from_str(&kept).unwrap();
+    let settings = kept.as_object_mut().unwrap();
+    settings.remove("google-rate").unwrap();
+    settings.remove("audit-keep-days").unwrap();
+    settings.insert("feed-colour".to_owned(), json!("red"));
+    let mut tx = app.store.write().await.unwrap();
+    tx.keep_fact(Fact::Settings, &kept.to_string()).await.unwrap();
+    tx.commit().await.unwrap();
+    let app = app.restart_with(|settings| settings.drift_check_hours = 7).await;
+    let entry = app.store.audit_newest(1).await.unwrap().pop().unwrap().entry;
+    assert_eq!(
+        entry.summary,
+        "Settings changed at the start of the server: drift-check-hours; Settings that are new with this version of the \
+         server: google-rate; Settings that this version of the server does not know: feed-colour"
+    );
+    let app = app.restart().await;
+    assert_eq!(numbers(&app.store).await, [1]);
 }
 
 #[test]

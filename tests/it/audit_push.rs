@@ -1,6 +1,8 @@
 //! The audit log sent on to another system that fails on script: in order, nothing left out, and nothing else held up.
 //! Must not test how entries are chained.
 
+mod tls;
+
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -9,10 +11,12 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, Request, Response, StatusCode};
 use chrono::TimeDelta;
+use meeting_mirror::audit::chain::Hash;
 use meeting_mirror::audit::json::as_json;
 use meeting_mirror::config::{Secret, Settings};
 use meeting_mirror::store::AuditPush;
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -293,6 +297,17 @@ async fn a_restart_goes_on_and_another_endpoint_gets_everything() {
     let app = app.restart_with(nowhere).await;
     assert!(app.audit_push.is_none());
     assert_eq!(app.standing().await.pushed_seq, 3, "what is known stays");
+
+    // As an earlier version kept the address.
+    let former: Hash = Sha256::digest(receiver.url()).into();
+    let mut tx = app.store.write().await.unwrap();
+    tx.begin_audit_push(&former, &app.standing().await.endpoint, app.now()).await.unwrap();
+    tx.commit().await.unwrap();
+    let app = app.restart_with(pushing_to(receiver.url())).await;
+    assert_ne!(app.standing().await.endpoint, former, "nobody guesses the address");
+    app.push().await;
+    let settings_changed: Vec<i64> = receiver.requests().concat();
+    assert!(settings_changed.first().is_some_and(|first| *first > 3), "{settings_changed:?}");
 
     let mut other = Receiver::start([]).await;
     let app = app.restart_with(pushing_to(other.url())).await;
