@@ -8,7 +8,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::serve::ListenerExt as _;
 use chrono::TimeDelta;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
@@ -34,6 +33,7 @@ use crate::store::{Fact, InboxWriter, Store};
 use crate::upkeep::audit::AuditKeeper;
 use crate::views::{self, FeedCache};
 use crate::web::links::Links;
+use crate::web::server::{self, Limits, open_files};
 use crate::web::site::{GoogleSide, SignInLimits, Site, Watching};
 use crate::web::{csrf, layers, password};
 
@@ -44,6 +44,8 @@ pub struct App {
     pub site: Site,
     /// Every route.
     pub router: Router,
+    /// What a peer may keep the server waiting with.
+    pub limits: Limits,
     /// Applies deliveries.
     pub inbox: Inbox,
     /// Keeps Google in step; none without credentials.
@@ -172,6 +174,7 @@ impl App {
         let (writer, writer_task) = InboxWriter::new(store.clone());
         let verifier = (!keys.is_empty()).then(|| Verifier::new(&keys, settings.signature_header.as_deref()).into());
         let webhook = Webhook { verifier, writer, arrived: arrived.clone(), clock: clock.clone() };
+        let limits = limits(settings);
         let router = layers::wrap(views::router(&feeds).merge(webhook.router()), clock.clone(), https);
         let mirror = google.map(|google| Mirror {
             store: store.clone(),
@@ -191,7 +194,20 @@ impl App {
         };
         let inbox = Inbox::new(store.clone(), clock, arrived, vec![due, changed]);
         let writer = WriterTask(Box::pin(writer_task));
-        Ok(Self { site, router, inbox, mirror, checker, audit_push, audit_keeper, feeds, new_password, writer, lock })
+        Ok(Self {
+            site,
+            router,
+            limits,
+            inbox,
+            mirror,
+            checker,
+            audit_push,
+            audit_keeper,
+            feeds,
+            new_password,
+            writer,
+            lock,
+        })
     }
 
     /// Starts serving and working. The service runs until `lifecycle` stops. Returns the lock on the data directory: to be held
@@ -221,27 +237,33 @@ impl App {
     pub fn start_serving(self, listener: TcpListener, lifecycle: &Lifecycle) -> Workers {
         let stop = lifecycle.stop();
         let (stopping, tasks) = (self.site.watching.stopping.clone(), self.site.tasks.clone());
-        let Self { router, inbox, mirror, checker, audit_push, audit_keeper, feeds, writer, lock, .. } = self;
+        let Self { router, limits, inbox, mirror, checker, audit_push, audit_keeper, feeds, writer, lock, .. } = self;
         lifecycle.spawn("deliveries writer", writer.0);
         lifecycle.spawn("http", async move {
-            let service = router.into_make_service_with_connect_info::<SocketAddr>();
-            let listener = listener.tap_io(|connection| {
-                // An answer is written whole: nothing is gained by waiting for more.
-                let _ = connection.set_nodelay(true);
-            });
-            let stopped = async move {
+            let stop_watching = async {
                 stop.cancelled().await;
                 stopping.cancel();
             };
-            if let Err(error) = axum::serve(listener, service).with_graceful_shutdown(stopped).await {
-                tracing::error!(%error, "the server failed");
-            }
+            tokio::join!(server::serve(listener, router, limits, stop.clone()), stop_watching);
             // Nobody can begin another one.
             tasks.close();
             tasks.wait().await;
         });
         Workers { inbox, mirror, checker, audit_push, audit_keeper, feeds, lock }
     }
+}
+
+/// As many connections as are wanted, if so many files may be open.
+fn limits(settings: &Settings) -> Limits {
+    let (wanted, possible) = (settings.max_connections as usize, open_files::for_connections());
+    if wanted > possible {
+        tracing::warn!(
+            wanted,
+            possible,
+            "fewer connections than --max-connections: the limit on open files (ulimit -n) is low"
+        );
+    }
+    Limits { connections: wanted.min(possible), ..Limits::default() }
 }
 
 /// Keeps the hash of the password that is set; makes a password when none is set and none was made before.

@@ -61,6 +61,10 @@ pub struct Settings {
     )]
     pub listen: SocketAddr,
 
+    /// Most connections at once; beyond that, those that have waited longest are closed
+    #[arg(long, global = true, env = "MEETING_MIRROR_MAX_CONNECTIONS", value_name = "COUNT", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(64..=1_000_000))]
+    pub max_connections: u32,
+
     /// Directory of the database and of secret.key
     #[arg(long, global = true, env = "MEETING_MIRROR_DATA_DIR", value_name = "DIR", default_value = "./data")]
     pub data_dir: PathBuf,

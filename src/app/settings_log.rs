@@ -86,6 +86,7 @@ fn digest(key: &SecretKey, flag: &str, secret: Option<&str>) -> Value {
 fn plain(settings: &Settings) -> Map<String, Value> {
     let Settings {
         listen,
+        max_connections,
         data_dir,
         public_url,
         signing_keys: _,
@@ -112,6 +113,7 @@ fn plain(settings: &Settings) -> Map<String, Value> {
     } = audit_log;
     let set = json!({
         "listen": listen.to_string(),
+        "max-connections": max_connections,
         "data-dir": data_dir.to_string_lossy(),
         "public-url": public_url.as_ref().map(Url::as_str),
         "signing-keys-file": signing_keys_file.as_ref().map(|file| file.to_string_lossy()),

@@ -79,7 +79,7 @@ fn describe(found: Option<&Value>) -> String {
         Some(Value::Null) => "null".into(),
         Some(Value::Object(_)) => "an object".into(),
         Some(Value::Array(_)) => "a list".into(),
-        Some(Value::String(text)) => format!("\"{}\"", cut(text)),
+        Some(Value::String(text)) => format!("\"{}\"", cut(text).replace(char::is_control, "\u{fffd}")),
         Some(other) => cut(&other.to_string()),
     }
 }

@@ -1,14 +1,15 @@
 //! The webhook: verifies the signature on the raw bytes, stores them, answers. What a delivery means is decided later, by
 //! [`super::inbox`]; here it is only read far enough to know its identity.
 
+use std::error::Error;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Bytes;
+use axum::body::{Bytes, HttpBody as _};
 use axum::extract::{DefaultBodyLimit, FromRequest as _, Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use data_encoding::HEXLOWER;
@@ -21,6 +22,7 @@ use super::signature::Verifier;
 use crate::clock::SharedClock;
 use crate::store::{DeliveryStatus, Identity, InboxWriter, NewDelivery};
 use crate::web::problem::Problem;
+use crate::web::server::BodyError;
 
 /// The route that the sender posts to.
 pub const PATH: &str = "/webhooks/cirrus-insight";
@@ -70,19 +72,49 @@ struct Receipt {
     event_id: String,
 }
 
+/// Why a body is not even read.
+fn unread(request: &Request) -> Option<Response> {
+    let is_coded = |value: &HeaderValue| !value.as_bytes().eq_ignore_ascii_case(b"identity");
+    if request.headers().get_all(header::CONTENT_ENCODING).iter().any(is_coded) {
+        let detail = "A delivery is signed as it is sent: send it without Content-Encoding.";
+        let problem = Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "encoded", detail);
+        return Some(([(header::ACCEPT_ENCODING, "identity")], problem).into_response());
+    }
+    let is_too_large = request.body().size_hint().lower() > LONGEST_BODY as u64;
+    is_too_large.then(|| too_large().into_response())
+}
+
+fn too_large() -> Problem {
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "A delivery may have 1 MiB at most.")
+}
+
+fn not_stored(detail: &'static str) -> Problem {
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not_stored", detail).retry_after(10)
+}
+
 /// The whole body.
 async fn whole_body(request: Request, within: Duration) -> Result<Bytes, Problem> {
     match tokio::time::timeout(within, Bytes::from_request(request, &())).await {
         Ok(Ok(body)) => Ok(body),
-        Ok(Err(rejection)) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-            Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "A delivery may have 1 MiB at most."))
+        Ok(Err(rejection)) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => Err(too_large()),
+        Ok(Err(rejection)) if has_no_room(&rejection) => {
+            Err(not_stored("Too much is arriving at once. Please send it again."))
         }
         Ok(Err(_)) => Err(Problem::new(StatusCode::BAD_REQUEST, "incomplete", "The body did not arrive whole.")),
         Err(_) => Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "too_slow", "The body did not arrive in time.")),
     }
 }
 
+/// Whether there was no room for a body.
+fn has_no_room(rejection: &(dyn Error + 'static)) -> bool {
+    std::iter::successors(Some(rejection), |&error| error.source())
+        .any(|error| matches!(error.downcast_ref(), Some(BodyError::NoRoom)))
+}
+
 async fn receive(State(webhook): State<Webhook>, headers: HeaderMap, request: Request) -> Response {
+    if let Some(refused) = unread(&request) {
+        return refused;
+    }
     let body = match whole_body(request, ARRIVES_WITHIN).await {
         Ok(body) => body,
         Err(problem) => return problem.into_response(),
@@ -111,13 +143,7 @@ async fn receive(State(webhook): State<Webhook>, headers: HeaderMap, request: Re
             axum::Json(Receipt { status, event_id }).into_response()
         }
         // The writer has logged the cause.
-        Ok(Err(_)) | Err(_) => Problem::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "not_stored",
-            "The delivery could not be stored. Please send it again.",
-        )
-        .retry_after(10)
-        .into_response(),
+        Ok(Err(_)) | Err(_) => not_stored("The delivery could not be stored. Please send it again.").into_response(),
     }
 }
 
@@ -215,5 +241,15 @@ mod tests {
         let answer = whole_body(Request::new(body), Duration::from_millis(1)).await.unwrap_err().into_response();
         assert_eq!(answer.status(), StatusCode::REQUEST_TIMEOUT);
         assert_eq!(answer.headers()[header::CONTENT_TYPE], "application/problem+json");
+    }
+
+    #[tokio::test]
+    async fn a_body_for_which_there_is_no_room_may_come_again() {
+        let body = Body::from_stream(stream::iter([Err::<Bytes, _>(BodyError::NoRoom)]));
+        let answer = whole_body(Request::new(body), ARRIVES_WITHIN).await.unwrap_err().into_response();
+        assert_eq!(
+            (answer.status(), answer.headers()[header::RETRY_AFTER].as_bytes()),
+            (StatusCode::SERVICE_UNAVAILABLE, &b"10"[..])
+        );
     }
 }

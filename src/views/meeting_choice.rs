@@ -173,6 +173,8 @@ impl MeetingChoice {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use axum::extract::Query;
+    use proptest::prelude::*;
 
     #[test]
     fn links_keep_the_choice_and_hold_any_text() {
@@ -183,5 +185,16 @@ mod tests {
             "/meetings?q=a%26b%3D%22c%22&status=canceled&after=0%7E1%7Ex%2Fy"
         );
         assert_eq!(MeetingChoice::default().href(&[]), "/meetings");
+    }
+
+    proptest! {
+        #[test]
+        fn what_an_address_says_is_said_again_by_its_links(query in "((q|status|owner|from|sort|after|[a-z]{1,3})=[a-z0-9%+~&=-]{0,20}&?){0,8}") {
+            let read = |address: &str| Query::<MeetingChoice>::try_from_uri(&address.parse().unwrap());
+            if let Ok(Query(choice)) = read(&format!("/meetings?{query}")) {
+                let link = choice.href(&[]);
+                prop_assert_eq!(read(&link).unwrap().href(&[]), link);
+            }
+        }
     }
 }

@@ -191,12 +191,28 @@ pub(super) fn encode(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use axum::http::Uri;
+    use proptest::prelude::*;
+    use url::form_urlencoded;
 
     #[test]
     fn links_to_meetings_carry_any_id() {
         assert_eq!(meeting_href("244caf9c-4dab"), "/meetings/244caf9c-4dab");
         assert_eq!(meeting_href("a/b?c#d\"><é"), "/meetings/a%2Fb%3Fc%23d%22%3E%3C%C3%A9");
         assert_eq!(meeting_href(".."), "/meetings?id=%2E%2E");
+    }
+
+    proptest! {
+        #[test]
+        fn an_address_carries_any_text(names in prop::collection::vec("[a-z]{1,8}", 0..6), values in prop::collection::vec(any::<String>(), 6)) {
+            let fields: Vec<(&str, &str)> = names.iter().map(String::as_str).zip(values.iter().map(String::as_str)).collect();
+            let address = href("/meetings", &fields);
+            prop_assert!(address.parse::<Uri>().is_ok() && address.is_ascii());
+            let query = address.split_once('?').map_or("", |(_, query)| query);
+            let read: Vec<(String, String)> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+            let given = fields.iter().filter(|(_, value)| !value.is_empty());
+            prop_assert_eq!(read, given.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect::<Vec<_>>());
+        }
     }
 
     #[test]

@@ -10,5 +10,6 @@ pub mod links;
 pub mod password;
 pub mod problem;
 pub mod secret_key;
+pub mod server;
 pub mod session;
 pub mod site;

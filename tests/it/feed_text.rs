@@ -1,6 +1,6 @@
 //! The feed text against the facts about calendar programs, against two parsers, and against its own lint.
 
-mod parsers;
+pub(crate) mod parsers;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use ical::tree::cst::IcalCst;
@@ -16,13 +16,13 @@ use meeting_mirror::views::feed::text::LONGEST_TEXT;
 
 const WINDOW: Window = Window { past_days: 30, future_days: 365 };
 
-fn now() -> DateTime<Utc> {
+pub(crate) fn now() -> DateTime<Utc> {
     // 2026-11-20T09:00:00Z
     DateTime::UNIX_EPOCH + TimeDelta::seconds(1_795_165_200)
 }
 
 /// A meeting of one hour that begins this many hours from now.
-fn meeting(id: &str, hours: i64) -> Meeting {
+pub(crate) fn meeting(id: &str, hours: i64) -> Meeting {
     let text = |text: &str| Some(text.to_owned());
     let starts_at = now() + TimeDelta::hours(hours);
     Meeting {
@@ -65,7 +65,7 @@ fn canceled(mut meeting: Meeting) -> Meeting {
     meeting
 }
 
-fn settings(name: &str, detail: Detail) -> Feed {
+pub(crate) fn settings(name: &str, detail: Detail) -> Feed {
     Feed {
         id: 1,
         wish: NewFeed {
@@ -84,7 +84,7 @@ fn settings(name: &str, detail: Detail) -> Feed {
     }
 }
 
-fn render(settings: &Feed, meetings: &[Meeting], now: DateTime<Utc>) -> FeedText {
+pub(crate) fn render(settings: &Feed, meetings: &[Meeting], now: DateTime<Utc>) -> FeedText {
     from_scratch(settings, "installation-1", meetings, now)
 }
 

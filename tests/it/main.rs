@@ -18,6 +18,8 @@ mod convergence;
 mod feed;
 mod feed_text;
 mod flow;
+mod fuzz;
+mod hostile;
 mod mirror;
 mod mirror_chaos;
 mod process;

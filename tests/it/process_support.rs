@@ -243,7 +243,7 @@ impl Lines {
 pub(crate) struct Process {
     pub(crate) out: Lines,
     pub(crate) err: Lines,
-    id: u32,
+    pub(crate) id: u32,
     end: Receiver<ExitStatus>,
     ended: bool,
 }

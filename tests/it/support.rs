@@ -1,6 +1,8 @@
 //! The real program in a test: router over HTTP on a free port, SQLite file, google-calendar3 over HTTP against the
 //! simulated Google. The clock stands until it is moved, and the workers work when they are told to, so nothing waits.
 
+mod calendars;
+
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -18,11 +20,12 @@ use meeting_mirror::meeting::state::Meeting;
 use meeting_mirror::outbound::audit_push::AuditPusher;
 use meeting_mirror::outbound::check::Checker;
 use meeting_mirror::outbound::mirror::Mirror;
-use meeting_mirror::simulated_google::{Access, SimulatedEvent, SimulatedGoogle, SimulatedGoogleConfig};
+use meeting_mirror::simulated_google::{Access, SimulatedGoogle, SimulatedGoogleConfig};
 use meeting_mirror::store::{Feed, NewCalendar, NewFeed, OnCancel, OnDrift, Store};
 use meeting_mirror::upkeep::audit::AuditKeeper;
 use meeting_mirror::views::FeedCache;
 use meeting_mirror::web::links::Links;
+use meeting_mirror::web::server::Limits;
 use meeting_mirror::web::site::Site;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -80,7 +83,14 @@ impl TestApp {
         let dir = tempfile::tempdir().unwrap();
         let mut settings = settings(&dir);
         set(&mut settings);
-        Self::build(dir, settings, Arc::new(ManualClock::new(noon())), None).await
+        Self::build(dir, settings, Arc::new(ManualClock::new(noon())), None, Limits::default()).await
+    }
+
+    /// Without Google, with other limits of its connections.
+    pub(crate) async fn start_within(limits: Limits) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let settings = settings(&dir);
+        Self::build(dir, settings, Arc::new(ManualClock::new(noon())), None, limits).await
     }
 
     /// With a simulated Google that has the calendar [`TEAM`], not yet mirrored into.
@@ -102,13 +112,22 @@ impl TestApp {
         settings.google_credentials = Some(credentials);
         settings.google_api_url = Some(Url::parse(&google.api_url()).unwrap());
         set(&mut settings);
-        Self::build(dir, settings, clock, Some(google)).await
+        Self::build(dir, settings, clock, Some(google), Limits::default()).await
     }
 
-    async fn build(dir: TempDir, settings: Settings, clock: Arc<ManualClock>, google: Option<SimulatedGoogle>) -> Self {
+    async fn build(
+        dir: TempDir,
+        settings: Settings,
+        clock: Arc<ManualClock>,
+        google: Option<SimulatedGoogle>,
+        limits: Limits,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let app = App::build(&settings, address, clock.clone(), Randomness::seeded(7), None).await.unwrap();
+        let building = App::build(&settings, address, clock.clone(), Randomness::seeded(7), None);
+        // It is large, and so would be every test.
+        let mut app = Box::pin(building).await.unwrap();
+        app.limits = limits;
         let site = app.site.clone();
         let lifecycle = Lifecycle::default();
         let Workers { inbox, mirror, checker, audit_push, audit_keeper, feeds, lock: _ } =
@@ -146,7 +165,7 @@ impl TestApp {
         lifecycle.stop().cancel();
         lifecycle.ended().await;
         store.close().await;
-        Self::build(dir, settings, clock, google).await
+        Self::build(dir, settings, clock, google, Limits::default()).await
     }
 
     pub(crate) fn now(&self) -> DateTime<Utc> {
@@ -312,6 +331,7 @@ pub(crate) fn wish(google_id: &str) -> NewCalendar {
 pub(crate) fn settings(dir: &TempDir) -> Settings {
     Settings {
         listen: "127.0.0.1:0".parse().unwrap(),
+        max_connections: 1000,
         data_dir: dir.path().join("data"),
         public_url: None,
         signing_keys: Some(Secret::new(KEY)),
@@ -367,31 +387,4 @@ pub(crate) fn event(event_id: &str, kind: &str, meeting_id: &str, minute: i64, h
 pub(crate) fn with(mut event: Value, change: impl FnOnce(&mut Value)) -> Value {
     change(&mut event["data"]);
     event
-}
-
-impl TestApp {
-    /// Compares every calendar with what was written, now, and lets the mirror put differences right.
-    pub(crate) async fn check_calendars(&self) {
-        for calendar in self.store.calendars().await.unwrap() {
-            let mut tx = self.store.write().await.unwrap();
-            tx.check_calendar_at(calendar.id, self.now()).await.unwrap();
-            tx.resume_calendar(calendar.id).await.unwrap();
-            tx.commit().await.unwrap();
-        }
-        let checker = self.checker.as_ref().expect("this test has no Google");
-        checker.check_due().await.unwrap();
-        self.settle().await;
-    }
-
-    /// The events in a calendar that are not deleted and carry our mark, by meeting id.
-    pub(crate) fn mirrored(&self, calendar: &str) -> Vec<(String, SimulatedEvent)> {
-        let events = self.google.as_ref().expect("this test has no Google").events(calendar);
-        let mut ours: Vec<(String, SimulatedEvent)> = events
-            .into_iter()
-            .filter(|event| !event.is_deleted())
-            .filter_map(|event| Some((event.private_properties.get("meetingMirrorMeeting")?.clone(), event)))
-            .collect();
-        ours.sort_by(|a, b| a.0.cmp(&b.0));
-        ours
-    }
 }

@@ -19,9 +19,10 @@ fn refusal(machine: &Machine, arguments: &[&str]) -> String {
 fn settings_that_make_no_sense() {
     let machine = Machine::new();
     let long = format!("https://{}.example.com", "m".repeat(160));
-    let wrong: [&[&str]; 20] = [
+    let wrong: [&[&str]; 21] = [
         &["--listen", "nonsense"],
         &["--listen", "localhost:8080"],
+        &["--max-connections", "63"],
         &["--public-url", "mirror.example.com"],
         &["--public-url", "ftp://mirror.example.com"],
         &["--public-url", "https://mirror.example.com/?a=b"],

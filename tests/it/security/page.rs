@@ -4,22 +4,22 @@ use reqwest::Response;
 
 /// The begin of an element.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Element {
-    pub(super) name: String,
-    pub(super) attributes: Vec<(String, String)>,
+pub(crate) struct Element {
+    pub(crate) name: String,
+    pub(crate) attributes: Vec<(String, String)>,
     /// The text behind it, up to the next element's begin or end.
-    pub(super) text: String,
+    pub(crate) text: String,
 }
 
 impl Element {
     /// The value of an attribute; empty when it is absent.
-    pub(super) fn value(&self, name: &str) -> &str {
+    pub(crate) fn value(&self, name: &str) -> &str {
         self.attributes.iter().find(|(found, _)| found == name).map_or("", |(_, value)| value)
     }
 }
 
 /// Begins and ends (named `/name`) of all elements, in order.
-pub(super) fn elements(page: &str) -> Vec<Element> {
+pub(crate) fn elements(page: &str) -> Vec<Element> {
     let mut elements = Vec::new();
     for tag in page.split('<').skip(1) {
         let mut rest = tag;
