@@ -107,6 +107,7 @@ async fn mirror(dir: &Path, answer: Duration) -> f64 {
         randomness: Randomness::seeded(1),
         google: access,
         installation_id: "bench".into(),
+        latest: meeting_mirror::clock::Latest::default(),
         due: Arc::default(),
     };
     let stop = CancellationToken::new();

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
@@ -17,7 +17,7 @@ pub use installation::{Installation, StartError};
 
 use self::installation::http_url;
 use self::settings_log::SecretSetting;
-use crate::clock::{Randomness, SharedClock};
+use crate::clock::{Latest, Randomness, SharedClock};
 use crate::config::{PushTarget, Secret, Settings};
 use crate::inbound::inbox::Inbox;
 use crate::inbound::signature::Verifier;
@@ -29,6 +29,7 @@ use crate::outbound::google;
 use crate::outbound::https;
 use crate::outbound::jobs::Jobs;
 use crate::outbound::mirror::Mirror;
+use crate::outbound::retry;
 use crate::store::{Fact, InboxWriter, Store};
 use crate::upkeep::audit::AuditKeeper;
 use crate::views::{self, FeedCache};
@@ -58,7 +59,7 @@ pub struct App {
     pub audit_keeper: AuditKeeper,
     /// Keeps feeds ready to be served.
     pub feeds: FeedCache,
-    /// The admin password, when it was made just now: to be shown once.
+    /// The admin password, when it was made just now: to be shown once, then kept.
     pub new_password: Option<Secret>,
     writer: WriterTask,
     lock: File,
@@ -136,7 +137,7 @@ impl App {
         let new_password = keep_password(store, password_set, &clock, &randomness).await?;
         let mut tx = store.write().await.map_err(failed)?;
         tx.keep_fact(Fact::PublicUrl, public_url.as_str()).await.map_err(failed)?;
-        tx.void_leases().await.map_err(failed)?;
+        tx.end_waits_beyond(clock.now() + retry::LONGEST_PAUSE, clock.now()).await.map_err(failed)?;
         settings_log::record(store, &mut tx, (settings, &secrets), secret, clock.now()).await.map_err(failed)?;
         if let Some(push) = &audit_push {
             let (endpoint, before) = (push.endpoint(secret), push.endpoint_before());
@@ -183,6 +184,7 @@ impl App {
             google,
             installation_id: id.clone(),
             due: due.clone(),
+            latest: Latest::default(),
         });
         let every = TimeDelta::hours(settings.drift_check_hours.into());
         let checker = mirror.clone().map(|mirror| Checker { mirror, every });
@@ -208,6 +210,17 @@ impl App {
             writer,
             lock,
         })
+    }
+
+    /// Keeps the password that was made. Not before it was shown: were the start broken off in between, nobody would know it.
+    ///
+    /// # Errors
+    /// When the database can't be written.
+    pub async fn keep_new_password(&self) -> Result<(), StartError> {
+        match &self.new_password {
+            Some(made) => keep_hash(&self.site.store, made, None, &self.site.randomness).await,
+            None => Ok(()),
+        }
     }
 
     /// Starts serving and working. The service runs until `lifecycle` stops. Returns the lock on the data directory: to be held
@@ -266,7 +279,7 @@ fn limits(settings: &Settings) -> Limits {
     Limits { connections: wanted.min(possible), ..Limits::default() }
 }
 
-/// Keeps the hash of the password that is set; makes a password when none is set and none was made before.
+/// Keeps the password that is set, if it is another one. Makes one, not yet kept, when none is set and none was kept before.
 async fn keep_password(
     store: &Store,
     password_set: Option<Secret>,
@@ -275,25 +288,32 @@ async fn keep_password(
 ) -> Result<Option<Secret>, StartError> {
     let failed = |source| StartError::Store { path: store.path().to_owned(), source };
     let kept = store.fact(Fact::AdminPasswordHash).await.map_err(failed)?;
-    let is_change = kept.is_some();
-    let (secret, made) = match (password_set, kept) {
-        (None, Some(_)) => return Ok(None),
-        (Some(set), Some(hash)) if password::verify(&set, &hash) => return Ok(None),
-        (Some(set), _) => (set, None),
-        (None, None) => {
-            let made = password::generate(randomness);
-            (made.clone(), Some(made))
-        }
-    };
-    let hash = password::hash(&secret, randomness).map_err(|error| StartError::Password(error.to_string()))?;
+    let change = kept.as_ref().map(|_| clock.now());
+    match (password_set, kept) {
+        (None, None) => return Ok(Some(password::generate(randomness))),
+        (None, Some(_)) => {}
+        (Some(set), Some(hash)) if password::verify(&set, &hash) => {}
+        (Some(set), _) => keep_hash(store, &set, change, randomness).await?,
+    }
+    Ok(None)
+}
+
+/// Keeps the hash of a password; `change` is the time now when there was one before.
+async fn keep_hash(
+    store: &Store,
+    secret: &Secret,
+    change: Option<DateTime<Utc>>,
+    randomness: &Randomness,
+) -> Result<(), StartError> {
+    let failed = |source| StartError::Store { path: store.path().to_owned(), source };
+    let hash = password::hash(secret, randomness).map_err(|error| StartError::Password(error.to_string()))?;
     let mut tx = store.write().await.map_err(failed)?;
     tx.keep_fact(Fact::AdminPasswordHash, &hash).await.map_err(failed)?;
     // Whoever signed in with another password has to sign in again.
     tx.end_all_sessions().await.map_err(failed)?;
-    if is_change {
+    if let Some(now) = change {
         let summary = "Set another admin password at the start of the server; every session was ended".to_owned();
-        tx.append_admin_action("command line", "sign-in", summary, clock.now()).await.map_err(failed)?;
+        tx.append_admin_action("command line", "sign-in", summary, now).await.map_err(failed)?;
     }
-    tx.commit().await.map_err(failed)?;
-    Ok(made)
+    tx.commit().await.map_err(failed)
 }

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -33,6 +34,18 @@ pub fn begin_of_day(day: NaiveDate, zone: Tz) -> DateTime<Utc> {
     let mut hours = (0..24).map(|hours| midnight + TimeDelta::hours(hours));
     let begin = hours.find_map(|time| time.and_local_timezone(zone).earliest());
     begin.map_or_else(|| midnight.and_utc(), |time| time.with_timezone(&Utc))
+}
+
+/// Notices that the clock was set back. Clones share what they saw.
+#[derive(Debug, Clone, Default)]
+pub struct Latest(Arc<AtomicI64>);
+
+impl Latest {
+    /// Whether the time now is earlier than at the last look.
+    pub fn is_before_last_look(&self, now: DateTime<Utc>) -> bool {
+        let now = now.timestamp_millis();
+        self.0.swap(now, Ordering::Relaxed) > now
+    }
 }
 
 /// The system's clock.

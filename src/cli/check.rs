@@ -47,8 +47,11 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<ExitCode> {
         Err(error) => tell("data directory", Err(explain(&error))),
         Ok(installation) => {
             tell("data directory", Ok(settings.data_dir.display().to_string()));
-            let sound = installation.store.integrity_check().await;
-            tell("database", sound.map(|()| "sound".to_owned()).map_err(|error| error.to_string()));
+            let store = &installation.store;
+            let sound = store.integrity_check().await.map(|()| "sound".to_owned());
+            tell("database", sound.map_err(|error| error.to_string()));
+            let written = store.check_writing().await.map(|()| "done".to_owned());
+            tell("writing to the database", written.map_err(|error| explain(&error.into())));
             tell("public address", public_address(context, &installation).await);
             tell("google", google(context, &installation).await);
         }

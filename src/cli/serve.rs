@@ -24,6 +24,7 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<ExitCode> {
             "The admin password, shown this once: {}\nTo set another one, start with --admin-password.",
             password.reveal()
         ));
+        app.keep_new_password().await?;
     }
     if settings.signing_keys()?.is_empty() {
         tracing::warn!("deliveries are taken unsigned: anybody on this machine can send them");

@@ -62,7 +62,9 @@ impl Checker {
             .calendars()
             .await?
             .into_iter()
-            .filter(|calendar| calendar.next_check_at <= now && calendar.paused_until.is_none_or(|until| until <= now))
+            // A check that lies further ahead than the next one can is from before the clock was set back.
+            .filter(|calendar| calendar.next_check_at <= now || calendar.next_check_at > now + self.every)
+            .filter(|calendar| calendar.paused_until.is_none_or(|until| until <= now))
             .filter(|calendar| !to_plan.contains(&calendar.id))
             .collect();
         for calendar in &due {

@@ -15,7 +15,7 @@ use super::event_body::{EventBody, event_id};
 use super::google::{Google, GoogleAccess, Receipt};
 use super::record::{Outcome, Record, Worked};
 use super::retry::Refusal;
-use crate::clock::{Randomness, SharedClock};
+use crate::clock::{Latest, Randomness, SharedClock};
 use crate::meeting::entry::Entry;
 use crate::meeting::state::Meeting;
 use crate::store::{Calendar, Lease, Presence, Store, StoreError};
@@ -48,6 +48,8 @@ pub struct Mirror {
     pub installation_id: Arc<str>,
     /// Told when there is work.
     pub due: Arc<Notify>,
+    /// The time of the last look at the work.
+    pub latest: Latest,
 }
 
 /// Calendars that turned out, while a batch is worked on, to take no more calls now: the rest of their rows wait.
@@ -70,7 +72,8 @@ impl Mirror {
         let mut planned_at: Option<DateTime<Utc>> = None;
         loop {
             let now = self.clock.now();
-            let rolls_on = planned_at.is_none_or(|at| now - at >= PLAN_EVERY);
+            // A plan that lies ahead of now is from before the clock was set back.
+            let rolls_on = planned_at.is_none_or(|at| !(at..at + PLAN_EVERY).contains(&now));
             // A plan that a stop breaks off is made at the next start.
             let planned = tokio::select! {
                 () = stop.cancelled() => return,
@@ -132,6 +135,12 @@ impl Mirror {
     pub async fn work_once(&self, stop: &CancellationToken) -> Result<usize, StoreError> {
         let now = self.clock.now();
         let google = self.client().await?;
+        if self.latest.is_before_last_look(now) {
+            tracing::warn!("the clock was set back: what waits in the mirror is tried now");
+            let mut tx = self.store.write().await?;
+            tx.end_waits_beyond(now, now).await?;
+            tx.commit().await?;
+        }
         if self.store.next_mirror_due().await?.is_none_or(|due| due > now) {
             return Ok(0);
         }

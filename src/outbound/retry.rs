@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
+use chrono::TimeDelta;
+
 /// The longest pause between two tries of one piece of work.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(64);
 /// The longest pause a server may ask for.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(1);
+/// No work waits longer than this after a failure: what a server asks for, and the jitter.
+pub const LONGEST_PAUSE: TimeDelta = TimeDelta::seconds(3601);
 /// The pause when a quota is used up: it can last hours, so asking sooner only wastes calls.
 const QUOTA_PAUSE: Duration = Duration::from_mins(10);
 /// The pause when a person must act.
@@ -141,7 +145,7 @@ mod tests {
         fn a_pause_is_never_short_and_never_endless(attempts: u32, asked in proptest::option::of(0_u64..1_000_000), jitter in 0.0..1.0) {
             let pause = pause(attempts, asked.map(Duration::from_secs), jitter);
             prop_assert!(pause >= Duration::from_secs(1));
-            prop_assert!(pause <= LONGEST_RETRY_AFTER + Duration::from_secs(1));
+            prop_assert!(pause <= LONGEST_PAUSE.to_std().unwrap());
             if asked.is_none() {
                 prop_assert!(pause <= LONGEST_BACKOFF);
             }

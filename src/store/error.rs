@@ -46,7 +46,9 @@ pub enum StoreError {
     )]
     OtherBuild(String),
     /// The tables can't be brought up to date.
-    #[error("the database can't be brought up to date")]
+    #[error(
+        "the database can't be brought up to date: {0}. Nothing in it is lost: keep it, and restore your backup for the version that ran before."
+    )]
     Migration(#[source] MigrateError),
     /// Anything else.
     #[error("the database answered with an error")]
@@ -94,6 +96,11 @@ impl From<MigrateError> for StoreError {
             MigrateError::VersionMissing(_) => Self::Newer(error.to_string()),
             MigrateError::VersionMismatch(_) => Self::OtherBuild(error.to_string()),
             MigrateError::Execute(inner) => inner.into(),
+            MigrateError::ExecuteMigration(inner, version) => match inner.into() {
+                Self::Other(inner) => Self::Migration(MigrateError::ExecuteMigration(inner, version)),
+                // The disk is full, or the like.
+                of_the_file => of_the_file,
+            },
             other => Self::Migration(other),
         }
     }

@@ -330,12 +330,23 @@ impl WriteTx<'_> {
         Ok(())
     }
 
-    /// Voids every lease. Only for a server that just started and is the only one on its data directory: whoever held them
-    /// is gone.
+    /// Voids every lease, and has what waits for a time beyond `beyond` tried now: the clock was set back. Only for the one
+    /// worker while it holds no lease, or a server that just started: whoever held one is gone.
     ///
     /// # Errors
     /// When the database can't be written.
-    pub async fn void_leases(&mut self) -> Result<(), StoreError> {
+    pub async fn end_waits_beyond(&mut self, beyond: DateTime<Utc>, now: DateTime<Utc>) -> Result<(), StoreError> {
+        let (beyond, now) = (millis(beyond), millis(now));
+        sqlx::query!("UPDATE mirror SET due_at = ? WHERE due_at > ?", now, beyond).execute(&mut *self.0).await?;
+        // A purge goes on, and holds its calendar anew within the hour.
+        sqlx::query!(
+            "UPDATE calendars SET paused_until = CASE paused_for WHEN 'purge' THEN min(paused_until, ?1 + 3600000) ELSE ?1 END
+             WHERE paused_until > ?2",
+            now,
+            beyond
+        )
+        .execute(&mut *self.0)
+        .await?;
         sqlx::query!("UPDATE mirror SET lease = NULL, leased_until = NULL WHERE lease IS NOT NULL")
             .execute(&mut *self.0)
             .await?;

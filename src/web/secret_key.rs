@@ -2,6 +2,7 @@
 //! tokens are made with keys derived from it; nothing secret stands in the database.
 
 use std::fmt;
+use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -34,6 +35,11 @@ pub enum SecretKeyError {
         "{0} is damaged: it should hold 64 hexadecimal digits. Restore it from your backup; with another key every feed link changes."
     )]
     Damaged(PathBuf),
+    /// The same, but nothing was ever made with it.
+    #[error(
+        "{0} is damaged: it should hold 64 hexadecimal digits. Nothing was made with it yet: remove it, and start again."
+    )]
+    DamagedUnused(PathBuf),
     /// The database was used with a key, but the key is gone.
     #[error(
         "{0} is missing, but the database was used with it before. Restore it from your backup. If it is lost for good, make \
@@ -59,7 +65,8 @@ impl SecretKey {
         }
         let text = std::fs::read_to_string(&path).map_err(failed)?;
         let key = HEXLOWER.decode(text.trim().to_ascii_lowercase().as_bytes()).ok().and_then(|key| key.try_into().ok());
-        key.map(Self).ok_or(SecretKeyError::Damaged(path))
+        let damaged = if may_create { SecretKeyError::DamagedUnused } else { SecretKeyError::Damaged };
+        key.map(Self).ok_or_else(|| damaged(path))
     }
 
     /// A key for one purpose. Keys of different purposes tell nothing of each other.
@@ -94,7 +101,8 @@ fn create(data_dir: &Path, path: &Path, text: &str) -> io::Result<()> {
     writeln!(file, "{text}")?;
     file.as_file().sync_all()?;
     match file.persist_noclobber(path) {
-        Ok(_) => Ok(()),
+        // Also its name: the database must not outlive it when the power goes.
+        Ok(_) => File::open(data_dir)?.sync_all(),
         Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(error.error),
     }
@@ -123,6 +131,7 @@ mod tests {
         let random = Randomness::seeded(1);
         assert!(matches!(SecretKey::load(dir.path(), false, &random), Err(SecretKeyError::Missing(_))));
         std::fs::write(dir.path().join(SECRET_KEY_FILE), "abc").unwrap();
-        assert!(matches!(SecretKey::load(dir.path(), true, &random), Err(SecretKeyError::Damaged(_))));
+        assert!(matches!(SecretKey::load(dir.path(), false, &random), Err(SecretKeyError::Damaged(_))));
+        assert!(matches!(SecretKey::load(dir.path(), true, &random), Err(SecretKeyError::DamagedUnused(_))));
     }
 }

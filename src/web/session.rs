@@ -23,6 +23,8 @@ const SIGNED_IN: &str = "signed_in";
 const LASTS: TimeDelta = TimeDelta::days(7);
 /// A session that nobody uses for so long ends.
 const IDLES: TimeDelta = TimeDelta::hours(24);
+/// A session that begins so far ahead is from before the clock was set back: it must not last until then.
+const AHEAD: TimeDelta = TimeDelta::days(1);
 /// How often, at most, a session's use is written down.
 const PUT_OFF_EVERY: TimeDelta = TimeDelta::minutes(5);
 
@@ -162,9 +164,9 @@ impl SessionStore for DatabaseSessions {
     }
 
     async fn load(&self, id: &Id) -> SessionResult<Option<Record>> {
-        let Some(found) = self.store.session(&key(id), self.clock.now()).await.map_err(backend)? else {
-            return Ok(None);
-        };
+        let now = self.clock.now();
+        let found = self.store.session(&key(id), now).await.map_err(backend)?;
+        let Some(found) = found.filter(|found| found.ends_at <= now + LASTS + AHEAD) else { return Ok(None) };
         let data = serde_json::from_str(&found.data).map_err(|error| Error::Decode(error.to_string()))?;
         let expiry_date = OffsetDateTime::from_unix_timestamp(found.ends_at.timestamp()).map_err(backend)?;
         Ok(Some(Record { id: *id, data, expiry_date }))

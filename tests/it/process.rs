@@ -3,6 +3,9 @@
 
 mod crash;
 mod demo;
+mod disk;
+mod first_start;
+mod kills;
 mod mirroring;
 mod start;
 mod stop;

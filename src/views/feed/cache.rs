@@ -368,7 +368,7 @@ impl FeedCache {
                 at
             }
         };
-        let cached = Arc::new(Cached::made(made, last_modified_at, known.as_deref()));
+        let cached = Arc::new(Cached::made(made, last_modified_at, known.as_deref(), now));
         // What changed since the look at the meetings was told to the bytes that are still here. Nothing is awaited between
         // telling the new ones and putting them here.
         let seen = self.0.seen.lock().await;

@@ -39,6 +39,9 @@ pub(in crate::views) struct Cached {
     pub(super) content: Content,
     /// What did not fit.
     pub(in crate::views) left_out: LeftOut,
+    /// Unix milliseconds when they were made. What was made later than now is from before the clock was set back: it shows the
+    /// days of that time.
+    made_at: i64,
     /// Changes of meetings up to this one are in it.
     pub(super) position: i64,
     members: Members,
@@ -74,7 +77,8 @@ impl Slot {
 
     /// The bytes, if they are what the feed shows now.
     pub(super) fn fresh(&self, now: DateTime<Utc>) -> Option<Arc<Cached>> {
-        self.cached().filter(|cached| now.timestamp_millis() < cached.fresh_until.load(Ordering::Acquire))
+        let now = now.timestamp_millis();
+        self.cached().filter(|cached| (cached.made_at..cached.fresh_until.load(Ordering::Acquire)).contains(&now))
     }
 
     /// Whether it failed a moment ago. A clock that was set back does not make it rest for ever.
@@ -93,14 +97,20 @@ impl Slot {
 }
 
 impl Cached {
-    /// Bytes that were made just now. Those known from before are shared if they are the same.
-    pub(super) fn made(made: FeedText, last_modified_at: DateTime<Utc>, known: Option<&Self>) -> Self {
+    /// Bytes that were made now. Those known from before are shared if they are the same.
+    pub(super) fn made(
+        made: FeedText,
+        last_modified_at: DateTime<Utc>,
+        known: Option<&Self>,
+        now: DateTime<Utc>,
+    ) -> Self {
         let same = known.filter(|known| known.content.digest == made.digest);
         let body = same.map_or_else(|| Bytes::from(made.body), |known| known.content.body.clone());
         let holds_until = made.holds_until.map_or(i64::MAX, |at| at.timestamp_millis());
         Self {
             content: Content::new(body, made.digest, last_modified_at),
             left_out: made.left_out,
+            made_at: now.timestamp_millis(),
             position: made.position,
             members: made.members,
             fresh_until: AtomicI64::new(holds_until),
@@ -112,6 +122,7 @@ impl Cached {
         Self {
             content: Content::new(Bytes::from(kept.body), kept.digest, kept.last_modified_at),
             left_out: kept.left_out,
+            made_at: i64::MIN,
             position: i64::MIN,
             members: Members::default(),
             fresh_until: AtomicI64::new(i64::MIN),

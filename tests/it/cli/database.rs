@@ -17,9 +17,21 @@ async fn used() -> Machine {
 fn refused_by_all(machine: &Machine) -> String {
     let before = machine.contents();
     let serve = ["serve", "--listen", "127.0.0.1:0", "--signing-keys", KEY];
-    let commands: [&[&str]; 4] = [&serve, &["feed", "list"], &["feed", "add", "--name", "Other"], &["audit", "verify"]];
+    let commands: [&[&str]; 8] = [
+        &serve,
+        &["feed", "list"],
+        &["feed", "add", "--name", "Other"],
+        &["calendar", "list"],
+        &["inbox", "list"],
+        &["meeting", "list"],
+        &["audit", "verify"],
+        &["backup", "copy.db"],
+    ];
     let told = commands.map(|arguments| machine.run(arguments).refused(1, &[]));
     assert!(told.iter().all(|text| *text == told[0]), "{told:#?}");
+    let checked = machine.run(&["check", "--signing-keys", KEY]);
+    let problem = told[0].replace("error: ", "PROBLEM  data directory: ");
+    assert!(checked.code == 1 && checked.stdout.ends_with(&problem), "{checked:#?}");
     assert_eq!(machine.contents(), before, "something was changed");
     machine.anywhere(&told[0])
 }
@@ -44,6 +56,14 @@ async fn a_database_of_a_newer_version() {
     let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
                  VALUES (9999, 'from the future', TRUE, x'00', 0)";
     sql(&machine, newer).await;
+    sql(&machine, "PRAGMA wal_checkpoint(TRUNCATE)").await;
+    insta::assert_snapshot!(refused_by_all(&machine));
+}
+
+#[tokio::test]
+async fn a_database_of_another_build() {
+    let machine = used().await;
+    sql(&machine, "UPDATE _sqlx_migrations SET checksum = x'00' WHERE version = 13").await;
     sql(&machine, "PRAGMA wal_checkpoint(TRUNCATE)").await;
     insta::assert_snapshot!(refused_by_all(&machine));
 }

@@ -1,0 +1,229 @@
+//! A disk that is full, fails, is read-only, or a database that somebody else holds: deliveries are refused with 503, so that
+//! the sender sends them again, nothing that was answered is lost, and the same process goes on when the trouble is over.
+//! Must not be sure that it may mount: what only root can do says that it was skipped.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use meeting_mirror::inbound::signature::sign;
+use serde_json::{Value, json};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{ConnectOptions as _, Connection as _};
+
+use crate::process_support::{KEY, Machine, Server, browser, event, get};
+
+const UNUSABLE: &str = "is the disk full, does another program use it, may this user write there?";
+const START: [&str; 5] = ["serve", "--listen", "127.0.0.1:0", "--signing-keys", KEY];
+
+/// A disk of its own, as large as is said.
+struct Disk(PathBuf);
+
+impl Disk {
+    /// None where mounting is not allowed.
+    fn mounted(machine: &Machine, size: &str) -> Option<Self> {
+        let place = machine.path("data");
+        std::fs::create_dir(&place).unwrap();
+        let disk = Self(place);
+        if disk.mount(&["-t", "tmpfs", "-o", &format!("size={size},mode=700"), "tmpfs"]) {
+            return Some(disk);
+        }
+        eprintln!("SKIPPED: a disk of a set size needs root, to mount it");
+        None
+    }
+
+    fn mount(&self, how: &[&str]) -> bool {
+        Command::new("mount").args(how).arg(&self.0).output().is_ok_and(|ran| ran.status.success())
+    }
+
+    fn remount(&self, options: &str) {
+        assert!(self.mount(&["-o", &format!("remount,{options}")]), "{options}");
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+/// A meeting event of so many octets, at least.
+fn sized(number: usize, octets: usize) -> Value {
+    let mut event = event(&format!("e-{number}"), "scheduled", &format!("m-{number}"), 5);
+    event["data"]["meetingInfo"]["meetingName"] = json!("x".repeat(octets));
+    event
+}
+
+/// Delivers. A refusal must say when to come again. Returns whether it was taken.
+async fn taken(server: &Server, event: &Value) -> bool {
+    let body = event.to_string();
+    let request = browser()
+        .post(format!("{}/webhooks/cirrus-insight", server.url))
+        .header("x-signature", sign(KEY, body.as_bytes()));
+    let answer = request.body(body).send().await.unwrap();
+    let status = answer.status().as_u16();
+    if status == 200 {
+        return true;
+    }
+    assert_eq!((status, &answer.headers()["retry-after"]), (503, &"10".parse().unwrap()));
+    assert_eq!(answer.json::<Value>().await.unwrap()["code"], "not_stored");
+    false
+}
+
+/// All that is there must be these, each once, and applied.
+fn all_applied(machine: &Machine, count: usize) {
+    machine.until(&["inbox", "list", "--status", "pending", "--json"], |list| *list == json!([]));
+    let rows = machine.json(&["inbox", "list", "--limit", "10000", "--json"]);
+    let rows = rows.as_array().unwrap();
+    assert!(rows.iter().all(|row| row["status"] == "applied"), "{rows:?}");
+    assert_eq!(rows.len(), count);
+    let meetings = machine.json(&["meeting", "list", "--limit", "10000", "--json"]);
+    assert_eq!(meetings.as_array().unwrap().len(), count);
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_deliveries_and_the_same_server_goes_on_when_there_is_room() {
+    let machine = Machine::new();
+    let Some(disk) = Disk::mounted(&machine, "4m") else { return };
+    let server = machine.serve(&[]);
+    let link = machine.ok(&["feed", "add", "--name", "Sales"]);
+    let link = format!("{}/feeds/{}", server.url, link.trim().split("/feeds/").nth(1).unwrap());
+    assert_eq!(get(&browser(), &link).await.0, 200);
+    let mut refused = Vec::new();
+    for number in 0..60 {
+        if !taken(&server, &sized(number, 100_000)).await {
+            refused.push(number);
+        }
+    }
+    assert!((1..60).contains(&refused.len()), "{refused:?}");
+    assert_eq!(get(&browser(), &link).await.0, 200, "what was made is served");
+    let kept = machine.json(&["inbox", "list", "--limit", "100", "--json"]);
+    assert_eq!(kept.as_array().unwrap().len(), 60 - refused.len(), "what was answered is there, and nothing else");
+    machine.run(&["feed", "add", "--name", "Team"]).refused(1, &[UNUSABLE, "database or disk is full"]);
+
+    disk.remount("size=64m");
+    for number in refused {
+        assert!(taken(&server, &sized(number, 100_000)).await, "there is room for {number}");
+    }
+    all_applied(&machine, 60);
+    server.stop();
+    machine.ok(&["check", "--signing-keys", KEY]);
+}
+
+#[tokio::test]
+async fn a_first_start_on_a_full_disk_says_so_and_the_next_one_goes_on() {
+    let machine = Machine::new();
+    let Some(disk) = Disk::mounted(&machine, "400k") else { return };
+    machine.run(&START).refused(1, &[UNUSABLE, "database or disk is full"]);
+    disk.remount("size=64m");
+    let mut server = machine.serve(&[]);
+    server.process.out.wait_for("The admin password, shown this once");
+    assert!(taken(&server, &sized(1, 10)).await);
+    all_applied(&machine, 1);
+    server.stop();
+}
+
+#[tokio::test]
+async fn a_disk_that_fails_for_a_while_costs_nothing() {
+    let machine = Machine::new();
+    let serve = machine.command(&START);
+    // The signal that goes with a limit to the size of files would end the process; a disk that fails sends none.
+    let mut command = Command::new("bash");
+    command.args(["-c", "trap '' XFSZ; exec \"$@\"", "bash"]).arg(serve.get_program()).args(serve.get_args());
+    for (name, value) in serve.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    let server = Server::start(&mut command);
+    let files = |most: &str| {
+        let id = server.process.id.to_string();
+        let ran = Command::new("prlimit").args(["--pid", &id, &format!("--fsize={most}:unlimited")]).status();
+        assert!(ran.unwrap().success(), "{most}");
+    };
+    assert!(taken(&server, &sized(0, 10)).await);
+    all_applied(&machine, 1);
+    for round in 0..3 {
+        files("1");
+        for number in 1..5 {
+            assert!(!taken(&server, &sized(number, 10)).await, "round {round}");
+        }
+        files("unlimited");
+        assert!(taken(&server, &sized(10 + round, 10)).await, "round {round}");
+    }
+    for number in 1..5 {
+        assert!(taken(&server, &sized(number, 10)).await);
+    }
+    all_applied(&machine, 8);
+    server.stop();
+    machine.ok(&["check", "--signing-keys", KEY]);
+}
+
+#[tokio::test]
+async fn a_read_only_disk_is_told_at_the_start_and_what_only_reads_works() {
+    let machine = Machine::new();
+    let Some(disk) = Disk::mounted(&machine, "64m") else { return };
+    let mut server = machine.serve(&[]);
+    machine.ok(&["feed", "add", "--name", "Sales"]);
+    server.process.signal("KILL");
+    assert_eq!(server.process.ends_within(Duration::from_mins(1)), -9);
+    disk.remount("ro");
+    machine.run(&START).refused(1, &["may write there, or set --data-dir", "Read-only file system"]);
+    assert_eq!(machine.json(&["feed", "list", "--json"])[0]["name"], "Sales");
+    machine.run(&["feed", "add", "--name", "Team"]).refused(1, &[UNUSABLE, "readonly database"]);
+    let checked = machine.run(&["check", "--signing-keys", KEY]);
+    assert_eq!(checked.code, 1, "{checked:?}");
+    assert!(checked.stdout.contains("PROBLEM  writing to the database: the database can't be used now"), "{checked:?}");
+    disk.remount("rw");
+    machine.serve(&[]).stop();
+
+    // After a stop in good order nobody can read, either: SQLite would have to make files beside the database.
+    disk.remount("ro");
+    machine.run(&START).refused(1, &["may write there, or set --data-dir"]);
+    machine.run(&["feed", "list"]).refused(1, &[UNUSABLE]);
+}
+
+async fn connect(database: &Path) -> SqliteConnection {
+    SqliteConnectOptions::new().filename(database).connect().await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_another_program_holds_refuses_deliveries_and_commands_until_it_is_free() {
+    let machine = Machine::new();
+    let server = machine.serve(&[]);
+    let mut other = connect(&machine.data("meeting-mirror.db")).await;
+    sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut other).await.unwrap();
+    let add = ["feed", "add", "--name", "Sales"];
+    let waits: [&[&str]; 2] = [&add, &["check", "--signing-keys", KEY]];
+    let (first, second) = (sized(1, 10), sized(2, 10));
+    let (told, taken_meanwhile) = std::thread::scope(|threads| {
+        let told = waits.map(|arguments| threads.spawn(|| machine.run(arguments)));
+        let posts = async { tokio::join!(taken(&server, &first), taken(&server, &second)) };
+        let taken = tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(posts));
+        (told.map(|told| told.join().unwrap()), taken)
+    });
+    assert_eq!(taken_meanwhile, (false, false));
+    let [added, checked] = told;
+    added.refused(1, &[UNUSABLE, "database is locked"]);
+    assert_eq!(checked.code, 1, "{checked:?}");
+    assert!(
+        checked.stdout.contains("PROBLEM  writing to the database") && checked.stdout.contains("locked"),
+        "{checked:?}"
+    );
+    assert_eq!(machine.json(&["feed", "list", "--json"]), json!([]), "what only reads works");
+
+    sqlx::raw_sql("ROLLBACK").execute(&mut other).await.unwrap();
+    for number in 1..3 {
+        taken(&server, &sized(number, 10)).await;
+    }
+    machine.ok(&add);
+    all_applied(&machine, 2);
+    server.stop();
+
+    sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut other).await.unwrap();
+    machine.run(&START).refused(1, &[UNUSABLE, "database is locked"]);
+    other.close().await.unwrap();
+    machine.serve(&[]).stop();
+}
