@@ -1,17 +1,24 @@
 //! How fast feeds are served and made, by the built server. Run: `cargo bench --bench feeds`.
 //!
-//! Requests a second beside nginx serving the same bytes as a file, over as many connections, in turn in the same rounds; how long it takes to make a feed of 1,000 meetings, and how that grows with what is in the table; and how much memory
-//! many feeds take. Needs nginx on the path for the comparison (Debian: `nginx-light`).
+//! Requests a second beside nginx serving the same bytes as a file, over as many connections, in turn in the same rounds; how long it
+//! takes to make a feed of 1,000 meetings, and how that grows with what is in the table; and how much memory many feeds take. Parts
+//! can be named: served, made, memory. Needs nginx on the path for the comparison (Debian: `nginx-light`).
 
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on stops")]
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
 mod common;
+#[path = "common/connection.rs"]
+mod connection;
+#[path = "common/feed.rs"]
+mod feed;
+#[path = "common/figures.rs"]
+mod figures;
 
 use std::fs::{self, Permissions};
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -19,32 +26,23 @@ use chrono::{DateTime, Utc};
 use meeting_mirror::clock::{Clock as _, Randomness, SystemClock};
 use meeting_mirror::meeting::apply::receive;
 use meeting_mirror::meeting::event::MeetingEvent;
-use meeting_mirror::meeting::selection::{Detail, Selection, ShowAs, Window};
-use meeting_mirror::store::{Feed, NewFeed, Store};
+use meeting_mirror::meeting::selection::Selection;
+use meeting_mirror::store::Store;
 use meeting_mirror::views::feed::render;
 use meeting_mirror::web::links::Links;
 use meeting_mirror::web::secret_key::SecretKey;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 use url::Url;
 
-use common::{Running, meeting, now};
+use common::{Running, meeting, now, serve};
+use connection::{Connection, header, request};
+use feed::add_feed;
+use figures::{asked_for, resident, spread};
 
 /// Of the generator; each sends a request when it has read the answer to the one before.
 const CONNECTIONS: usize = 16;
 const ROUNDS: usize = 5;
 /// For each server in each round.
 const FOR: Duration = Duration::from_secs(2);
-
-fn median(mut figures: Vec<f64>) -> f64 {
-    figures.sort_by(f64::total_cmp);
-    figures[figures.len() / 2]
-}
-
-fn spread(figures: &[f64], digits: usize) -> String {
-    let (least, most) = figures.iter().fold((f64::MAX, f64::MIN), |(a, b), x| (a.min(*x), b.max(*x)));
-    format!("{:.digits$} ({least:.digits$}–{most:.digits$})", median(figures.to_vec()))
-}
 
 async fn fill(store: &Store, meetings: impl Iterator<Item = MeetingEvent>, at: DateTime<Utc>) {
     let mut meetings = meetings.peekable();
@@ -55,28 +53,6 @@ async fn fill(store: &Store, meetings: impl Iterator<Item = MeetingEvent>, at: D
         }
         tx.commit().await.unwrap();
     }
-}
-
-async fn add_feed(store: &Store, name: &str, selection: Selection, at: DateTime<Utc>) -> Feed {
-    let new = NewFeed {
-        public_id: Links::new_public_id(&Randomness::from_system().unwrap()),
-        name: name.to_owned(),
-        show_as: ShowAs::fitting(&selection),
-        selection,
-        detail: Detail::Full,
-        window: Window { past_days: 30, future_days: 365 },
-        canceled_days: NewFeed::CANCELED_DAYS,
-    };
-    let mut tx = store.write().await.unwrap();
-    let id = tx.add_feed(&new, at).await.unwrap();
-    tx.commit().await.unwrap();
-    store.feed(&id.to_string()).await.unwrap().unwrap()
-}
-
-/// The built server on that data directory, with its address.
-fn serve(data: &Path) -> (Running, SocketAddr) {
-    let (process, address) = common::serve(data, &[]);
-    (process, address.parse().unwrap())
 }
 
 /// nginx that serves the bytes at `/feed.ics`; none when it is not installed.
@@ -108,56 +84,6 @@ fn nginx(dir: &Path, bytes: &[u8]) -> Option<(Running, SocketAddr)> {
     let address = SocketAddr::from(([127, 0, 0, 1], port));
     while std::net::TcpStream::connect(address).is_err() {}
     Some((Running(process), address))
-}
-
-/// One connection that is kept.
-struct Connection {
-    stream: TcpStream,
-    buffer: Vec<u8>,
-}
-
-impl Connection {
-    async fn to(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).await.unwrap();
-        stream.set_nodelay(true).unwrap();
-        Self { stream, buffer: vec![0; 256 * 1024] }
-    }
-
-    /// Sends a request and reads the whole answer. Returns its status, its head, and the length of its body.
-    async fn ask(&mut self, request: &[u8]) -> (u16, String, usize) {
-        self.stream.write_all(request).await.unwrap();
-        let mut read = 0;
-        let end = loop {
-            let more = self.stream.read(&mut self.buffer[read..]).await.unwrap();
-            assert!(more > 0, "the server closed the connection");
-            read += more;
-            if let Some(end) = self.buffer[..read].windows(4).position(|four| four == b"\r\n\r\n") {
-                break end + 4;
-            }
-        };
-        let head = String::from_utf8_lossy(&self.buffer[..end]).into_owned();
-        let status = head[9..12].parse().unwrap();
-        let length = header(&head, "content-length").filter(|_| status != 304).map_or(0, |text| text.parse().unwrap());
-        let mut left = end + length - read;
-        while left > 0 {
-            let most = left.min(self.buffer.len());
-            let more = self.stream.read(&mut self.buffer[..most]).await.unwrap();
-            assert!(more > 0, "the server cut the answer");
-            left -= more;
-        }
-        (status, head, length)
-    }
-}
-
-fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
-    let mut lines = head.lines().filter_map(|line| line.split_once(": "));
-    lines.find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value)
-}
-
-/// A request for a path, with the tag of what is known.
-fn request(path: &str, known: Option<&str>) -> Vec<u8> {
-    let condition = known.map_or_else(String::new, |tag| format!("If-None-Match: {tag}\r\n"));
-    format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: bench\r\n{condition}\r\n").into_bytes()
 }
 
 /// Requests a second over [`CONNECTIONS`] connections.
@@ -198,7 +124,7 @@ async fn served_beside_nginx(dir: &Path, meetings: u32) {
     let feed = add_feed(&store, "Bench", Selection::default(), at).await;
     let token = Links::new(&Url::parse("http://localhost").unwrap(), &secret).token(&feed);
     store.close().await;
-    let (server, address) = serve(&data);
+    let (server, address) = serve(&data, &[]);
     let path = format!("/feeds/{token}.ics");
     let (_, _, length) = Connection::to(address).await.ask(&request(&path, None)).await;
     let bytes = vec![b'x'; length];
@@ -270,12 +196,6 @@ async fn made(dir: &Path) {
     }
 }
 
-fn resident(process: u32) -> f64 {
-    let status = fs::read_to_string(PathBuf::from("/proc").join(process.to_string()).join("status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() / 1000.0
-}
-
 /// Resident memory with 500 feeds of 500 meetings each, all of them ready.
 async fn memory(dir: &Path) {
     const FEEDS: u32 = 500;
@@ -296,7 +216,7 @@ async fn memory(dir: &Path) {
         tokens.push(links.token(&feed));
     }
     store.close().await;
-    let (server, address) = serve(&data);
+    let (server, address) = serve(&data, &[]);
     let before = resident(server.0.id());
     let mut connection = Connection::to(address).await;
     let (mut octets, begun) = (0, now());
@@ -311,12 +231,6 @@ async fn memory(dir: &Path) {
         begun.elapsed().as_secs_f64(),
         resident(server.0.id())
     );
-}
-
-/// Without arguments everything is measured, else what they name: served, made, memory.
-fn asked_for(part: &str) -> bool {
-    let mut named = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).peekable();
-    named.peek().is_none() || named.any(|name| name == part)
 }
 
 fn main() {

@@ -6,6 +6,8 @@
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
 mod common;
+#[path = "common/visitor.rs"]
+mod visitor;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,12 +19,13 @@ use meeting_mirror::meeting::event::{EventId, Kind, MeetingEvent, MeetingId};
 use meeting_mirror::meeting::selection::{Detail, Selection, ShowAs, Window};
 use meeting_mirror::simulated_google::{Access, Fault, SimulatedGoogle, SimulatedGoogleConfig};
 use meeting_mirror::store::{
-    DeliveryStatus, Identity, NewCalendar, NewDelivery, NewFeed, OnCancel, OnDrift, Presence, ProblemKind, Store,
-    Written,
+    DeliveryStatus, Identity, NewCalendar, NewDelivery, NewFeed, OnCancel, OnDrift, Presence, ProblemKind, Settled,
+    Store, Written,
 };
 use meeting_mirror::web::links::Links;
 
-use common::{PASSWORD, meeting, now, serve};
+use common::{meeting, now, serve};
+use visitor::signed_in;
 
 const MEETINGS: u32 = 100_000;
 const OWNERS: u32 = 50;
@@ -95,7 +98,7 @@ async fn fill(store: &Store, at: DateTime<Utc>) {
                     (_, true) => DeliveryStatus::Ignored,
                     (_, false) => DeliveryStatus::Superseded,
                 };
-                tx.settle_delivery(stored.id, status, None, received).await.unwrap();
+                tx.settle_deliveries(&[Settled { id: stored.id, status, reason: None }], received).await.unwrap();
                 known = Some(meeting);
             }
         }
@@ -189,17 +192,6 @@ async fn feeds(store: &Store, at: DateTime<Utc>) {
         tx.add_feed(&new, at).await.unwrap();
     }
     tx.commit().await.unwrap();
-}
-
-async fn signed_in(url: &str) -> reqwest::Client {
-    let client = reqwest::Client::builder().cookie_store(true).build().unwrap();
-    let form = client.get(format!("{url}/login")).send().await.unwrap().text().await.unwrap();
-    let (_, token) = form.split_once("name=\"token\" value=\"").unwrap();
-    let token = token.split_once('"').unwrap().0;
-    let fields = [("token", token), ("password", PASSWORD)];
-    let answer = client.post(format!("{url}/login")).form(&fields).send().await.unwrap();
-    assert!(answer.url().path().ends_with("/status"), "not signed in");
-    client
 }
 
 fn pages() -> Vec<(&'static str, String)> {

@@ -1,6 +1,8 @@
 //! What the benchmarks of the built server share.
 
-use std::io::{BufRead as _, BufReader};
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
@@ -12,6 +14,8 @@ use meeting_mirror::meeting::event::{
 
 /// Of the admin pages.
 pub(crate) const PASSWORD: &str = "bench-bench-bench";
+/// Deliveries are signed with it.
+pub(crate) const KEY: &str = "bench";
 
 #[expect(clippy::disallowed_methods, reason = "a benchmark measures the time that passes")]
 pub(crate) fn now() -> Instant {
@@ -67,20 +71,29 @@ impl Drop for Running {
     }
 }
 
-/// The built server on that data directory, with its address.
-pub(crate) fn serve(data: &Path, more: &[&str]) -> (Running, String) {
+/// The built server on that data directory, once it answers, with its address. What it says goes into a file: reading along would
+/// take time from it.
+pub(crate) fn serve(data: &Path, more: &[&str]) -> (Running, SocketAddr) {
+    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let mut process = Command::new(env!("CARGO_BIN_EXE_meeting-mirror"))
-        .args(["serve", "--listen", "127.0.0.1:0", "--signing-keys", "bench", "--admin-password", PASSWORD])
+        .args(["serve", "--listen", &address.to_string(), "--signing-keys", KEY, "--admin-password", PASSWORD])
         .arg("--data-dir")
         .arg(data)
         .args(more)
         .stdout(Stdio::null())
-        .stderr(Stdio::piped())
+        .stderr(File::create(data.join("bench.log")).unwrap())
         .spawn()
         .unwrap();
-    let mut said = BufReader::new(process.stderr.take().unwrap()).lines();
-    let line = said.find(|line| line.as_ref().unwrap().contains("is listening")).unwrap().unwrap();
-    let address = line.split_whitespace().find_map(|word| word.strip_prefix("address=")).unwrap().to_owned();
-    std::thread::spawn(move || said.for_each(drop));
+    let mut connection = loop {
+        match TcpStream::connect(address) {
+            Ok(connection) => break connection,
+            Err(_) => assert!(process.try_wait().unwrap().is_none(), "the server did not start"),
+        }
+    };
+    // It listens before all is ready, and answers then.
+    connection.write_all(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "the server is not well: {answer}");
     (Running(process), address)
 }

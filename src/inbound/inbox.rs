@@ -18,10 +18,8 @@ use crate::clock::SharedClock;
 use crate::meeting::apply::{Effect, receive, settle, settled_effect};
 use crate::meeting::event::{EventKey, Kind, MeetingEvent};
 use crate::meeting::state::Meeting;
-use crate::store::{Calendar, DeliveryStatus, PendingDelivery, Store, StoreError, WriteTx};
+use crate::store::{Calendar, DeliveryStatus, PendingDelivery, Settled, Store, StoreError, WriteTx};
 
-/// Deliveries applied in one transaction.
-const BATCH: u32 = 100;
 /// How often the table is looked at unasked: a command line may have put something there.
 const POLL: Duration = Duration::from_millis(500);
 /// The pause after the database could not be used.
@@ -85,47 +83,42 @@ impl Inbox {
         Ok(total)
     }
 
+    /// Applies what waits longest. When one of them can't be applied, only that one is settled, and the others are begun anew.
+    /// Returns how many were settled.
     async fn apply_batch(&self) -> Result<usize, StoreError> {
+        let most = self.store.turn().await;
         let mut tx = self.store.write().await?;
-        let pending = tx.pending_deliveries(BATCH).await?;
+        let pending = tx.pending_deliveries(most).await?;
         let calendars = tx.calendars().await?;
-        for delivery in &pending {
-            self.settle_one(&mut tx, delivery, &calendars).await?;
-        }
-        tx.commit().await?;
-        Ok(pending.len())
-    }
-
-    async fn settle_one(
-        &self,
-        tx: &mut WriteTx<'_>,
-        delivery: &PendingDelivery,
-        calendars: &[Calendar],
-    ) -> Result<(), StoreError> {
         let now = self.clock.now();
-        let mut part = tx.part().await?;
-        let applied = AssertUnwindSafe(self.apply_one(&mut part, delivery, calendars, now)).catch_unwind().await;
-        let (status, reason) = match applied {
-            Ok(Ok(settled)) => {
-                part.commit().await?;
-                settled
-            }
-            Ok(Err(error)) if error.is_unavailable() => return Err(error),
-            Ok(Err(error)) => {
-                drop(part);
-                tracing::error!(inbox_id = delivery.id, %error, cause = ?error, "a delivery could not be applied");
-                let reason = format!("applying it failed ({error}); it can be replayed");
-                (DeliveryStatus::Quarantined, Some(reason))
-            }
-            Err(_) => {
-                drop(part);
-                tracing::error!(inbox_id = delivery.id, "applying a delivery panicked");
-                let reason =
-                    "applying it failed inside meeting-mirror: please report this; it can be replayed after an upgrade";
-                (DeliveryStatus::Quarantined, Some(reason.to_owned()))
-            }
-        };
-        tx.settle_delivery(delivery.id, status, reason.as_deref(), now).await
+        let mut settled = Vec::with_capacity(pending.len());
+        for delivery in &pending {
+            let applied = AssertUnwindSafe(self.apply_one(&mut tx, delivery, &calendars, now)).catch_unwind().await;
+            let reason = match applied {
+                Ok(Ok((status, reason))) => {
+                    settled.push(Settled { id: delivery.id, status, reason });
+                    continue;
+                }
+                Ok(Err(error)) if error.is_unavailable() => return Err(error),
+                Ok(Err(error)) => {
+                    tracing::error!(inbox_id = delivery.id, %error, cause = ?error, "a delivery could not be applied");
+                    format!("applying it failed ({error}); it can be replayed")
+                }
+                Err(_) => {
+                    tracing::error!(inbox_id = delivery.id, "applying a delivery panicked");
+                    "applying it failed inside meeting-mirror: please report this; it can be replayed after an upgrade"
+                        .to_owned()
+                }
+            };
+            // What it and the others changed is undone.
+            drop(tx);
+            tx = self.store.write().await?;
+            settled = vec![Settled { id: delivery.id, status: DeliveryStatus::Quarantined, reason: Some(reason) }];
+            break;
+        }
+        tx.settle_deliveries(&settled, now).await?;
+        tx.commit().await?;
+        Ok(settled.len())
     }
 
     async fn apply_one(
@@ -181,7 +174,12 @@ async fn apply_meeting(
     let known_revision = current.as_ref().map(|meeting| meeting.revision);
     let (mut meeting, received) = receive(current, event, now);
     let own = (event.key.kind != Kind::Canceled).then_some(&event.key);
-    let settled = settle_claims(tx, &mut meeting, own, now).await?;
+    let live = match known_revision {
+        Some(_) => tx.latest_live_event(&meeting.id).await?,
+        // It has no history.
+        None => None,
+    };
+    let settled = settle_claims(tx, &mut meeting, live.as_ref().max(own), now).await?;
     // However much one event changes of its meeting, people see one change.
     meeting.revision = meeting.revision.min(known_revision.map_or(0, |known| known.saturating_add(1)));
     let effect = settled_effect(received, settled, meeting.status());
@@ -197,7 +195,8 @@ async fn apply_meeting(
         let organization = &event.details.organization_id;
         for mut other in tx.meetings_with_email_id(organization, claim, &event.meeting_id).await? {
             let revision = other.revision;
-            if settle_claims(tx, &mut other, None, now).await? {
+            let live = tx.latest_live_event(&other.id).await?;
+            if settle_claims(tx, &mut other, live.as_ref(), now).await? {
                 tx.save_meeting(&other).await?;
                 tx.add_history(&other, event, inbox_id, Effect::Replaced, now).await?;
             }
@@ -209,15 +208,14 @@ async fn apply_meeting(
     Ok(effect)
 }
 
-/// Decides by whom a meeting is replaced. `own` is an event of its own that is not yet in its history.
+/// Decides by whom a meeting is replaced. `live` is the latest of its own events that was not a cancellation.
 async fn settle_claims(
     tx: &mut WriteTx<'_>,
     meeting: &mut Meeting,
-    own: Option<&EventKey>,
+    live: Option<&EventKey>,
     now: DateTime<Utc>,
 ) -> Result<bool, StoreError> {
-    let live = tx.latest_live_event(&meeting.id).await?;
-    let claimant = tx.claimant(meeting, live.as_ref().max(own)).await?;
+    let claimant = tx.claimant(meeting, live).await?;
     Ok(settle(meeting, claimant, now))
 }
 

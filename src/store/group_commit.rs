@@ -55,7 +55,9 @@ impl InboxWriter {
 async fn run(store: Store, mut receiver: mpsc::Receiver<Job>) {
     let mut jobs = Vec::with_capacity(BATCH);
     while receiver.recv_many(&mut jobs, BATCH).await > 0 {
+        let deliveries = jobs.len();
         commit(&store, &mut jobs).await;
+        store.turns.committed(deliveries);
     }
 }
 
@@ -87,11 +89,9 @@ async fn commit(store: &Store, jobs: &mut Vec<Job>) {
 }
 
 async fn try_commit(store: &Store, jobs: &[Job]) -> Result<Vec<Stored>, StoreError> {
+    let deliveries: Vec<_> = jobs.iter().map(|job| &job.delivery).collect();
     let mut tx = store.write().await?;
-    let mut stored = Vec::with_capacity(jobs.len());
-    for job in jobs {
-        stored.push(tx.store_delivery(&job.delivery).await?);
-    }
+    let stored = tx.store_deliveries(&deliveries).await?;
     tx.commit().await?;
     Ok(stored)
 }
@@ -103,21 +103,51 @@ mod tests {
     use chrono::DateTime;
     use futures_util::FutureExt as _;
 
+    fn delivery(event_id: &str, body: &[u8]) -> NewDelivery {
+        NewDelivery {
+            identity: Identity { event_id: event_id.to_owned(), ..Identity::default() },
+            body: body.to_vec(),
+            headers: r#"[["x-hash","\"é"]]"#.into(),
+            signature: "unsigned".into(),
+            received_at: DateTime::from_timestamp(1_790_000_000, 0).unwrap(),
+            status: DeliveryStatus::Quarantined,
+            reason: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn deliveries_of_one_commit_keep_their_bytes_and_get_their_own_answers() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).await.unwrap();
+        let (writer, task) = InboxWriter::new(store.clone());
+        let deliveries: [(&str, &[u8]); 5] =
+            [("a", b""), ("b", b"\xff\0\x01"), ("a", b""), ("c", "{\"é\":\u{1f600}}".as_bytes()), ("d", b"")];
+        let answers = deliveries.map(|(event_id, body)| {
+            let writer = writer.clone();
+            async move { writer.store(delivery(event_id, body)).await }
+        });
+        drop(writer);
+        let (stored, ()) = futures_util::future::join(futures_util::future::join_all(answers), task).await;
+        let stored: Vec<Stored> = stored.into_iter().map(Result::unwrap).collect();
+        assert_eq!(
+            stored.iter().map(|stored| stored.duplicate).collect::<Vec<_>>(),
+            [false, false, true, false, false]
+        );
+        assert_eq!(stored[0].id, stored[2].id);
+        for ((event_id, body), stored) in deliveries.iter().zip(&stored) {
+            assert_eq!(store.delivery(event_id).await.unwrap().unwrap().id, stored.id);
+            let (kept, headers) = store.delivery_content(stored.id).await.unwrap().unwrap();
+            assert_eq!((kept.as_slice(), headers.as_str()), (*body, r#"[["x-hash","\"é"]]"#));
+        }
+    }
+
     #[tokio::test]
     async fn large_deliveries_that_wait_are_bounded_by_their_bytes() {
         let dir = tempfile::tempdir().unwrap();
         let (writer, task) = InboxWriter::new(Store::open(dir.path()).await.unwrap());
         let mut waiting = Vec::new();
         for number in 0..80 {
-            let delivery = NewDelivery {
-                identity: Identity { event_id: number.to_string(), ..Identity::default() },
-                body: vec![b' '; 1024 * 1024],
-                headers: "[]".into(),
-                signature: "unsigned".into(),
-                received_at: DateTime::from_timestamp(1_790_000_000, 0).unwrap(),
-                status: DeliveryStatus::Quarantined,
-                reason: None,
-            };
+            let delivery = delivery(&number.to_string(), &vec![b' '; 1024 * 1024]);
             let writer = writer.clone();
             let mut answer = async move { writer.store(delivery).await }.boxed();
             match (&mut answer).now_or_never() {

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{Store, StoreError, WriteTx, count, millis, time};
+use super::{Store, StoreError, WriteTx, count, json_text, millis, time};
 
 /// The only sender so far.
 const SOURCE: &str = "cirrus-insight";
@@ -88,6 +88,17 @@ pub struct Stored {
     pub duplicate: bool,
 }
 
+/// What became of a delivery.
+#[derive(Debug, Clone)]
+pub struct Settled {
+    /// Row in the inbox.
+    pub id: i64,
+    /// Where it stands from now on.
+    pub status: DeliveryStatus,
+    /// Why it was ignored or quarantined.
+    pub reason: Option<String>,
+}
+
 /// A delivery that waits to be applied.
 #[derive(Debug, Clone)]
 pub struct PendingDelivery {
@@ -130,48 +141,103 @@ pub struct Delivery {
     pub replays: i64,
 }
 
+/// A delivery as a row of the statement that stores it.
+#[derive(serde::Serialize)]
+struct RowToStore<'a> {
+    event_id: &'a str,
+    event_type: Option<&'a str>,
+    organization_id: Option<&'a str>,
+    happened_at_ns: Option<i64>,
+    meeting_id: Option<&'a str>,
+    /// Of the body in all bodies, counted from 1.
+    begins: usize,
+    /// Of the body.
+    length: usize,
+    headers: &'a str,
+    signature: &'a str,
+    received_at: i64,
+    delivery_attempt: Option<u32>,
+    status: &'static str,
+    reason: Option<&'a str>,
+    settled_at: Option<i64>,
+    pending_since: Option<i64>,
+}
+
+fn rows_to_store<'a>(new: &[&'a NewDelivery]) -> Vec<RowToStore<'a>> {
+    let mut begins = 1;
+    new.iter()
+        .map(|delivery| {
+            let (identity, received_at) = (&delivery.identity, millis(delivery.received_at));
+            let is_pending = delivery.status == DeliveryStatus::Pending;
+            let row = RowToStore {
+                event_id: &identity.event_id,
+                event_type: identity.event_type.as_deref(),
+                organization_id: identity.organization_id.as_deref(),
+                happened_at_ns: identity.happened_at.and_then(|at| at.timestamp_nanos_opt()),
+                meeting_id: identity.meeting_id.as_deref(),
+                begins,
+                length: delivery.body.len(),
+                headers: &delivery.headers,
+                signature: &delivery.signature,
+                received_at,
+                delivery_attempt: identity.delivery_attempt,
+                status: delivery.status.as_str(),
+                reason: delivery.reason.as_deref(),
+                settled_at: (!is_pending).then_some(received_at),
+                pending_since: is_pending.then_some(received_at),
+            };
+            begins += row.length;
+            row
+        })
+        .collect()
+}
+
 impl WriteTx<'_> {
-    /// Stores a delivery, or counts it when it is there already.
+    /// Stores deliveries, or counts those that are there already. All of them in one statement, since handing a statement to
+    /// the connection costs more than storing a row.
     ///
     /// # Errors
-    /// When the database can't be written.
-    pub async fn store_delivery(&mut self, new: &NewDelivery) -> Result<Stored, StoreError> {
-        let received = millis(new.received_at);
-        let identity = &new.identity;
-        let happened = identity.happened_at.and_then(|at| at.timestamp_nanos_opt());
-        let attempt = identity.delivery_attempt.map(i64::from);
-        let status = new.status.as_str();
-        let is_pending = new.status == DeliveryStatus::Pending;
-        let (settled, pending_since) = ((!is_pending).then_some(received), is_pending.then_some(received));
-        let row = sqlx::query!(
+    /// When the database can't be written; then none is stored.
+    pub async fn store_deliveries(&mut self, new: &[&NewDelivery]) -> Result<Vec<Stored>, StoreError> {
+        let rows = json_text(&rows_to_store(new))?;
+        let bodies = new.iter().map(|delivery| delivery.body.as_slice()).collect::<Vec<_>>().concat();
+        let mut stored = sqlx::query!(
             r#"INSERT INTO inbox (source, event_id, event_type, organization_id, happened_at_ns, meeting_id, body, headers,
                                   signature, received_at, last_received_at, delivery_attempt, status, reason, settled_at,
                                   pending_since)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10, ?11, ?12, ?13, ?14, ?15)
+               SELECT ?1, value ->> 'event_id', value ->> 'event_type', value ->> 'organization_id', value ->> 'happened_at_ns',
+                      value ->> 'meeting_id', coalesce(substr(?3, value ->> 'begins', value ->> 'length'), x''), value ->> 'headers',
+                      value ->> 'signature', value ->> 'received_at', value ->> 'received_at', value ->> 'delivery_attempt',
+                      value ->> 'status', value ->> 'reason', value ->> 'settled_at', value ->> 'pending_since'
+               FROM json_each(?2) WHERE true
                ON CONFLICT (source, event_id) DO UPDATE SET
                    deliveries = deliveries + 1,
                    last_received_at = max(last_received_at, excluded.last_received_at),
                    delivery_attempt = max(coalesce(delivery_attempt, 0), coalesce(excluded.delivery_attempt, 0))
-               RETURNING id AS "id!: i64", deliveries AS "deliveries!: i64""#,
+               RETURNING id AS "id!: i64", event_id, deliveries AS "deliveries!: i64""#,
             SOURCE,
-            identity.event_id,
-            identity.event_type,
-            identity.organization_id,
-            happened,
-            identity.meeting_id,
-            new.body,
-            new.headers,
-            new.signature,
-            received,
-            attempt,
-            status,
-            new.reason,
-            settled,
-            pending_since,
+            rows,
+            bodies,
         )
-        .fetch_one(&mut *self.0)
+        .fetch_all(&mut *self.0)
         .await?;
-        Ok(Stored { id: row.id, duplicate: row.deliveries > 1 })
+        // The database does not promise their order; of one event that is there several times, each is as good as another.
+        new.iter()
+            .map(|delivery| {
+                let event_id = &delivery.identity.event_id;
+                let place = stored.iter().position(|row| row.event_id == *event_id);
+                let row = stored.remove(place.ok_or_else(|| StoreError::row("inbox", "event_id", event_id))?);
+                Ok(Stored { id: row.id, duplicate: row.deliveries > 1 })
+            })
+            .collect()
+    }
+
+    /// Stores one delivery, or counts it.
+    ///
+    /// # Errors
+    /// When the database can't be written.
+    pub async fn store_delivery(&mut self, new: &NewDelivery) -> Result<Stored, StoreError> {
+        Ok(self.store_deliveries(&[new]).await?[0])
     }
 
     /// The oldest deliveries that wait, at most `most`; what is worked on again comes after what just arrived.
@@ -189,21 +255,22 @@ impl WriteTx<'_> {
         .await?)
     }
 
-    /// Records what became of a delivery.
+    /// Records what became of deliveries.
     ///
     /// # Errors
     /// When the database can't be written.
-    pub async fn settle_delivery(
-        &mut self,
-        id: i64,
-        status: DeliveryStatus,
-        reason: Option<&str>,
-        now: DateTime<Utc>,
-    ) -> Result<(), StoreError> {
-        let (status, now) = (status.as_str(), millis(now));
-        sqlx::query!("UPDATE inbox SET status = ?, reason = ?, settled_at = ? WHERE id = ?", status, reason, now, id)
-            .execute(&mut *self.0)
-            .await?;
+    pub async fn settle_deliveries(&mut self, settled: &[Settled], now: DateTime<Utc>) -> Result<(), StoreError> {
+        let rows: Vec<_> =
+            settled.iter().map(|settled| (settled.id, settled.status.as_str(), &settled.reason)).collect();
+        let (rows, now) = (json_text(&rows)?, millis(now));
+        sqlx::query!(
+            "UPDATE inbox SET status = settled.value ->> 1, reason = settled.value ->> 2, settled_at = ?2
+             FROM json_each(?1) AS settled WHERE inbox.id = settled.value ->> 0",
+            rows,
+            now
+        )
+        .execute(&mut *self.0)
+        .await?;
         Ok(())
     }
 

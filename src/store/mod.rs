@@ -39,6 +39,7 @@ mod plans;
 mod renditions;
 mod sessions;
 mod status;
+mod turns;
 mod upkeep;
 mod word_index;
 
@@ -50,8 +51,9 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Acquire, Connection as _, Sqlite, SqlitePool, Transaction};
+use sqlx::{Connection as _, Sqlite, SqlitePool, Transaction};
 
+use self::turns::Turns;
 use crate::meeting::selection::{self, Detail, Selection, Window};
 
 pub use audit::StoredEntry;
@@ -69,7 +71,7 @@ pub use feed_meetings::FeedMeetings;
 pub use feeds::{Feed, NewFeed, UnreadFeed};
 pub use group_commit::InboxWriter;
 pub use held_changes::{HeldChange, HeldReason, Why};
-pub use inbox::{Delivery, DeliveryStatus, Identity, NewDelivery, PendingDelivery, Stored};
+pub use inbox::{Delivery, DeliveryStatus, Identity, NewDelivery, PendingDelivery, Settled, Stored};
 pub use inbox_list::{DeliveryFilter, Replayed};
 pub use installation::Fact;
 pub use meeting_list::{MeetingCursor, MeetingFilter, MeetingOrder, MeetingPage};
@@ -98,6 +100,7 @@ pub struct Store {
     reader: SqlitePool,
     writer: SqlitePool,
     path: PathBuf,
+    turns: Turns,
 }
 
 impl Store {
@@ -168,7 +171,7 @@ impl Store {
         options: SqliteConnectOptions,
     ) -> Result<Self, StoreError> {
         let reader = pool(4).connect_with(options.pragma("query_only", "ON")).await?;
-        Ok(Self { reader, writer, path })
+        Ok(Self { reader, writer, path, turns: Turns::default() })
     }
 
     /// Begins a transaction that may write.
@@ -246,14 +249,6 @@ impl WriteTx<'_> {
     pub async fn commit(self) -> Result<(), StoreError> {
         Ok(self.0.commit().await?)
     }
-
-    /// Begins a part that can be undone without undoing the whole.
-    ///
-    /// # Errors
-    /// When the database can't be written.
-    pub async fn part(&mut self) -> Result<WriteTx<'_>, StoreError> {
-        Ok(WriteTx(self.0.begin().await?))
-    }
 }
 
 /// A time of the database: Unix milliseconds.
@@ -284,9 +279,9 @@ fn shown(
     ))
 }
 
-/// Rows of `mirror`, or their keys, as a parameter of one statement.
+/// Rows, or their keys, as a parameter of one statement.
 fn json_text(rows: &impl serde::Serialize) -> Result<String, StoreError> {
-    serde_json::to_string(rows).map_err(|error| StoreError::row("mirror", "meeting_id", error))
+    serde_json::to_string(rows).map_err(|error| StoreError::Other(sqlx::Error::Encode(error.into())))
 }
 
 /// A counter column as `u32`.

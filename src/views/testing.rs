@@ -22,7 +22,7 @@ use crate::meeting::selection::{Detail, Selection, ShowAs, Window};
 use crate::meeting::state::Meeting;
 use crate::store::{
     Calendar, DeliveryStatus, Fact, Feed, Identity, Lease, NewCalendar, NewDelivery, NewFeed, OnCancel, Presence,
-    ProblemKind, Store, Written,
+    ProblemKind, Settled, Store, Written,
 };
 use crate::web::links::Links;
 use crate::web::secret_key::SecretKey;
@@ -171,7 +171,8 @@ impl Stage {
         let (meeting, effect) = apply::receive(current, event, now);
         tx.save_meeting(&meeting).await.unwrap();
         tx.add_history(&meeting, event, stored.id, effect, now).await.unwrap();
-        tx.settle_delivery(stored.id, DeliveryStatus::Applied, None, now).await.unwrap();
+        let applied = Settled { id: stored.id, status: DeliveryStatus::Applied, reason: None };
+        tx.settle_deliveries(&[applied], now).await.unwrap();
         let calendars = tx.calendars().await.unwrap();
         tx.want_in_calendars(&meeting, &calendars, now).await.unwrap();
         tx.commit().await.unwrap();

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use meeting_mirror::store::{AuditFilter, DeliveryStatus, Fact, Store};
+use meeting_mirror::store::{AuditFilter, DeliveryStatus, Fact, Settled, Store};
 use meeting_mirror::web::audit_export::{AuditExport, AuditFormat};
 use serde_json::{Value, json};
 use sqlx::ConnectOptions as _;
@@ -186,7 +186,8 @@ async fn a_delivery_that_is_replayed_does_not_bring_a_removed_entry_back() {
     // Not understood until an upgrade: it was never in the log.
     app.deliver(&late).await;
     let mut tx = app.store.write().await.unwrap();
-    tx.settle_delivery(2, DeliveryStatus::Quarantined, Some("not understood"), app.now()).await.unwrap();
+    let not_understood = Settled { id: 2, status: DeliveryStatus::Quarantined, reason: Some("not understood".into()) };
+    tx.settle_deliveries(&[not_understood], app.now()).await.unwrap();
     tx.commit().await.unwrap();
     app.clock.advance(TimeDelta::days(20));
     app.deliver_all(&[young]).await;
