@@ -102,7 +102,7 @@ mod tests {
         stage.feed("Broken <b>").await;
         stage.site.store.tamper(&["UPDATE feeds SET selection = '?' WHERE id = 2"]).await;
         let mut tx = stage.site.store.write().await.unwrap();
-        tx.begin_audit_push(&[7; 32], stage.now()).await.unwrap();
+        tx.begin_audit_push(&[7; 32], &[7; 32], stage.now()).await.unwrap();
         tx.audit_push_failed("The answer was 403", stage.now() + TimeDelta::minutes(15), stage.now()).await.unwrap();
         tx.commit().await.unwrap();
         let mut admin = stage.admin().await;
