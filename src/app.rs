@@ -1,5 +1,6 @@
 //! The only place where the stages meet: opens the installation, builds clients, merges routers, starts workers.
 
+mod erasure;
 mod installation;
 mod settings_log;
 
@@ -13,6 +14,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
+pub use erasure::Erasure;
 pub use installation::{Installation, StartError};
 
 use self::installation::http_url;
@@ -32,6 +34,8 @@ use crate::outbound::mirror::Mirror;
 use crate::outbound::retry;
 use crate::store::{Fact, InboxWriter, Store};
 use crate::upkeep::audit::AuditKeeper;
+use crate::upkeep::backup::BackupSchedule;
+use crate::upkeep::retention::Retention;
 use crate::views::{self, FeedCache};
 use crate::web::links::Links;
 use crate::web::server::{self, Limits, open_files};
@@ -57,6 +61,10 @@ pub struct App {
     pub audit_push: Option<AuditPusher>,
     /// Sees to the audit log every day.
     pub audit_keeper: AuditKeeper,
+    /// Makes backups; none without a directory for them.
+    pub backups: Option<BackupSchedule>,
+    /// Removes what is too old.
+    pub retention: Retention,
     /// Keeps feeds ready to be served.
     pub feeds: FeedCache,
     /// The admin password, when it was made just now: to be shown once, then kept.
@@ -78,6 +86,10 @@ pub struct Workers {
     pub audit_push: Option<AuditPusher>,
     /// Sees to the audit log every day.
     pub audit_keeper: AuditKeeper,
+    /// Makes backups; none without a directory for them.
+    pub backups: Option<BackupSchedule>,
+    /// Removes what is too old.
+    pub retention: Retention,
     /// Keeps feeds ready to be served.
     pub feeds: FeedCache,
     /// To be held until the last of them has ended, so that no second server works on the same data.
@@ -117,12 +129,7 @@ impl App {
         let failed = |source| StartError::Store { path: path.clone(), source };
 
         let google = installation.google(settings).await?;
-        let secrets: [SecretSetting; 4] = [
-            ("signing-keys", (!keys.is_empty()).then(|| keys.join("\n"))),
-            ("admin-password", password_set.as_ref().map(|password| password.reveal().to_owned())),
-            ("audit-push-url", push_target.as_ref().map(|target| target.address.to_string())),
-            ("audit-push-authorization", push_target.as_ref().and_then(PushTarget::authorization_text)),
-        ];
+        let secrets = secret_settings(&keys, password_set.as_ref(), push_target.as_ref());
         let audit_sent_to = push_target.as_ref().map(|target| target.host().to_owned());
         let audit_push = push_target
             .map(|target| {
@@ -166,6 +173,7 @@ impl App {
             sign_in_limits: Arc::new(SignInLimits::default()),
             password_is_set,
             audit_sent_to,
+            keeping: settings.keeping.clone(),
             csrf: csrf::config(secret, https),
             watching: Watching::default(),
             tasks: TaskTracker::new(),
@@ -194,6 +202,8 @@ impl App {
             keep_days: settings.audit_log.audit_keep_days,
             sent_to: audit_push.as_ref().map(|push| push.endpoint(secret)),
         };
+        let backups = BackupSchedule::of(store, &clock, &settings.keeping);
+        let retention = Retention::of(store, &clock, &settings.keeping);
         let inbox = Inbox::new(store.clone(), clock, arrived, vec![due, changed]);
         let writer = WriterTask(Box::pin(writer_task));
         Ok(Self {
@@ -205,6 +215,8 @@ impl App {
             checker,
             audit_push,
             audit_keeper,
+            backups,
+            retention,
             feeds,
             new_password,
             writer,
@@ -228,11 +240,15 @@ impl App {
     #[must_use]
     pub fn start(self, listener: TcpListener, lifecycle: &Lifecycle) -> File {
         let stop = lifecycle.stop();
-        let Workers { inbox, mirror, checker, audit_push, audit_keeper, feeds, lock } =
+        let Workers { inbox, mirror, checker, audit_push, audit_keeper, backups, retention, feeds, lock } =
             self.start_serving(listener, lifecycle);
         lifecycle.spawn("inbox", inbox.run(stop.clone()));
         lifecycle.spawn("feeds", feeds.run(stop.clone()));
         lifecycle.spawn("audit log", audit_keeper.run(stop.clone()));
+        lifecycle.spawn("retention", retention.run(stop.clone()));
+        if let Some(backups) = backups {
+            lifecycle.spawn("backups", backups.run(stop.clone()));
+        }
         if let Some(audit_push) = audit_push {
             lifecycle.spawn("audit log push", audit_push.run(stop.clone()));
         }
@@ -250,7 +266,21 @@ impl App {
     pub fn start_serving(self, listener: TcpListener, lifecycle: &Lifecycle) -> Workers {
         let stop = lifecycle.stop();
         let (stopping, tasks) = (self.site.watching.stopping.clone(), self.site.tasks.clone());
-        let Self { router, limits, inbox, mirror, checker, audit_push, audit_keeper, feeds, writer, lock, .. } = self;
+        let Self {
+            router,
+            limits,
+            inbox,
+            mirror,
+            checker,
+            audit_push,
+            audit_keeper,
+            backups,
+            retention,
+            feeds,
+            writer,
+            lock,
+            ..
+        } = self;
         lifecycle.spawn("deliveries writer", writer.0);
         lifecycle.spawn("http", async move {
             let stop_watching = async {
@@ -262,7 +292,7 @@ impl App {
             tasks.close();
             tasks.wait().await;
         });
-        Workers { inbox, mirror, checker, audit_push, audit_keeper, feeds, lock }
+        Workers { inbox, mirror, checker, audit_push, audit_keeper, backups, retention, feeds, lock }
     }
 }
 
@@ -277,6 +307,16 @@ fn limits(settings: &Settings) -> Limits {
         );
     }
     Limits { connections: wanted.min(possible), ..Limits::default() }
+}
+
+/// The settings that are secrets, each by its flag.
+fn secret_settings(keys: &[String], password: Option<&Secret>, push: Option<&PushTarget>) -> [SecretSetting; 4] {
+    [
+        ("signing-keys", (!keys.is_empty()).then(|| keys.join("\n"))),
+        ("admin-password", password.map(|password| password.reveal().to_owned())),
+        ("audit-push-url", push.map(|target| target.address.to_string())),
+        ("audit-push-authorization", push.and_then(PushTarget::authorization_text)),
+    ]
 }
 
 /// Keeps the password that is set, if it is another one. Makes one, not yet kept, when none is set and none was kept before.

@@ -2,6 +2,7 @@
 //! the environment. Secrets don't show in `Debug`.
 
 mod audit_log;
+mod keeping;
 mod values;
 
 use std::fmt;
@@ -15,6 +16,7 @@ use clap::builder::BoolishValueParser;
 use url::Url;
 
 pub use audit_log::{AuditLogSettings, PushTarget};
+pub use keeping::KeepingSettings;
 
 use self::values::{at_least_one, google_api_url, header_name, listen_address, public_url, time_zone};
 
@@ -124,6 +126,10 @@ pub struct Settings {
     #[command(flatten)]
     /// The audit log: where it is sent on, how long it is kept.
     pub audit_log: AuditLogSettings,
+
+    #[command(flatten)]
+    /// What is kept: backups, deliveries, meetings.
+    pub keeping: KeepingSettings,
 
     /// Time zone of times on pages and in lists (an IANA name); feeds and Google always carry UTC
     #[arg(long, global = true, env = "MEETING_MIRROR_TIME_ZONE", value_name = "ZONE", default_value = "UTC", value_parser = time_zone)]

@@ -148,6 +148,11 @@ impl Installation {
         Ok(Self { store, secret, id: id.into(), clock, randomness })
     }
 
+    /// Whether a server runs on the data directory.
+    pub fn is_served(settings: &Settings) -> bool {
+        matches!(lock(&settings.data_dir), Err(StartError::InUse(_)))
+    }
+
     /// Links below the setting, or the address that the server last had.
     ///
     /// # Errors

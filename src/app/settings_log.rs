@@ -8,7 +8,7 @@ use url::Url;
 use crate::audit::diff::{Change, diff};
 use crate::audit::entry::{Actor, Entry, Source};
 use crate::audit::secret::{HIDDEN, Secrets};
-use crate::config::{AuditLogSettings, Settings};
+use crate::config::{AuditLogSettings, KeepingSettings, Settings};
 use crate::store::{Fact, Store, StoreError, WriteTx};
 use crate::web::secret_key::SecretKey;
 
@@ -102,6 +102,7 @@ fn plain(settings: &Settings) -> Map<String, Value> {
         google_calendar_rate,
         drift_check_hours,
         audit_log,
+        keeping,
         time_zone,
         log,
     } = settings;
@@ -111,6 +112,7 @@ fn plain(settings: &Settings) -> Map<String, Value> {
         audit_push_authorization_file,
         audit_keep_days,
     } = audit_log;
+    let KeepingSettings { backup_dir, backup_hours, backup_keep, keep_bodies_days, keep_meetings_days } = keeping;
     let set = json!({
         "listen": listen.to_string(),
         "max-connections": max_connections,
@@ -128,6 +130,11 @@ fn plain(settings: &Settings) -> Map<String, Value> {
         "drift-check-hours": drift_check_hours,
         "audit-push-authorization-file": audit_push_authorization_file.as_ref().map(|file| file.to_string_lossy()),
         "audit-keep-days": audit_keep_days,
+        "backup-dir": backup_dir.as_ref().map(|dir| dir.to_string_lossy()),
+        "backup-hours": backup_hours,
+        "backup-keep": backup_keep,
+        "keep-bodies-days": keep_bodies_days,
+        "keep-meetings-days": keep_meetings_days,
         "time-zone": time_zone.name(),
         "log": log,
     });

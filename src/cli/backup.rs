@@ -1,34 +1,52 @@
 //! `backup`: writes a consistent copy of the database, also while the server runs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
+use chrono::{DateTime, Utc};
 
 use super::{Context, output};
-use crate::store::BackupMade;
+use crate::store::{BackupMade, Store};
+use crate::upkeep::backup;
 use crate::web::secret_key::SECRET_KEY_FILE;
 
 /// Where to.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The new file
-    file: PathBuf,
+    #[arg(required_unless_present = "to", conflicts_with = "to")]
+    file: Option<PathBuf>,
+    /// Write to a new file in this directory, named after the time
+    #[arg(long, value_name = "DIR")]
+    to: Option<PathBuf>,
+    /// Then remove the oldest such files there beyond this number; nothing else is touched [default: all are kept]
+    #[arg(long, value_name = "N", requires = "to", value_parser = clap::value_parser!(u32).range(1..))]
+    keep: Option<u32>,
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> anyhow::Result<()> {
-    let file = args.file;
-    if file.exists() {
-        bail!("{} exists already: give a new name", file.display());
-    }
-    let installation = context.open().await?;
-    installation.store.backup(&file).await.with_context(|| format!("no backup was made at {}", file.display()))?;
-    let mut tx = installation.store.write().await?;
+    let store = context.open().await?.store;
     let now = context.clock.now();
-    tx.append_admin_action("command line", "backup", format!("Backup to {}", file.display()), now).await?;
-    tx.keep_last_backup(&BackupMade { at: now, file: file.display().to_string() }).await?;
+    let spinner = output::spinner("Copying the database and checking the copy");
+    let written = write(&store, args, now).await;
+    spinner.finish_and_clear();
+    let made = BackupMade { at: now, file: written?.display().to_string() };
+    let mut tx = store.write().await?;
+    tx.backup_was_made(&made, "command line").await?;
     tx.commit().await?;
-    output::line(format_args!("wrote and checked {}", file.display()));
+    output::line(format_args!("wrote and checked {}", made.file));
     let key = context.settings.data_dir.join(SECRET_KEY_FILE);
     output::note(format_args!("Keep a copy of {} beside it: without it every feed link changes.", key.display()));
     Ok(())
+}
+
+/// Returns the file.
+async fn write(store: &Store, args: Args, now: DateTime<Utc>) -> anyhow::Result<PathBuf> {
+    let no_backup = |place: &Path| format!("no backup was made at {}", place.display());
+    if let Some(dir) = &args.to {
+        return backup::to_dir(store, dir, args.keep, now).await.with_context(|| no_backup(dir));
+    }
+    let file = args.file.unwrap_or_default();
+    backup::to_file(store, &file).await.with_context(|| no_backup(&file))?;
+    Ok(file)
 }

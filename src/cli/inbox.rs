@@ -99,6 +99,7 @@ fn as_json(delivery: &Delivery) -> Value {
         "lastReceivedAt": output::stamp(delivery.last_received_at),
         "signature": delivery.signature,
         "replays": delivery.replays,
+        "bodyRemovedAt": delivery.body_removed_at.map(output::stamp),
     })
 }
 
@@ -142,7 +143,10 @@ async fn show(context: &Context, store: &Store, id: &str, json: bool) -> anyhow:
         output::line(format_args!("  {}: {}", text(0), text(1)));
     }
     output::line("");
-    output::line(body);
+    match delivery.body_removed_at {
+        Some(at) => output::line(format_args!("body and headers were removed {}", output::time(at, zone))),
+        None => output::line(body),
+    }
     Ok(())
 }
 
@@ -155,9 +159,13 @@ async fn replay(
 ) -> anyhow::Result<()> {
     let now = context.clock.now();
     let replayed = if let Some(id) = &id {
-        u64::from(store.replay_one(&find(store, id).await?, "command line", now).await?)
+        let delivery = find(store, id).await?;
+        if delivery.body_removed_at.is_some() {
+            bail!("the body of delivery {} was removed: it can't be worked on again", delivery.id);
+        }
+        u64::from(store.replay_one(&delivery, "command line", now).await?)
     } else {
-        let filter = DeliveryFilter { status, ..DeliveryFilter::default() };
+        let filter = DeliveryFilter { status, with_body: true, ..DeliveryFilter::default() };
         let number = store.delivery_count(&filter).await?;
         output::confirm(&format!("Work on {number} deliveries again?"), yes)?;
         let what = format!("{number} that were {}", status.map_or("received", DeliveryStatus::as_str));

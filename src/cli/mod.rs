@@ -6,6 +6,7 @@ mod calendar;
 mod check;
 mod deliver;
 mod demo;
+mod erase;
 mod feed;
 mod google;
 mod inbox;
@@ -78,6 +79,8 @@ enum Command {
     Audit(audit::Command),
     /// Write a consistent copy of the database, also while the server runs
     Backup(backup::Args),
+    /// Forget an invitee everywhere, by e-mail address: meetings, deliveries, events at Google
+    Erase(erase::Args),
     /// Check settings, database and credentials
     Check,
 }
@@ -136,6 +139,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Inbox(command) => inbox::run(&context, command).await?,
         Command::Meeting(command) => meeting::run(&context, command).await?,
         Command::Backup(args) => backup::run(&context, args).await?,
+        Command::Erase(args) => erase::run(&context, args).await?,
     }
     Ok(ExitCode::SUCCESS)
 }

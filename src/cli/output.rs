@@ -1,12 +1,15 @@
 //! What commands print: lines and tables on standard output, questions on the terminal.
 
+use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::{self, IsTerminal as _, Write as _};
+use std::time::Duration;
 
 use anyhow::bail;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use comfy_table::{ContentArrangement, Table, presets};
+use indicatif::ProgressBar;
 
 /// Prints a line.
 pub(super) fn line(text: impl Display) {
@@ -81,6 +84,14 @@ pub(super) fn time(at: DateTime<Utc>, zone: Tz) -> String {
 /// A time for programs.
 pub(super) fn stamp(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
+}
+
+/// Shows on a terminal that something takes its time.
+pub(super) fn spinner(message: impl Into<Cow<'static, str>>) -> ProgressBar {
+    const TURN: Duration = Duration::from_millis(120);
+    let spinner = ProgressBar::new_spinner().with_message(message);
+    spinner.enable_steady_tick(TURN);
+    spinner
 }
 
 /// Asks before something that can't be undone.

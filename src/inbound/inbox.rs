@@ -18,12 +18,17 @@ use crate::clock::SharedClock;
 use crate::meeting::apply::{Effect, receive, settle, settled_effect};
 use crate::meeting::event::{EventKey, Kind, MeetingEvent};
 use crate::meeting::state::Meeting;
-use crate::store::{Calendar, DeliveryStatus, PendingDelivery, Settled, Store, StoreError, WriteTx};
+use crate::store::{
+    Calendar, DeliveryStatus, ERASED, Forgetting, Forgotten, PendingDelivery, Settled, Store, StoreError, WriteTx,
+};
 
 /// How often the table is looked at unasked: a command line may have put something there.
 const POLL: Duration = Duration::from_millis(500);
 /// The pause after the database could not be used.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// Why a delivery is ignored whose meeting was forgotten.
+const TOO_OLD: &str = "This meeting ended longer ago than --keep-meetings-days and was forgotten.";
 
 /// Reads one body.
 type Interpret = fn(&[u8]) -> Result<Envelope, Rejection>;
@@ -143,10 +148,17 @@ impl Inbox {
             }
         }
         let status = match &envelope.payload {
-            Payload::Meeting(event) => match apply_meeting(tx, event, delivery.id, calendars, now).await? {
-                Effect::Superseded => DeliveryStatus::Superseded,
-                _ => DeliveryStatus::Applied,
-            },
+            Payload::Meeting(event) => {
+                if let Some(reason) = stays_forgotten(tx, event, now).await? {
+                    // Settled with its reason below; what it says is not kept either.
+                    tx.erase_deliveries(&[delivery.id], now).await?;
+                    return Ok((DeliveryStatus::Ignored, Some(reason.to_owned())));
+                }
+                match apply_meeting(tx, event, delivery.id, calendars, now).await? {
+                    Effect::Superseded => DeliveryStatus::Superseded,
+                    _ => DeliveryStatus::Applied,
+                }
+            }
             Payload::Organization(_) if delivery.entry_removed => {
                 let reason = "its entry in the audit log was older than --audit-keep-days and was removed; it is not written again";
                 return Ok((DeliveryStatus::Ignored, Some(reason.to_owned())));
@@ -159,6 +171,24 @@ impl Inbox {
             Payload::Unknown => return Ok((DeliveryStatus::Ignored, Some(webhook::unknown_type(&envelope)))),
         };
         Ok((status, None))
+    }
+}
+
+/// Why an event is not applied, because its meeting was forgotten. A meeting that was too old is kept from now on when a greater
+/// event speaks of it.
+async fn stays_forgotten(
+    tx: &mut WriteTx<'_>,
+    event: &MeetingEvent,
+    now: DateTime<Utc>,
+) -> Result<Option<&'static str>, StoreError> {
+    match tx.forgotten(&event.meeting_id).await? {
+        None => Ok(None),
+        Some(Forgotten { why: Forgetting::Erased, .. }) => Ok(Some(ERASED)),
+        Some(Forgotten { why: Forgetting::TooOld, latest }) if event.key <= latest => Ok(Some(TOO_OLD)),
+        Some(_) => {
+            tx.keep_meeting(&event.meeting_id, now).await?;
+            Ok(None)
+        }
     }
 }
 

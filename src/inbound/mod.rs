@@ -1,7 +1,8 @@
 //! From the sender to the state tables. The data's way: [`webhook`] ([`signature`], [`payload`]) → the inbox table →
-//! [`inbox`] → meetings, history, audit log and mirror work.
+//! [`inbox`] → meetings, history, audit log and mirror work. [`invitee`] asks what came whether it tells of somebody.
 
 pub mod inbox;
+pub mod invitee;
 mod json;
 pub mod payload;
 pub mod signature;

@@ -48,6 +48,7 @@ pub fn receive(current: Option<Meeting>, event: &MeetingEvent, now: DateTime<Utc
             revision: 0,
             first_seen_at: now,
             last_modified_at: whole_seconds(now),
+            forget_since: None,
         };
         return (meeting, Effect::Created);
     };

@@ -136,6 +136,42 @@ pub struct Details {
     pub answers: Vec<Answer>,
 }
 
+impl Details {
+    /// Whether the address is that of an invitee. Case does not matter.
+    pub fn invites(&self, address: &str) -> bool {
+        let address = address.trim().to_lowercase();
+        // A further invitee may be written as "Bo Guest <bo@example.org>".
+        let is_it = |text: &str| {
+            let text = text.trim().to_lowercase();
+            text == address || text.ends_with(&format!("<{address}>"))
+        };
+        self.invitee.email.iter().chain(&self.further_invitees).any(|text| is_it(text))
+    }
+
+    /// Whether the address stands in a text that somebody wrote: an answer, the title, the place, a name.
+    pub fn mentions(&self, address: &str) -> bool {
+        let address = address.trim().to_lowercase();
+        let written = [&self.title, &self.location, &self.invitee.name].into_iter().flatten();
+        let answered = self.answers.iter().flat_map(|answer| [&answer.question, &answer.answer]);
+        written.chain(answered).any(|text| holds_address(&text.to_lowercase(), &address))
+    }
+}
+
+/// Whether an address stands in a text, both in lower case: as a whole, not as the end of a longer one.
+pub fn holds_address(text: &str, address: &str) -> bool {
+    let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '+' | '-' | '%' | '\'');
+    text.match_indices(address).any(|(at, _)| {
+        let (before, after) = (&text[..at], &text[at + address.len()..]);
+        let mut following = after.chars();
+        let goes_on = match following.next() {
+            // A full stop after an address ends a sentence.
+            Some('.') => following.next().is_some_and(char::is_alphanumeric),
+            next => next.is_some_and(is_part),
+        };
+        !goes_on && !before.chars().next_back().is_some_and(|c| c == '.' || is_part(c))
+    })
+}
+
 /// `meetingOwner`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Owner {

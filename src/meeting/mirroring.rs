@@ -19,7 +19,7 @@ pub struct Rule<'a> {
 impl Rule<'_> {
     /// Whether the calendar should hold an event of the meeting. `was_there`: it may hold one now. Meetings that passed out
     /// of the window stay; only what was shown is marked as canceled. `held`: it is no longer selected, but must not go
-    /// before a person has approved.
+    /// before a person has approved. What is to be forgotten goes, whatever else holds.
     pub fn holds(&self, meeting: &Meeting, was_there: bool, held: bool, now: DateTime<Utc>) -> bool {
         let takes_place = match meeting.status() {
             Status::Confirmed => true,
@@ -31,7 +31,9 @@ impl Rule<'_> {
             Place::Past => was_there,
             Place::Future => false,
         };
-        takes_place && (held || in_window && self.selection.check(&meeting.details).is_ok())
+        meeting.forget_since.is_none()
+            && takes_place
+            && (held || in_window && self.selection.check(&meeting.details).is_ok())
     }
 }
 

@@ -30,6 +30,8 @@ pub enum Absence {
     },
     /// It no longer takes place, and has been shown as canceled for long enough.
     CanceledLongAgo,
+    /// It is to be forgotten.
+    Forgotten,
 }
 
 impl Rule<'_> {
@@ -38,6 +40,9 @@ impl Rule<'_> {
     /// # Errors
     /// Why it does not.
     pub fn check(&self, meeting: &Meeting, now: DateTime<Utc>) -> Result<(), Absence> {
+        if meeting.forget_since.is_some() {
+            return Err(Absence::Forgotten);
+        }
         self.selection.check(&meeting.details).map_err(Absence::NotSelected)?;
         match self.window.place(&meeting.details, now) {
             Place::Past => return Err(Absence::Past),

@@ -21,6 +21,8 @@ pub struct Meeting {
     pub first_seen_at: DateTime<Utc>,
     /// Of the last visible change; whole seconds, strictly rising (facts: ICS subscribers 5).
     pub last_modified_at: DateTime<Utc>,
+    /// Since when it is to be forgotten: too old to be kept, or an invitee was erased. Nothing shows it any more. None = it is kept.
+    pub forget_since: Option<DateTime<Utc>>,
 }
 
 /// Whether the meeting takes place.

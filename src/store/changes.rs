@@ -5,6 +5,7 @@ use sqlx::{ConnectOptions as _, SqliteConnection};
 
 use super::meetings::MeetingRow;
 use super::{Store, StoreError, WriteTx};
+use crate::meeting::event::MeetingId;
 use crate::meeting::state::Meeting;
 
 /// How far the changes have come. Both only rise.
@@ -21,8 +22,10 @@ pub struct Positions {
 pub struct ChangedMeeting {
     /// Of that change.
     pub position: i64,
-    /// The meeting.
-    pub meeting: Meeting,
+    /// Which meeting.
+    pub id: MeetingId,
+    /// The meeting; none when the change is that it is forgotten.
+    pub meeting: Option<Meeting>,
 }
 
 /// Tells of changes of anything in the database, by whichever process.
@@ -76,31 +79,47 @@ impl Store {
     /// # Errors
     /// When they can't be read.
     pub async fn changed_meetings(&self, after: i64, most: u32) -> Result<Vec<ChangedMeeting>, StoreError> {
+        let mut moment = self.reader.begin().await?;
         let rows = sqlx::query!(
             r#"SELECT meeting_id, happened_at_ns, kind, event_id, replaced_by, details, revision, first_seen_at, last_modified_at,
-                    position AS "position!"
+                    forget_since, position AS "position!"
              FROM meetings WHERE position > ? ORDER BY position LIMIT ?"#,
             after,
             most
         )
-        .fetch_all(&self.reader)
+        .fetch_all(&mut *moment)
         .await?;
-        rows.into_iter()
-            .map(|row| {
-                let meeting = MeetingRow {
-                    meeting_id: row.meeting_id,
-                    happened_at_ns: row.happened_at_ns,
-                    kind: row.kind,
-                    event_id: row.event_id,
-                    replaced_by: row.replaced_by,
-                    details: row.details,
-                    revision: row.revision,
-                    first_seen_at: row.first_seen_at,
-                    last_modified_at: row.last_modified_at,
-                };
-                Ok(ChangedMeeting { position: row.position, meeting: meeting.try_into()? })
-            })
-            .collect()
+        let mut changed = Vec::with_capacity(rows.len());
+        for row in rows {
+            let meeting = Meeting::try_from(MeetingRow {
+                meeting_id: row.meeting_id,
+                happened_at_ns: row.happened_at_ns,
+                kind: row.kind,
+                event_id: row.event_id,
+                replaced_by: row.replaced_by,
+                details: row.details,
+                revision: row.revision,
+                first_seen_at: row.first_seen_at,
+                last_modified_at: row.last_modified_at,
+                forget_since: row.forget_since,
+            })?;
+            changed.push(ChangedMeeting { position: row.position, id: meeting.id.clone(), meeting: Some(meeting) });
+        }
+        let forgotten = sqlx::query!(
+            "SELECT meeting_id, position FROM forgotten WHERE position > ? ORDER BY position LIMIT ?",
+            after,
+            most
+        )
+        .fetch_all(&mut *moment)
+        .await?;
+        changed.extend(forgotten.into_iter().map(|row| ChangedMeeting {
+            position: row.position,
+            id: MeetingId::new(row.meeting_id),
+            meeting: None,
+        }));
+        changed.sort_by_key(|change| change.position);
+        changed.truncate(usize::try_from(most).unwrap_or(usize::MAX));
+        Ok(changed)
     }
 }
 

@@ -37,7 +37,7 @@ enum Part {
 }
 
 const COLUMNS: &str = "SELECT meeting_id, happened_at_ns, kind, event_id, replaced_by, details, revision, first_seen_at, \
-                       last_modified_at";
+                       last_modified_at, forget_since";
 const COUNT: &str = "SELECT count(*)";
 
 /// A feed at a time, as the database is asked about it.
@@ -108,7 +108,7 @@ impl FeedQuery<'_> {
             one_of(&format!(" OR {full_path} COLLATE {SELECTED}"), schedules);
             sql.push(")");
         }
-        sql.push(" AND (kind < 2 AND replaced_by IS NULL");
+        sql.push(" AND forget_since IS NULL AND (kind < 2 AND replaced_by IS NULL");
         if self.with_canceled {
             let said_since = self.now - TimeDelta::days(i64::from(self.rule.canceled_days));
             sql.push(" OR last_modified_at > ").push_bind(millis(said_since));

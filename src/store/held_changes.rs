@@ -161,7 +161,7 @@ impl Store {
         let mut going = Vec::new();
         let mut meetings = sqlx::query_as!(
             MeetingRow,
-            "SELECT meeting_id, happened_at_ns, kind, event_id, replaced_by, details, revision, first_seen_at, last_modified_at
+            "SELECT meeting_id, happened_at_ns, kind, event_id, replaced_by, details, revision, first_seen_at, last_modified_at, forget_since
              FROM mirror JOIN meetings USING (meeting_id) WHERE calendar_id = ?",
             calendar.id
         )
@@ -169,8 +169,9 @@ impl Store {
         while let Some(row) = meetings.try_next().await? {
             let Some(held) = held.get(row.meeting_id.as_str()) else { continue };
             let meeting = Meeting::try_from(row)?;
-            // Also what an earlier edit lets go and is not gone yet. What its own event canceled is never held.
-            if (meeting.is_confirmed() || calendar.wish.rule().holds(&meeting, true, *held, now))
+            // Also what an earlier edit lets go and is not gone yet. What its own event canceled is never held, nor is what is to be forgotten.
+            if meeting.forget_since.is_none()
+                && (meeting.is_confirmed() || calendar.wish.rule().holds(&meeting, true, *held, now))
                 && !wish.rule().holds(&meeting, true, false, now)
             {
                 going.push(meeting.id);

@@ -4,6 +4,9 @@ use chrono::{DateTime, Utc};
 
 use super::{Store, StoreError, WriteTx, count, json_text, millis, time};
 
+/// Why a delivery is ignored whose meeting was erased.
+pub const ERASED: &str = "This meeting was erased.";
+
 /// The only sender so far.
 const SOURCE: &str = "cirrus-insight";
 
@@ -139,6 +142,8 @@ pub struct Delivery {
     pub reason: Option<String>,
     /// How often an admin had it worked on again.
     pub replays: i64,
+    /// When its body and headers were removed; none = they are as received.
+    pub body_removed_at: Option<DateTime<Utc>>,
 }
 
 /// A delivery as a row of the statement that stores it.
@@ -320,6 +325,7 @@ pub(super) struct DeliveryRow {
     status: String,
     reason: Option<String>,
     replays: i64,
+    body_removed_at: Option<i64>,
 }
 
 impl TryFrom<DeliveryRow> for Delivery {
@@ -343,6 +349,7 @@ impl TryFrom<DeliveryRow> for Delivery {
                 .ok_or_else(|| StoreError::row("inbox", "status", &row.status))?,
             reason: row.reason,
             replays: row.replays,
+            body_removed_at: row.body_removed_at.map(|at| time(at, "inbox", "body_removed_at")).transpose()?,
         })
     }
 }
@@ -366,7 +373,7 @@ impl Store {
         let row = sqlx::query_as!(
             DeliveryRow,
             r#"SELECT id AS "id!", event_id, event_type, meeting_id, signature, received_at, last_received_at, deliveries,
-                      delivery_attempt, status, reason, replays
+                      delivery_attempt, status, reason, replays, body_removed_at
                FROM inbox WHERE source = 'cirrus-insight' AND event_id = ?1 OR id = CAST(?1 AS INTEGER) AND CAST(CAST(?1 AS INTEGER) AS TEXT) = ?1
                ORDER BY CAST(id AS TEXT) = ?1 DESC LIMIT 1"#,
             id_or_event_id

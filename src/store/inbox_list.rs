@@ -20,6 +20,8 @@ pub struct DeliveryFilter {
     pub about: Option<String>,
     /// Arrived more than once.
     pub repeated: bool,
+    /// Can be worked on again: its body is kept.
+    pub with_body: bool,
     /// First arrived then or later.
     pub from: Option<DateTime<Utc>>,
     /// First arrived earlier.
@@ -38,12 +40,18 @@ pub struct Replayed {
 }
 
 impl DeliveryFilter {
+    /// Whether every delivery of the list has its body: no other status loses it.
+    fn has_bodies(&self) -> bool {
+        matches!(self.status, Some(DeliveryStatus::Pending | DeliveryStatus::Quarantined))
+    }
+
     /// Where the list is read from, and the conditions. The index is named: the one that leads to the fewest rows in the order of
     /// the list, and the rest is held against what stands in it.
     fn push(&self, sql: &mut QueryBuilder<Sqlite>) {
         sql.push(match self {
             // A few rows, by their ids.
             Self { about: Some(_), .. } => " FROM inbox NOT INDEXED WHERE 1",
+            Self { with_body: true, .. } if !self.has_bodies() => " FROM inbox INDEXED BY inbox_bodies WHERE 1",
             Self { repeated: true, .. } => " FROM inbox INDEXED BY inbox_again WHERE 1",
             Self { status: Some(_), event_type: Some(_), .. } => " FROM inbox INDEXED BY inbox_status_type WHERE 1",
             Self { status: Some(_), .. } => " FROM inbox INDEXED BY inbox_status WHERE 1",
@@ -60,6 +68,9 @@ impl DeliveryFilter {
         }
         if let Some(event_type) = &self.event_type {
             sql.push(" AND event_type = ").push_bind(event_type.clone());
+        }
+        if self.with_body && !self.has_bodies() {
+            sql.push(" AND body_removed_at IS NULL");
         }
         if self.repeated {
             sql.push(" AND deliveries > 1");
@@ -86,7 +97,7 @@ impl Store {
     pub async fn deliveries(&self, filter: &DeliveryFilter, most: u32) -> Result<Vec<Delivery>, StoreError> {
         let mut sql = QueryBuilder::new(
             "SELECT id, event_id, event_type, meeting_id, signature, received_at, last_received_at, deliveries, \
-             delivery_attempt, status, reason, replays",
+             delivery_attempt, status, reason, replays, body_removed_at",
         );
         filter.push(&mut sql);
         sql.push(" ORDER BY received_at DESC, id DESC LIMIT ").push_bind(most);
@@ -99,7 +110,12 @@ impl Store {
     /// # Errors
     /// When the database can't be read.
     pub async fn delivery_count(&self, filter: &DeliveryFilter) -> Result<i64, StoreError> {
-        if *filter == (DeliveryFilter { status: filter.status, ..DeliveryFilter::default() }) {
+        let of_status = DeliveryFilter {
+            status: filter.status,
+            with_body: filter.with_body && filter.has_bodies(),
+            ..DeliveryFilter::default()
+        };
+        if *filter == of_status {
             let counts = self.inbox_counts().await?;
             return Ok(filter.status.map_or_else(|| counts.all(), |status| counts.of(status)));
         }
@@ -126,7 +142,7 @@ impl Store {
         .await?)
     }
 
-    /// Has all deliveries of a list worked on again that don't wait already, with one entry in the audit log. `way` stands
+    /// Has all deliveries of a list worked on again that don't wait already and whose body is kept, with one entry in the audit log. `way` stands
     /// there. After each step it ends early unless it `goes_on`.
     ///
     /// # Errors
@@ -139,7 +155,7 @@ impl Store {
         now: DateTime<Utc>,
         goes_on: impl Fn() -> bool,
     ) -> Result<Replayed, StoreError> {
-        let (mut deliveries, mut rest) = (0, filter.clone());
+        let (mut deliveries, mut rest) = (0, DeliveryFilter { with_body: true, ..filter.clone() });
         loop {
             let step = self.deliveries(&rest, STEP).await?;
             let Some(last) = step.last() else { return Ok(Replayed { deliveries, is_finished: true }) };
@@ -175,7 +191,7 @@ impl Store {
 }
 
 impl WriteTx<'_> {
-    /// Has deliveries worked on again. Returns how many of them did not wait already.
+    /// Has deliveries worked on again. Returns how many: neither those that wait already, nor those without their body.
     ///
     /// # Errors
     /// When the database can't be written.
@@ -183,7 +199,7 @@ impl WriteTx<'_> {
         let (ids, now) = (serde_json::json!(ids).to_string(), millis(now));
         let done = sqlx::query!(
             "UPDATE inbox SET status = 'pending', reason = NULL, settled_at = NULL, replays = replays + 1, pending_since = ?
-             WHERE id IN (SELECT value FROM json_each(?)) AND status <> 'pending'",
+             WHERE id IN (SELECT value FROM json_each(?)) AND status <> 'pending' AND body_removed_at IS NULL",
             now,
             ids
         )
@@ -224,7 +240,16 @@ mod tests {
                     for (from, after) in [(None, None), (Some(DateTime::UNIX_EPOCH), Some(7))] {
                         let event_type = event_type.clone();
                         let until = from;
-                        let filter = DeliveryFilter { status, event_type, repeated, from, until, after, about: None };
+                        let filter = DeliveryFilter {
+                            status,
+                            event_type,
+                            repeated,
+                            from,
+                            until,
+                            after,
+                            about: None,
+                            with_body: false,
+                        };
                         let page = plan(&store, &filter, "body", " ORDER BY received_at DESC, id DESC LIMIT 50").await;
                         assert!(page.contains(&format!("inbox USING INDEX {index}")), "{filter:?}: {page}");
                         assert!(!page.contains("USE TEMP B-TREE"), "{filter:?}: {page}");

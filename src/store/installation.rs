@@ -13,6 +13,10 @@ pub enum Fact {
     PublicUrl,
     /// JSON of [`super::BackupMade`].
     LastBackup,
+    /// JSON of [`super::BackupFailed`].
+    BackupFailed,
+    /// JSON of [`super::RetentionRun`].
+    Retention,
     /// JSON of [`super::AuditVerified`].
     AuditVerified,
     /// When the audit log was last seen to, as every day (RFC 3339).
@@ -28,6 +32,8 @@ impl Fact {
             Self::AdminPasswordHash => "admin_password_hash",
             Self::PublicUrl => "public_url",
             Self::LastBackup => "last_backup",
+            Self::BackupFailed => "backup_failed",
+            Self::Retention => "retention",
             Self::AuditVerified => "audit_verified",
             Self::AuditKept => "audit_kept",
             Self::Settings => "settings",

@@ -16,7 +16,7 @@ use crate::meeting::state::Meeting;
 const FEW: i64 = if cfg!(test) { 4 } else { 20_000 };
 
 const COLUMNS: &str = "SELECT meeting_id, happened_at_ns, kind, event_id, replaced_by, details, revision, first_seen_at, \
-                       last_modified_at";
+                       last_modified_at, forget_since";
 
 /// Which meetings to list. All that is given must hold.
 #[derive(Debug, Clone, Default)]

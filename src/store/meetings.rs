@@ -18,6 +18,7 @@ pub(super) struct MeetingRow {
     pub(super) revision: i64,
     pub(super) first_seen_at: i64,
     pub(super) last_modified_at: i64,
+    pub(super) forget_since: Option<i64>,
 }
 
 impl TryFrom<MeetingRow> for Meeting {
@@ -35,11 +36,12 @@ impl TryFrom<MeetingRow> for Meeting {
             revision: count(row.revision, "meetings", "revision")?,
             first_seen_at: time(row.first_seen_at, "meetings", "first_seen_at")?,
             last_modified_at: time(row.last_modified_at, "meetings", "last_modified_at")?,
+            forget_since: row.forget_since.map(|at| time(at, "meetings", "forget_since")).transpose()?,
         })
     }
 }
 
-fn event_key(table: &'static str, nanos: i64, kind: i64, event_id: String) -> Result<EventKey, StoreError> {
+pub(super) fn event_key(table: &'static str, nanos: i64, kind: i64, event_id: String) -> Result<EventKey, StoreError> {
     let kind = match kind {
         0 => Kind::Scheduled,
         1 => Kind::Rescheduled,
@@ -50,7 +52,7 @@ fn event_key(table: &'static str, nanos: i64, kind: i64, event_id: String) -> Re
 }
 
 /// A key as columns. Times are read inside 1970 to 2199, where nanoseconds fit.
-fn key_columns(key: &EventKey) -> (i64, i64, &str) {
+pub(super) fn key_columns(key: &EventKey) -> (i64, i64, &str) {
     let kind = match key.kind {
         Kind::Scheduled => 0,
         Kind::Rescheduled => 1,
@@ -91,7 +93,7 @@ impl WriteTx<'_> {
         let id = id.as_str();
         let row = sqlx::query_as!(
             MeetingRow,
-            "SELECT meeting_id, happened_at_ns, kind, event_id, replaced_by, details, revision, first_seen_at, last_modified_at
+            "SELECT meeting_id, happened_at_ns, kind, event_id, replaced_by, details, revision, first_seen_at, last_modified_at, forget_since
              FROM meetings WHERE meeting_id = ?",
             id
         )
@@ -197,7 +199,7 @@ impl WriteTx<'_> {
         let (organization, except) = (organization.as_str(), except.as_str());
         let rows = sqlx::query_as!(
             MeetingRow,
-            "SELECT meeting_id, happened_at_ns, kind, event_id, replaced_by, details, revision, first_seen_at, last_modified_at
+            "SELECT meeting_id, happened_at_ns, kind, event_id, replaced_by, details, revision, first_seen_at, last_modified_at, forget_since
              FROM meetings WHERE organization_id = ? AND email_meeting_id = ? AND meeting_id <> ?",
             organization,
             email_id,
@@ -265,7 +267,7 @@ impl Store {
     pub async fn meeting(&self, id: &str) -> Result<Option<Meeting>, StoreError> {
         let row = sqlx::query_as!(
             MeetingRow,
-            "SELECT meeting_id, happened_at_ns, kind, event_id, replaced_by, details, revision, first_seen_at, last_modified_at
+            "SELECT meeting_id, happened_at_ns, kind, event_id, replaced_by, details, revision, first_seen_at, last_modified_at, forget_since
              FROM meetings WHERE meeting_id = ?",
             id
         )

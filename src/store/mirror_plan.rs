@@ -35,7 +35,9 @@ impl WriteTx<'_> {
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
         for calendar in calendars {
-            let selected = meeting.is_confirmed() && calendar.wish.selection.check(&meeting.details).is_ok();
+            let selected = meeting.is_confirmed()
+                && meeting.forget_since.is_none()
+                && calendar.wish.selection.check(&meeting.details).is_ok();
             if selected || self.is_mirrored(&meeting.id, calendar.id).await? {
                 self.want(meeting, calendar.id, now).await?;
             }
@@ -131,7 +133,7 @@ impl Store {
         // The pluses: what began before a time is nearly everything; what ends after one is little.
         let mut rows = sqlx::query_as!(
             MeetingRow,
-            "SELECT meeting_id, happened_at_ns, kind, event_id, replaced_by, details, revision, first_seen_at, last_modified_at
+            "SELECT meeting_id, happened_at_ns, kind, event_id, replaced_by, details, revision, first_seen_at, last_modified_at, forget_since
              FROM meetings WHERE ends_at >= ? AND +starts_at <= ? ORDER BY +starts_at, meeting_id",
             opens,
             closes
@@ -141,6 +143,7 @@ impl Store {
         while let Some(row) = rows.try_next().await? {
             let meeting = Meeting::try_from(row)?;
             if meeting.is_confirmed()
+                && meeting.forget_since.is_none()
                 && calendar.wish.selection.check(&meeting.details).is_ok()
                 && !seen_to.contains(meeting.id.as_str())
             {

@@ -9,17 +9,20 @@ mod audit_list;
 mod audit_push;
 #[cfg(test)]
 mod audit_tests;
+mod backup;
 mod calendar_changes;
 mod calendar_checks;
 mod calendar_jobs;
 mod calendar_pauses;
 mod calendars;
 mod changes;
+mod erasure;
 mod error;
 mod feed_changes;
 mod feed_fetches;
 mod feed_meetings;
 mod feeds;
+mod forgetting;
 mod group_commit;
 mod held_changes;
 mod inbox;
@@ -37,6 +40,7 @@ mod owners;
 #[cfg(test)]
 mod plans;
 mod renditions;
+mod retention;
 mod sessions;
 mod status;
 mod turns;
@@ -60,18 +64,21 @@ pub use audit::StoredEntry;
 pub use audit_keeping::Removed;
 pub use audit_list::{AuditFilter, AuditHead, AuditPart};
 pub use audit_push::AuditPush;
+pub use backup::{BackupFailed, BackupMade};
 pub use calendar_checks::{CalendarCheck, KnownRow, NOT_CHECKED};
 pub use calendar_jobs::{CalendarJob, JobFinding, JobKind, JobState, Verdict};
 pub use calendar_pauses::PausedFor;
 pub use calendars::{Calendar, NewCalendar, OnCancel, OnDrift};
 pub use changes::{ChangeWatch, ChangedMeeting, Positions};
+pub use erasure::{EventsThere, KeptBody};
 pub use error::StoreError;
 pub use feed_fetches::{FetchKey, FetchSummary, Reader, TOLD_DAYS, Tally, day_of};
 pub use feed_meetings::FeedMeetings;
 pub use feeds::{Feed, NewFeed, UnreadFeed};
+pub use forgetting::{Forgetting, Forgotten, Gone, Leaving};
 pub use group_commit::InboxWriter;
 pub use held_changes::{HeldChange, HeldReason, Why};
-pub use inbox::{Delivery, DeliveryStatus, Identity, NewDelivery, PendingDelivery, Settled, Stored};
+pub use inbox::{Delivery, DeliveryStatus, ERASED, Identity, NewDelivery, PendingDelivery, Settled, Stored};
 pub use inbox_list::{DeliveryFilter, Replayed};
 pub use installation::Fact;
 pub use meeting_list::{MeetingCursor, MeetingFilter, MeetingOrder, MeetingPage};
@@ -82,9 +89,10 @@ pub use mirror_plan::Plan;
 pub use mirror_rows::MirrorRow;
 pub use owners::MeetingOwner;
 pub use renditions::{LeftOut, Rendition, RenditionFacts};
+pub use retention::{RetentionRun, TooOld};
 pub use sessions::StoredSession;
 pub use status::{InboxCounts, MirrorCounts, MirrorProblem, Standing};
-pub use upkeep::{AuditVerified, BackupMade, Storage};
+pub use upkeep::{AuditVerified, Storage};
 
 /// Name of the database file in the data directory.
 pub const DATABASE_FILE: &str = "meeting-mirror.db";
@@ -110,6 +118,15 @@ impl Store {
     /// When the file can't be opened or written, is no database, or was made by a newer version.
     pub async fn open(data_dir: &Path) -> Result<Self, StoreError> {
         let (path, writer, options) = Self::connect(data_dir).await?;
+        let is_foreign: bool = sqlx::query_scalar(
+            "SELECT EXISTS (SELECT 1 FROM sqlite_schema)
+                    AND NOT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = '_sqlx_migrations')",
+        )
+        .fetch_one(&writer)
+        .await?;
+        if is_foreign {
+            return Err(StoreError::Damaged("its tables are those of another program".to_owned()));
+        }
         MIGRATIONS.run(&writer).await?;
         Self::with_readers(path, writer, options).await
     }
@@ -153,6 +170,8 @@ impl Store {
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
+            // What is erased must not be left in the file.
+            .pragma("secure_delete", "ON")
             .foreign_keys(true)
             .collation(SELECTED, |a, b| selection::plain(a).cmp(&selection::plain(b)))
             .busy_timeout(Duration::from_secs(3));
@@ -185,26 +204,6 @@ impl Store {
     /// Where the database file is.
     pub fn path(&self) -> &Path {
         &self.path
-    }
-
-    /// Writes a consistent copy of the database to a new file, also while the server runs.
-    ///
-    /// # Errors
-    /// When the file exists or can't be written, or the copy is not sound.
-    pub async fn backup(&self, to: &Path) -> Result<(), StoreError> {
-        let target = to.to_string_lossy().into_owned();
-        // SQLite takes an empty file for none.
-        for_owner_only(to).map_err(sqlx::Error::Io)?;
-        // A reader would do, but `query_only` forbids VACUUM INTO.
-        if let Err(error) = sqlx::query("VACUUM INTO ?").bind(target).execute(&self.writer).await {
-            let _ = std::fs::remove_file(to);
-            return Err(error.into());
-        }
-        let copy = SqliteConnectOptions::new().filename(to).read_only(true);
-        let pool = SqlitePoolOptions::new().max_connections(1).connect_with(copy).await?;
-        let verdict: String = sqlx::query_scalar("PRAGMA integrity_check").fetch_one(&pool).await?;
-        pool.close().await;
-        if verdict == "ok" { Ok(()) } else { Err(StoreError::Damaged(verdict)) }
     }
 
     /// Checks the whole file.

@@ -13,13 +13,14 @@ const AT_PURGE: &str = "SELECT count(*) FROM mirror WHERE calendar_id = ? AND le
 /// Tables that grow with what arrives.
 const LARGE: [&str; 6] = ["inbox", "meetings", "meeting_history", "mirror", "mirror_attempts", "audit"];
 /// Queries on large tables that put in order what they found, by a part of their text, and why that is little or can't be helped.
-const SORTED: [(&str, &str); 9] = [
+const SORTED: [(&str, &str); 10] = [
     ("event_id = ?1 OR id = CAST(?1 AS INTEGER)", "two deliveries at most"),
     ("meeting_id = origin_id AND (happened_at_ns, kind, event_id) >", "the bookings that took over one event"),
     ("origin_id = ?1 AND kind < 2 ORDER BY", "the events of one meeting"),
     ("FROM meeting_history WHERE meeting_id = ? ORDER BY id", "the events of one meeting"),
     ("FROM mirror_attempts WHERE meeting_id = ?", "twenty for each calendar"),
     ("ORDER BY problem_at DESC, meeting_id LIMIT ?1) JOIN meetings", "a few for each calendar"),
+    ("touched.meeting_id = id.value", "the events of meetings that are forgotten"),
     ("held = 1 AND presence <> 'absent'", "what one edit of a calendar would delete"),
     ("abs(meetings.starts_at - ?1)", "what is due, for a worker: the nearest meetings go first, and now moves"),
     ("FROM meetings WHERE ends_at >= ? AND +starts_at <= ?", "all are used, to plan a calendar"),

@@ -131,7 +131,10 @@ impl WriteTx<'_> {
     }
 
     /// Forgets the bytes of a feed, but not their ETag and Last-Modified.
-    pub(super) async fn forget_rendition(&mut self, feed_id: i64) -> Result<(), StoreError> {
+    ///
+    /// # Errors
+    /// When the database can't be written.
+    pub async fn forget_rendition(&mut self, feed_id: i64) -> Result<(), StoreError> {
         sqlx::query!("UPDATE feed_renditions SET body = x'' WHERE feed_id = ?", feed_id).execute(&mut *self.0).await?;
         Ok(())
     }

@@ -1,5 +1,4 @@
-//! How the installation is kept: the size of the database, the oldest body, the last backup, and whether the audit log was
-//! verified.
+//! How the installation is kept: the size of the database, the oldest body, and whether the audit log was verified.
 
 use chrono::{DateTime, Utc};
 use data_encoding::HEXLOWER;
@@ -19,15 +18,6 @@ pub struct Storage {
     pub octets: u64,
     /// Arrival of the oldest delivery whose body is kept.
     pub oldest_body_at: Option<DateTime<Utc>>,
-}
-
-/// A backup that was made and checked.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BackupMade {
-    /// When.
-    pub at: DateTime<Utc>,
-    /// The file, as it was named.
-    pub file: String,
 }
 
 /// What verifying the audit log found.
@@ -56,7 +46,10 @@ impl AuditVerified {
     }
 }
 
-fn read<T: for<'de> Deserialize<'de>>(fact: Option<String>, name: &'static str) -> Result<Option<T>, StoreError> {
+pub(super) fn read<T: for<'de> Deserialize<'de>>(
+    fact: Option<String>,
+    name: &'static str,
+) -> Result<Option<T>, StoreError> {
     let read =
         fact.map(|text| serde_json::from_str(&text).map_err(|error| StoreError::row("installation", name, error)));
     read.transpose()
@@ -80,19 +73,12 @@ impl Store {
             // The two beside the database come and go.
             octets += tokio::fs::metadata(&file).await.map_or(0, |file| file.len());
         }
-        let oldest = sqlx::query_scalar!(r#"SELECT min(received_at) AS "oldest: i64" FROM inbox"#)
-            .fetch_one(&self.reader)
-            .await?;
+        let oldest =
+            sqlx::query_scalar!(r#"SELECT min(received_at) AS "oldest: i64" FROM inbox WHERE body_removed_at IS NULL"#)
+                .fetch_one(&self.reader)
+                .await?;
         let oldest_body_at = oldest.map(|at| time(at, "inbox", "received_at")).transpose()?;
         Ok(Storage { octets, oldest_body_at })
-    }
-
-    /// The last backup that was made.
-    ///
-    /// # Errors
-    /// When it can't be read.
-    pub async fn last_backup(&self) -> Result<Option<BackupMade>, StoreError> {
-        read(self.fact(Fact::LastBackup).await?, "last_backup")
     }
 
     /// What the audit log's last verification found.
@@ -163,14 +149,6 @@ impl Store {
 }
 
 impl WriteTx<'_> {
-    /// Keeps which backup was the last.
-    ///
-    /// # Errors
-    /// When the database can't be written.
-    pub async fn keep_last_backup(&mut self, made: &BackupMade) -> Result<(), StoreError> {
-        self.keep_fact(Fact::LastBackup, &serde_json::to_string(made).unwrap_or_default()).await
-    }
-
     /// Keeps what a verification of the audit log found.
     ///
     /// # Errors

@@ -14,8 +14,6 @@ use crate::store::{Removed, Store, StoreError};
 const EVERY: TimeDelta = TimeDelta::days(1);
 /// How often the clock is looked at.
 const POLL: Duration = Duration::from_secs(30);
-/// The pause after the database could not be used.
-const TRY_AGAIN: Duration = Duration::from_mins(10);
 /// Entries removed in one transaction: others write in between.
 const STEP: u32 = 500;
 
@@ -35,23 +33,7 @@ pub struct AuditKeeper {
 impl AuditKeeper {
     /// Works until `stop`. What is under way then is taken up at the next start.
     pub async fn run(self, stop: CancellationToken) {
-        loop {
-            let ran = tokio::select! {
-                () = stop.cancelled() => return,
-                ran = self.run_due() => ran,
-            };
-            let pause = match ran {
-                Ok(_) => POLL,
-                Err(error) => {
-                    tracing::error!(%error, cause = ?error, "the audit log could not be seen to; trying again");
-                    TRY_AGAIN
-                }
-            };
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = tokio::time::sleep(pause) => {}
-            }
-        }
+        super::look_after("the audit log", POLL, stop, || self.run_due()).await;
     }
 
     /// Runs once, if the last run is a day old. Returns whether it was.

@@ -40,6 +40,8 @@ struct DeliveryPage {
     arrived: Moment,
     repeated: Option<(i64, Moment)>,
     replays: i64,
+    /// When body and headers were removed.
+    removed: Option<Moment>,
     can_replay: bool,
     headers: Vec<(String, String)>,
     body: String,
@@ -60,6 +62,7 @@ async fn show(visit: Visit, id: Result<Path<String>, PathRejection>) -> Result<R
     let (text, is_json) = readable(&body);
     let last = times.exactly(delivery.last_received_at);
     let repeated = (delivery.deliveries > 1).then_some((delivery.deliveries, last));
+    let removed = delivery.body_removed_at.map(|at| times.exactly(at));
     let (status, signature, replays) = (delivery.status, delivery.signature.clone(), delivery.replays);
     let (event_id, arrived) = (delivery.event_id.clone(), times.exactly(delivery.received_at));
     let row = DeliveryRow::new(delivery, &times);
@@ -76,7 +79,8 @@ async fn show(visit: Visit, id: Result<Path<String>, PathRejection>) -> Result<R
         arrived,
         repeated,
         replays,
-        can_replay: status != DeliveryStatus::Pending,
+        can_replay: status != DeliveryStatus::Pending && removed.is_none(),
+        removed,
         headers: serde_json::from_str(&headers).unwrap_or_default(),
         body: text,
         is_json,
@@ -90,7 +94,7 @@ fn meaning(status: DeliveryStatus) -> &'static str {
         DeliveryStatus::Pending => "It is stored and will be worked on in a moment.",
         DeliveryStatus::Applied => "It was applied.",
         DeliveryStatus::Superseded => "It was applied, but something newer was known already, so it changed nothing.",
-        DeliveryStatus::Ignored => "It is of a type this version does not use.",
+        DeliveryStatus::Ignored => "It was not applied.",
         DeliveryStatus::Quarantined => {
             "It could not be understood. It is kept as it came and holds up nothing else; after an upgrade it can be tried again."
         }

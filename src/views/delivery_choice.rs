@@ -42,6 +42,7 @@ impl DeliveryChoice {
             event_type: given(&self.event_type),
             about: given(&self.about),
             repeated: !self.repeated.is_empty(),
+            with_body: false,
             from,
             until,
             after: self.after.parse().ok(),

@@ -115,6 +115,9 @@ impl Places {
     /// The answer in a sentence or two. `waiting` deliveries about it are still to be worked on.
     pub(super) fn answer(&self, meeting: &Meeting, waiting: i64) -> String {
         let mut text = match meeting.status() {
+            _ if meeting.forget_since.is_some() => {
+                "It is being forgotten: once no calendar holds its event, nothing is kept of it."
+            }
             Status::Confirmed => "It takes place.",
             Status::Canceled => "It is canceled: calendars and feeds mark it so or take it out.",
             Status::Replaced { .. } => {
@@ -132,7 +135,7 @@ impl Places {
                 format!("{there} of {}", count(number(places.len()), one, many))
             })
             .collect();
-        if meeting.is_confirmed() && !kinds.is_empty() {
+        if meeting.is_confirmed() && meeting.forget_since.is_none() && !kinds.is_empty() {
             let _ = write!(text, " It is in {}.", kinds.join(" and "));
         }
         let all = || self.calendars.iter().chain(&self.removed).chain(&self.feeds);

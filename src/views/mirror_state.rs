@@ -32,6 +32,9 @@ fn absence(meeting: &Meeting, selection: &Selection, window: Window, times: &Tim
 }
 
 fn not_in_force(meeting: &Meeting) -> Option<(&'static str, String)> {
+    if meeting.forget_since.is_some() {
+        return Some(("Being forgotten", "It is to be forgotten: nothing shows it any more.".into()));
+    }
     match meeting.status() {
         Status::Canceled => Some(("Canceled", "The meeting is canceled.".into())),
         Status::Replaced { .. } => Some(("Replaced", "Another booking took this one over.".into())),
@@ -206,6 +209,7 @@ pub(super) fn in_feed(meeting: &Meeting, feed: &Feed, times: &Times) -> Placemen
     let elsewhere = match absence {
         Some(Absence::NotSelected(_)) => not_selected(meeting, &wish.selection),
         Some(Absence::Past | Absence::Ahead { .. }) => outside(meeting, wish.window, times),
+        Some(Absence::Forgotten) => not_in_force(meeting),
         Some(Absence::CanceledLongAgo) | None => None,
     };
     if let Some((word, note)) = elsewhere {

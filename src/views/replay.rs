@@ -12,7 +12,7 @@ use super::delivery_choice::DeliveryChoice;
 use super::error::PageError;
 use super::frame::{Frame, Params, Section, Visit};
 use super::words::count;
-use crate::store::DeliveryStatus;
+use crate::store::{DeliveryFilter, DeliveryStatus};
 use crate::web::site::Site;
 
 pub(super) fn router() -> Router<Site> {
@@ -29,6 +29,8 @@ struct ReplayPage {
     words: String,
     /// Of those, what is in line already.
     waiting: i64,
+    /// Further ones, whose body was removed.
+    removed: i64,
     /// How many were put in line before a stop of the server broke that off; empty when none did.
     begun: String,
     back: String,
@@ -54,17 +56,20 @@ async fn ask(
     let store = &visit.site.store;
     let choice = DeliveryChoice { after: String::new(), ..choice };
     let filter = choice.filter(&visit.times);
+    let all = store.delivery_count(&filter).await?;
+    let filter = DeliveryFilter { with_body: true, ..filter };
     let number = store.delivery_count(&filter).await?;
     let waiting = match filter.status {
         None | Some(DeliveryStatus::Pending) => {
             let pending = DeliveryStatus::Pending;
-            store.delivery_count(&crate::store::DeliveryFilter { status: Some(pending), ..filter }).await?
+            store.delivery_count(&DeliveryFilter { status: Some(pending), ..filter }).await?
         }
         Some(_) => 0,
     };
     let page = ReplayPage {
         frame: visit.frame(Section::Inbox),
         number,
+        removed: all - number,
         deliveries: count(number, "delivery", "deliveries"),
         words: choice.words(),
         waiting,
@@ -79,7 +84,8 @@ async fn replay(visit: Visit, form: Result<Form<Replay>, FormRejection>) -> Resu
     let Form(Replay { token, choice }) = form.map_err(PageError::from)?;
     visit.check(&token)?;
     let choice = DeliveryChoice { after: String::new(), ..choice };
-    let (filter, now) = (choice.filter(&visit.times), visit.times.now());
+    let filter = DeliveryFilter { with_body: true, ..choice.filter(&visit.times) };
+    let now = visit.times.now();
     let (store, stopping) = (visit.site.store.clone(), visit.site.watching.stopping.clone());
     let number = store.delivery_count(&filter).await?;
     let what = format!("{} {}", count(number, "delivery", "deliveries"), choice.words()).trim().to_owned();

@@ -28,7 +28,7 @@ async fn normal() -> Stage {
     stage.event(&meeting_event("m-2", Kind::Canceled, stage.now(), 48)).await;
     stage.mirror(&[]).await;
     let mut tx = stage.site.store.write().await.unwrap();
-    tx.keep_last_backup(&BackupMade { at: stage.now(), file: "/backup/monday.db".into() }).await.unwrap();
+    tx.backup_was_made(&BackupMade { at: stage.now(), file: "/backup/monday.db".into() }, "test").await.unwrap();
     tx.commit().await.unwrap();
     stage
 }

@@ -1,12 +1,15 @@
 //! The lower part of the status page: feeds, the audit log and what is stored.
 
+use chrono::TimeDelta;
+
 use super::day_bars::DayBars;
 use super::error::PageError;
 use super::feed::FeedCache;
 use super::sent_on::SentOn;
 use super::time_text::{Moment, Times};
-use super::words::{count, octets};
-use crate::store::{AuditVerified, BackupMade, TOLD_DAYS};
+use super::words::{count, length, octets};
+use crate::config::KeepingSettings;
+use crate::store::{AuditVerified, BackupFailed, BackupMade, Leaving, TOLD_DAYS};
 use crate::web::site::Site;
 
 /// How it all is kept.
@@ -35,8 +38,14 @@ pub(super) struct Keeping {
     pub(super) database: String,
     /// Arrival of the oldest delivery whose body is kept.
     pub(super) oldest_body: Option<Moment>,
+    /// For how long deliveries and meetings are kept.
+    pub(super) kept_for: String,
+    /// What is being forgotten, and what that waits for; empty when nothing is.
+    pub(super) leaving: String,
     /// The last backup.
     pub(super) backup: Option<(BackupMade, Moment)>,
+    /// What is wrong with the schedule of backups; none when all is well, or there is no schedule.
+    pub(super) backup_trouble: Option<String>,
 }
 
 impl Keeping {
@@ -63,6 +72,7 @@ impl Keeping {
         }
         let entry = store.audit_newest(1).await?.pop();
         let storage = store.storage().await?;
+        let backup = store.last_backup().await?;
         Ok(Self {
             feeds: read.len(),
             unread_feeds: i64::try_from(unread.len()).unwrap_or(i64::MAX),
@@ -79,12 +89,54 @@ impl Keeping {
             sent_on: SentOn::of(site, times).await?,
             database: octets(storage.octets),
             oldest_body: storage.oldest_body_at.map(|at| times.at(at)),
-            backup: store.last_backup().await?.map(|made| {
+            kept_for: kept_for(&site.keeping),
+            leaving: leaving(&store.leaving().await?, site.google.is_some(), times),
+            backup_trouble: backup_trouble(site, backup.as_ref(), store.backup_failed().await?, times),
+            backup: backup.map(|made| {
                 let at = times.at(made.at);
                 (made, at)
             }),
         })
     }
+}
+
+fn kept_for(keeping: &KeepingSettings) -> String {
+    let days = |days: u32| count(days.into(), "day", "days");
+    let meetings =
+        keeping.keep_meetings_days.map_or("for ever".to_owned(), |kept| format!("{} after their end", days(kept)));
+    format!("bodies of deliveries {}, meetings {meetings}", days(keeping.keep_bodies_days))
+}
+
+fn leaving(leaving: &Leaving, mirror_is_on: bool, times: &Times) -> String {
+    let Some(since) = leaving.since else { return String::new() };
+    let meetings = count(leaving.meetings, "meeting", "meetings");
+    let events: i64 = leaving.events.iter().map(|(_, events)| events).sum();
+    let since = times.at(since);
+    let waits = match (events, mirror_is_on) {
+        (0, _) => String::new(),
+        (_, true) => format!("; {} must be deleted at Google first", count(events, "event", "events")),
+        (_, false) => format!(
+            "; {} must be deleted at Google first, and the mirror is off: start the server with --google-credentials",
+            count(events, "event", "events")
+        ),
+    };
+    format!("{meetings} since {}{waits}", since.text())
+}
+
+/// Twice the time between two backups is overdue.
+fn backup_trouble(
+    site: &Site,
+    last: Option<&BackupMade>,
+    failed: Option<BackupFailed>,
+    times: &Times,
+) -> Option<String> {
+    site.keeping.backup_dir.as_ref()?;
+    if let Some(failed) = failed {
+        return Some(format!("The backup failed {}: {}", times.at(failed.at).relative(), failed.why));
+    }
+    let silence = times.now() - last.map_or(site.started_at, |made| made.at);
+    let overdue = silence > TimeDelta::hours(i64::from(site.keeping.backup_hours) * 2);
+    overdue.then(|| format!("No backup was made for {}.", length(silence)))
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use url::Url;
 pub(super) use visitor::{Answer, Visitor};
 
 use crate::clock::{Clock as _, ManualClock, Randomness};
-use crate::config::Secret;
+use crate::config::{KeepingSettings, Secret};
 use crate::meeting::apply;
 use crate::meeting::event::{
     Details, EventId, EventKey, Invitee, Kind, MeetingEvent, MeetingId, OrganizationId, Owner,
@@ -64,6 +64,7 @@ impl Stage {
             sign_in_limits: Arc::new(SignInLimits::default()),
             password_is_set: false,
             audit_sent_to: None,
+            keeping: KeepingSettings::default(),
             csrf: csrf::config(&secret, false),
             watching: Watching::default(),
             tasks: TaskTracker::new(),

@@ -57,6 +57,7 @@ pub(super) fn findings(evidence: &Evidence<'_>) -> Vec<Finding> {
     for calendar in evidence.calendars.iter().filter(|_| evidence.mirror.is_on()) {
         found.extend(calendar_findings(calendar));
     }
+    found.extend(evidence.keeping.backup_trouble.as_deref().map(no_backup));
     found.extend(quarantined(evidence.inbox));
     found.extend(pending(evidence));
     found.extend(feeds_and_log(evidence.keeping));
@@ -119,6 +120,11 @@ fn feeds_and_log(keeping: &Keeping) -> Vec<Finding> {
         add(Tone::Waiting, trouble, advice, ("/audit#verify", "See how far it came"));
     }
     found
+}
+
+fn no_backup(trouble: &str) -> Finding {
+    let advice = "It is tried again every 10 minutes. The server's log says more.".to_owned();
+    Finding { advice, link: ("/status#storage".to_owned(), "See the last one"), ..Finding::new(Tone::Bad, trouble.to_owned()) }
 }
 
 fn silent((silence, usual): (TimeDelta, TimeDelta)) -> Finding {

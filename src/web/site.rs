@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use super::links::Links;
 use crate::clock::{Randomness, SharedClock};
+use crate::config::KeepingSettings;
 use crate::store::Store;
 
 /// What every page and resource needs.
@@ -42,6 +43,8 @@ pub struct Site {
     pub password_is_set: bool,
     /// Host that the audit log is sent on to; none = it is kept here only.
     pub audit_sent_to: Option<String>,
+    /// How backups are made, and what is kept for how long.
+    pub keeping: KeepingSettings,
     /// Protection of forms.
     pub csrf: CsrfConfig,
     /// Pages that are told of changes while they are open.

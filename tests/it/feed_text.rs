@@ -57,6 +57,7 @@ pub(crate) fn meeting(id: &str, hours: i64) -> Meeting {
         revision: 0,
         first_seen_at: now() - TimeDelta::milliseconds(1_645_199_877),
         last_modified_at: now() - TimeDelta::hours(49),
+        forget_since: None,
     }
 }
 

@@ -5,6 +5,7 @@ mod crash;
 mod demo;
 mod disk;
 mod first_start;
+mod keeping;
 mod kills;
 mod mirroring;
 mod start;

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use meeting_mirror::app::{App, Workers};
 use meeting_mirror::clock::{Clock, ManualClock, Randomness};
-use meeting_mirror::config::{AuditLogSettings, Secret, Settings};
+use meeting_mirror::config::{AuditLogSettings, KeepingSettings, Secret, Settings};
 use meeting_mirror::inbound::inbox::Inbox;
 use meeting_mirror::inbound::signature::sign;
 use meeting_mirror::lifecycle::Lifecycle;
@@ -23,6 +23,8 @@ use meeting_mirror::outbound::mirror::Mirror;
 use meeting_mirror::simulated_google::{Access, SimulatedGoogle, SimulatedGoogleConfig};
 use meeting_mirror::store::{Feed, NewCalendar, NewFeed, OnCancel, OnDrift, Store};
 use meeting_mirror::upkeep::audit::AuditKeeper;
+use meeting_mirror::upkeep::backup::BackupSchedule;
+use meeting_mirror::upkeep::retention::Retention;
 use meeting_mirror::views::FeedCache;
 use meeting_mirror::web::links::Links;
 use meeting_mirror::web::server::Limits;
@@ -63,6 +65,8 @@ pub(crate) struct TestApp {
     pub(crate) checker: Option<Checker>,
     pub(crate) audit_push: Option<AuditPusher>,
     pub(crate) audit_keeper: AuditKeeper,
+    pub(crate) backups: Option<BackupSchedule>,
+    pub(crate) retention: Retention,
     pub(crate) feeds: FeedCache,
     pub(crate) google: Option<SimulatedGoogle>,
     pub(crate) address: SocketAddr,
@@ -130,7 +134,7 @@ impl TestApp {
         app.limits = limits;
         let site = app.site.clone();
         let lifecycle = Lifecycle::default();
-        let Workers { inbox, mirror, checker, audit_push, audit_keeper, feeds, lock: _ } =
+        let Workers { inbox, mirror, checker, audit_push, audit_keeper, backups, retention, feeds, lock: _ } =
             app.start_serving(listener, &lifecycle);
         let http =
             reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).cookie_store(true).build().unwrap();
@@ -143,6 +147,8 @@ impl TestApp {
             checker,
             audit_push,
             audit_keeper,
+            backups,
+            retention,
             feeds,
             google,
             address,
@@ -347,6 +353,7 @@ pub(crate) fn settings(dir: &TempDir) -> Settings {
         google_calendar_rate: NonZeroU32::MAX,
         drift_check_hours: 6,
         audit_log: AuditLogSettings::default(),
+        keeping: KeepingSettings::default(),
         time_zone: chrono_tz::UTC,
         log: "warn".to_owned(),
     }

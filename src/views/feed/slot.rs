@@ -140,10 +140,16 @@ impl Cached {
         if change.position <= self.position {
             return;
         }
-        let meeting = &change.meeting;
-        if self.members.contain(&meeting.id) {
+        if self.members.contain(&change.id) {
             return self.outdate();
         }
+        let Some(meeting) = &change.meeting else {
+            // It may be one of those that were counted.
+            if self.left_out.meetings > 0 {
+                self.outdate();
+            }
+            return;
+        };
         // Nothing that is told of for the first time was counted.
         let may_be_counted = self.left_out.meetings > 0 && meeting.revision > 0;
         match feed.wish.rule().check(meeting, now) {
@@ -152,7 +158,7 @@ impl Cached {
             Err(Absence::Ahead { until }) => {
                 self.fresh_until.fetch_min(until.timestamp_millis(), Ordering::AcqRel);
             }
-            Err(Absence::NotSelected(_) | Absence::Past | Absence::CanceledLongAgo) => {}
+            Err(Absence::NotSelected(_) | Absence::Past | Absence::CanceledLongAgo | Absence::Forgotten) => {}
         }
     }
 }

@@ -76,6 +76,13 @@ async fn a_file_that_is_no_database() {
 }
 
 #[tokio::test]
+async fn a_database_of_another_program() {
+    let machine = used().await;
+    sql(&machine, "DROP TABLE _sqlx_migrations; PRAGMA wal_checkpoint(TRUNCATE)").await;
+    insta::assert_snapshot!(refused_by_all(&machine));
+}
+
+#[tokio::test]
 async fn a_database_that_is_cut() {
     let machine = used().await;
     let path = machine.data("meeting-mirror.db");

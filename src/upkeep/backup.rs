@@ -1,0 +1,214 @@
+//! Backups: one to a file or a directory that somebody names, and the server's own on a schedule. A copy stands under its name
+//! only when it was checked and is on disk; what is older goes only after that.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
+use tokio_util::sync::CancellationToken;
+
+use crate::audit::entry::Actor;
+use crate::clock::SharedClock;
+use crate::config::KeepingSettings;
+use crate::store::{BackupFailed, BackupMade, Store, StoreError};
+
+/// How often the clock is looked at.
+const POLL: Duration = Duration::from_secs(30);
+/// A backup that failed is tried again after this.
+const TRY_AGAIN: TimeDelta = TimeDelta::minutes(10);
+/// An unfinished file that is older was left by a run that was broken off.
+const LEFT_BEHIND: TimeDelta = TimeDelta::days(1);
+/// Name of a backup in a directory: the time, UTC.
+const NAME: &str = "meeting-mirror-%Y%m%dT%H%M%SZ.db";
+/// What an unfinished one is called beside that.
+const UNFINISHED: &str = ".part";
+
+/// Why a backup was not made. No file is left.
+#[derive(Debug, thiserror::Error)]
+pub enum BackupError {
+    /// Nothing is written over.
+    #[error("{0} exists already: give a new name")]
+    Exists(PathBuf),
+    /// It would not fit.
+    #[error(
+        "a backup takes about {needed} MB, but only {free} MB are free in {dir}. Make room there, or choose another place."
+    )]
+    NoRoom {
+        /// Where.
+        dir: PathBuf,
+        /// Megabytes.
+        needed: u64,
+        /// Megabytes.
+        free: u64,
+    },
+    /// The place can't be used.
+    #[error("{path} can't be written: {source}. See that the directory is there and that this user may write to it.")]
+    Place {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The database, or its copy.
+    #[error("the copy can't be made: {0}")]
+    Store(#[from] StoreError),
+}
+
+/// Writes a backup to a new file.
+///
+/// # Errors
+/// A [`BackupError`].
+pub async fn to_file(store: &Store, file: &Path) -> Result<(), BackupError> {
+    if file.exists() {
+        return Err(BackupError::Exists(file.to_owned()));
+    }
+    let dir = match file.parent() {
+        Some(dir) if !dir.as_os_str().is_empty() => dir,
+        _ => Path::new("."),
+    };
+    has_room(store, dir).await?;
+    store.copy_to(file).await?;
+    sync_dir(dir)
+}
+
+/// Writes a backup into a directory, under a name made of the time. Then the oldest backups beyond `keep` are removed; none =
+/// all are kept. Other files are never touched. Returns the file.
+///
+/// # Errors
+/// A [`BackupError`]; then nothing was removed.
+pub async fn to_dir(store: &Store, dir: &Path, keep: Option<u32>, now: DateTime<Utc>) -> Result<PathBuf, BackupError> {
+    let file = dir.join(now.format(NAME).to_string());
+    if file.exists() {
+        return Err(BackupError::Exists(file));
+    }
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| BackupError::Place { path, source }
+    };
+    for (at, left) in stamped(dir, UNFINISHED).map_err(failed(dir))? {
+        if now - at > LEFT_BEHIND {
+            std::fs::remove_file(&left).map_err(failed(&left))?;
+        }
+    }
+    has_room(store, dir).await?;
+    let unfinished = PathBuf::from(format!("{}{UNFINISHED}", file.display()));
+    store.copy_to(&unfinished).await?;
+    std::fs::rename(&unfinished, &file).map_err(failed(&file))?;
+    sync_dir(dir)?;
+    if let Some(keep) = keep {
+        let mut others = backups(dir).map_err(failed(dir))?;
+        others.retain(|(_, other)| *other != file);
+        let going = (others.len() + 1).saturating_sub(usize::try_from(keep.max(1)).unwrap_or(usize::MAX));
+        for (_, old) in others.iter().take(going) {
+            std::fs::remove_file(old).map_err(failed(old))?;
+        }
+    }
+    Ok(file)
+}
+
+/// The backups in a directory with the time in their name, oldest first.
+fn backups(dir: &Path) -> io::Result<Vec<(DateTime<Utc>, PathBuf)>> {
+    stamped(dir, "")
+}
+
+/// Files that are named as backups are, with `suffix` after that; oldest first.
+fn stamped(dir: &Path, suffix: &str) -> io::Result<Vec<(DateTime<Utc>, PathBuf)>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let stamp = name.to_str().and_then(|name| name.strip_suffix(suffix)).and_then(|name| {
+            let at = NaiveDateTime::parse_from_str(name, NAME).ok()?.and_utc();
+            // Reading is laxer than writing.
+            (at.format(NAME).to_string() == name).then_some(at)
+        });
+        if let Some(at) = stamp.filter(|_| entry.file_type().is_ok_and(|kind| kind.is_file())) {
+            found.push((at, entry.path()));
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+async fn has_room(store: &Store, dir: &Path) -> Result<(), BackupError> {
+    const MEGABYTE: u64 = 1_000_000;
+    let needed = store.copy_octets().await?;
+    let room =
+        rustix::fs::statvfs(dir).map_err(|error| BackupError::Place { path: dir.to_owned(), source: error.into() })?;
+    let free = room.f_bavail.saturating_mul(room.f_frsize);
+    if free < needed {
+        let (needed, free) = (needed.div_ceil(MEGABYTE), free / MEGABYTE);
+        return Err(BackupError::NoRoom { dir: dir.to_owned(), needed, free });
+    }
+    Ok(())
+}
+
+/// Sees to it that names in a directory are on disk.
+fn sync_dir(dir: &Path) -> Result<(), BackupError> {
+    let synced = File::open(dir).and_then(|dir| dir.sync_all());
+    synced.map_err(|source| BackupError::Place { path: dir.to_owned(), source })
+}
+
+/// The worker that makes backups on a schedule.
+#[derive(Debug, Clone)]
+pub struct BackupSchedule {
+    /// The tables.
+    pub store: Store,
+    /// The time.
+    pub clock: SharedClock,
+    /// Where to.
+    pub dir: PathBuf,
+    /// Time between two of them.
+    pub every: TimeDelta,
+    /// So many are kept.
+    pub keep: u32,
+}
+
+impl BackupSchedule {
+    /// The schedule of the settings; none without a directory.
+    pub fn of(store: &Store, clock: &SharedClock, keeping: &KeepingSettings) -> Option<Self> {
+        let (store, clock, dir) = (store.clone(), clock.clone(), keeping.backup_dir.clone()?);
+        let every = TimeDelta::hours(keeping.backup_hours.into());
+        Some(Self { store, clock, dir, every, keep: keeping.backup_keep })
+    }
+
+    /// Works until `stop`. A backup that is under way then is given up.
+    pub async fn run(self, stop: CancellationToken) {
+        super::look_after("the schedule of backups", POLL, stop, || self.run_due()).await;
+    }
+
+    /// Makes a backup if the newest one in the directory is old enough. One that fails is told, and tried again after some
+    /// minutes. Returns whether one was made.
+    ///
+    /// # Errors
+    /// When the database can't be used.
+    pub async fn run_due(&self) -> Result<bool, StoreError> {
+        let now = self.clock.now();
+        // What lies ahead of now is from before the clock was set back.
+        let is_recent = |at: DateTime<Utc>, span| (at..at + span).contains(&now);
+        if self.store.backup_failed().await?.is_some_and(|failed| is_recent(failed.at, TRY_AGAIN)) {
+            return Ok(false);
+        }
+        let known = backups(&self.dir).unwrap_or_default();
+        if known.iter().any(|(at, _)| is_recent(*at, self.every)) {
+            return Ok(false);
+        }
+        let made = to_dir(&self.store, &self.dir, Some(self.keep), now).await;
+        let mut tx = self.store.write().await?;
+        match &made {
+            Ok(file) => {
+                let file = file.display().to_string();
+                tracing::info!(file, "made a backup");
+                tx.backup_was_made(&BackupMade { at: now, file }, Actor::SERVER).await?;
+            }
+            Err(error) => {
+                tracing::error!(%error, cause = ?error, "no backup was made; trying again in some minutes");
+                tx.keep_backup_failed(Some(&BackupFailed { at: now, why: error.to_string() })).await?;
+            }
+        }
+        tx.commit().await?;
+        Ok(made.is_ok())
+    }
+}

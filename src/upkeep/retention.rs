@@ -1,0 +1,132 @@
+//! Every day what is too old is removed: bodies of settled deliveries, and meetings if a setting says so. In between, the rows of
+//! meetings that are to be forgotten go as soon as no calendar holds their events. All in small steps: others write in between.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio_util::sync::CancellationToken;
+
+use crate::audit::entry::Actor;
+use crate::clock::SharedClock;
+use crate::config::KeepingSettings;
+use crate::store::{RetentionRun, Store, StoreError};
+
+/// Time between two runs.
+const EVERY: TimeDelta = TimeDelta::days(1);
+/// How often it is looked whether meetings that are to be forgotten can go.
+const POLL: Duration = Duration::from_secs(5);
+/// Deliveries or meetings in one transaction.
+const STEP: u32 = 500;
+
+/// The worker.
+#[derive(Debug, Clone)]
+pub struct Retention {
+    /// The tables.
+    pub store: Store,
+    /// The time.
+    pub clock: SharedClock,
+    /// Days that bodies and headers of settled deliveries are kept.
+    pub bodies_days: u32,
+    /// Days that meetings are kept after their end; none = for ever.
+    pub meetings_days: Option<u32>,
+}
+
+impl Retention {
+    /// The worker of the settings.
+    pub fn of(store: &Store, clock: &SharedClock, keeping: &KeepingSettings) -> Self {
+        let (bodies_days, meetings_days) = (keeping.keep_bodies_days, keeping.keep_meetings_days);
+        Self { store: store.clone(), clock: clock.clone(), bodies_days, meetings_days }
+    }
+
+    /// Works until `stop`.
+    pub async fn run(self, stop: CancellationToken) {
+        super::look_after("what is too old", POLL, stop, || self.look()).await;
+    }
+
+    async fn look(&self) -> Result<usize, StoreError> {
+        self.run_due().await?;
+        self.remove_forgotten().await
+    }
+
+    /// Runs once, if the last run is a day old or had other settings. Returns whether it was.
+    ///
+    /// # Errors
+    /// When the database can't be used; what is left is removed by the next run.
+    pub async fn run_due(&self) -> Result<bool, StoreError> {
+        let now = self.clock.now();
+        let run = RetentionRun { at: now, bodies_days: self.bodies_days, meetings_days: self.meetings_days };
+        // A run that lies ahead of now is from before the clock was set back.
+        let is_same = |last: RetentionRun| {
+            (last.at..last.at + EVERY).contains(&now) && last == RetentionRun { at: last.at, ..run.clone() }
+        };
+        if self.store.retention_run().await?.is_some_and(is_same) {
+            return Ok(false);
+        }
+        self.remove_old(now).await?;
+        let mut tx = self.store.write().await?;
+        tx.retention_ran(&run).await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    async fn remove_old(&self, now: DateTime<Utc>) -> Result<(), StoreError> {
+        let before = |days: u32| now - TimeDelta::days(days.into());
+        let (bodies, meetings) = (before(self.bodies_days), self.meetings_days.map(before));
+        let found = self.store.too_old(bodies, meetings).await?;
+        if found.bodies > 0 {
+            let deliveries = if found.bodies == 1 { "1 delivery" } else { &format!("{} deliveries", found.bodies) };
+            self.tell(format!("Removes the bodies of {deliveries} older than {} days", self.bodies_days), now).await?;
+            loop {
+                let mut tx = self.store.write().await?;
+                let emptied = tx.empty_old_bodies(bodies, STEP, now).await?;
+                tx.commit().await?;
+                if emptied < STEP.into() {
+                    break;
+                }
+            }
+        }
+        if let Some((meetings, days)) = meetings.zip(self.meetings_days)
+            && found.meetings > 0
+        {
+            let number = if found.meetings == 1 { "1 meeting" } else { &format!("{} meetings", found.meetings) };
+            self.tell(format!("Forgets {number} that ended more than {days} days ago"), now).await?;
+            loop {
+                let mut tx = self.store.write().await?;
+                let marked = tx.forget_old_meetings(meetings, STEP, now).await?;
+                tx.commit().await?;
+                if marked < STEP as usize {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The audit log says it before the first step: a stop in the middle leaves no removal untold.
+    async fn tell(&self, what: String, now: DateTime<Utc>) -> Result<(), StoreError> {
+        tracing::info!(what, "retention");
+        let mut tx = self.store.write().await?;
+        tx.append_admin_action(Actor::SERVER, "retention", what, now).await?;
+        tx.commit().await
+    }
+
+    /// Removes the rows of meetings that are to be forgotten and that no calendar holds any more. Returns how many there were.
+    ///
+    /// # Errors
+    /// When the database can't be used; what is left is removed later.
+    pub async fn remove_forgotten(&self) -> Result<usize, StoreError> {
+        let (mut removed, mut erased) = (0, false);
+        loop {
+            let gone = self.store.remove_forgotten(self.clock.now()).await?;
+            removed += gone.meetings;
+            erased |= gone.erased;
+            if gone.meetings == 0 {
+                break;
+            }
+        }
+        if erased {
+            self.store.wipe_deleted().await?;
+        }
+        Ok(removed)
+    }
+}

@@ -1,0 +1,103 @@
+//! Backups on the real parts: nobody who writes is held up, and what goes wrong is told and costs no backup.
+
+use std::path::Path;
+
+use chrono::TimeDelta;
+use meeting_mirror::upkeep::backup;
+
+use crate::support::{TestApp, event};
+
+fn names(dir: &Path) -> Vec<String> {
+    let mut names: Vec<String> =
+        std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+async fn with_schedule() -> (TestApp, tempfile::TempDir) {
+    let dir = tempfile::tempdir().unwrap();
+    let backups = dir.path().join("backups");
+    let app = TestApp::start_with(|settings| {
+        settings.keeping.backup_dir = Some(backups);
+        settings.keeping.backup_keep = 2;
+    })
+    .await;
+    (app, dir)
+}
+
+#[tokio::test]
+async fn a_copy_is_made_while_somebody_writes_and_shows_one_moment() {
+    let app = TestApp::start().await;
+    app.deliver_all(&[event("e-1", "scheduled", "m-1", 5, 10)]).await;
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("meeting-mirror.db");
+    let writing = app.store.write().await.unwrap();
+    backup::to_file(&app.store, &file).await.unwrap();
+    drop(writing);
+    let copy = meeting_mirror::store::Store::open(place.path()).await.unwrap();
+    assert_eq!(copy.meeting("m-1").await.unwrap().unwrap(), app.meeting("m-1").await);
+    copy.close().await;
+    assert!(backup::to_file(&app.store, &file).await.unwrap_err().to_string().contains("exists already"));
+}
+
+#[tokio::test]
+async fn the_schedule_makes_backups_and_removes_only_the_oldest_of_its_own() {
+    let (app, dir) = with_schedule().await;
+    let place = dir.path().join("backups");
+    std::fs::create_dir(&place).unwrap();
+    let strangers = ["meeting-mirror-20200101T000000Z.db.old", "meeting-mirror.db", "notes.txt"];
+    for name in strangers {
+        std::fs::write(place.join(name), name).unwrap();
+    }
+    // Left by a run that was broken off.
+    std::fs::write(place.join("meeting-mirror-20261101T000000Z.db.part"), "half").unwrap();
+    let schedule = app.backups.as_ref().unwrap();
+    let mut made = Vec::new();
+    for _ in 0..4 {
+        assert!(schedule.run_due().await.unwrap());
+        assert!(!schedule.run_due().await.unwrap(), "the next one is due in a day");
+        made.push(app.now().format("meeting-mirror-%Y%m%dT%H%M%SZ.db").to_string());
+        app.clock.advance(TimeDelta::hours(24));
+    }
+    let mut expected: Vec<String> = strangers.iter().map(|name| (*name).to_owned()).chain(made[2..].to_vec()).collect();
+    expected.sort();
+    assert_eq!(names(&place), expected);
+    let last = app.store.last_backup().await.unwrap().unwrap();
+    assert!(last.file.ends_with(&made[3]), "{last:?}");
+    assert_eq!(
+        app.store.audit_newest(50).await.unwrap().iter().filter(|link| link.entry.category == "backup").count(),
+        4
+    );
+}
+
+#[tokio::test]
+async fn a_backup_that_fails_is_told_tried_again_and_costs_none_that_is_there() {
+    let (app, dir) = with_schedule().await;
+    let (place, away) = (dir.path().join("backups"), dir.path().join("away"));
+    std::fs::create_dir(&place).unwrap();
+    let schedule = app.backups.as_ref().unwrap();
+    schedule.run_due().await.unwrap();
+    app.clock.advance(TimeDelta::hours(24));
+    schedule.run_due().await.unwrap();
+    let before = names(&place);
+    // As if the disk for backups were not there.
+    std::fs::rename(&place, &away).unwrap();
+    app.clock.advance(TimeDelta::hours(24));
+    assert!(!schedule.run_due().await.unwrap());
+    app.sign_in().await;
+    let status = app.page("/status").await;
+    assert!(
+        status.contains("The backup failed just now") && status.contains("See that the directory is there"),
+        "{status}"
+    );
+    assert_eq!(names(&away), before);
+
+    std::fs::rename(&away, &place).unwrap();
+    assert!(!schedule.run_due().await.unwrap(), "it is tried again after ten minutes");
+    app.clock.advance(TimeDelta::minutes(10));
+    assert!(schedule.run_due().await.unwrap());
+    assert!(!app.page("/status").await.contains("The backup failed"));
+    app.clock.advance(TimeDelta::hours(49));
+    app.sign_in().await;
+    assert!(app.page("/status").await.contains("No backup was made for 2 days"));
+}

@@ -1,0 +1,256 @@
+//! What is kept for how long, and backups, on the real parts: bodies go and nothing else changes; meetings that are too old go
+//! everywhere, and nothing brings them back but what is greater.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use meeting_mirror::config::Settings;
+use meeting_mirror::meeting::selection::{Detail, Selection};
+use meeting_mirror::store::{DeliveryFilter, DeliveryStatus, OnCancel, Store};
+use proptest::prelude::*;
+use serde_json::Value;
+
+use crate::support::{TEAM, TestApp, event, noon, with};
+
+fn keep_meetings(settings: &mut Settings) {
+    settings.keeping.keep_meetings_days = Some(100);
+}
+
+impl TestApp {
+    async fn retain(&self) {
+        assert!(self.retention.run_due().await.unwrap(), "a run is due");
+        self.retention.remove_forgotten().await.unwrap();
+    }
+
+    /// Octets of a delivery's body.
+    async fn body(&self, event_id: &str) -> usize {
+        let delivery = self.store.delivery(event_id).await.unwrap().unwrap();
+        self.store.delivery_content(delivery.id).await.unwrap().unwrap().0.len()
+    }
+
+    async fn status(&self, event_id: &str) -> (DeliveryStatus, Option<String>) {
+        let delivery = self.store.delivery(event_id).await.unwrap().unwrap();
+        (delivery.status, delivery.reason)
+    }
+
+    /// What the server itself wrote into the audit log, latest first.
+    async fn own_entries(&self) -> Vec<String> {
+        let entries = self.store.audit_newest(50).await.unwrap().into_iter().map(|link| link.entry);
+        entries.filter(|entry| entry.category == "retention").map(|entry| entry.summary).collect()
+    }
+}
+
+/// The event, with the meeting on another day after the usual one.
+fn later(event: Value, days: i64) -> Value {
+    let day = (noon() + TimeDelta::days(1 + days)).format("%Y-%m-%d");
+    with(event, |data| {
+        data["meetingStart"] = format!("{day}T10:00:00Z").into();
+        data["meetingEnd"] = format!("{day}T10:30:00Z").into();
+    })
+}
+
+#[tokio::test]
+async fn bodies_of_settled_deliveries_go_and_the_deliveries_are_still_known() {
+    let app = TestApp::start().await;
+    let scheduled = event("e-1", "scheduled", "m-1", 5, 10);
+    app.deliver_all(&[scheduled.clone(), event("e-0", "scheduled", "m-1", 1, 9)]).await;
+    app.post("not JSON").await;
+    let before = app.meeting("m-1").await;
+    app.clock.advance(TimeDelta::days(89));
+    app.deliver_all(&[event("e-2", "scheduled", "m-2", 6, 11)]).await;
+    app.retain().await;
+    assert!(app.body("e-1").await > 0, "it is not old enough");
+
+    app.clock.advance(TimeDelta::days(2));
+    app.retain().await;
+    assert_eq!((app.body("e-0").await, app.body("e-1").await), (0, 0));
+    assert!(app.body("e-2").await > 0);
+    let filter = DeliveryFilter { status: Some(DeliveryStatus::Quarantined), ..DeliveryFilter::default() };
+    let quarantined = app.store.deliveries(&filter, 5).await.unwrap().remove(0);
+    assert_eq!(app.body(&quarantined.event_id).await, 8, "it can still be worked on");
+    assert_eq!(app.own_entries().await, ["Removes the bodies of 2 deliveries older than 90 days"]);
+    assert!(!app.retention.run_due().await.unwrap(), "the next run is due in a day");
+
+    assert_eq!(app.deliver(&scheduled).await, "duplicate");
+    app.apply().await;
+    assert_eq!(app.status("e-1").await.0, DeliveryStatus::Applied);
+    let all = DeliveryFilter::default();
+    let replayed = app.store.replay(&all, "test", "all", app.now(), || true).await.unwrap();
+    assert_eq!(replayed.deliveries, 2, "those without a body are not worked on again");
+    app.apply().await;
+    assert_eq!(app.meeting("m-1").await, before);
+
+    app.sign_in().await;
+    let page = app.page("/inbox/1").await;
+    assert!(page.contains("body and headers were removed") && !page.contains("Work on it again"), "{page}");
+    let question = app.page("/inbox/replay").await;
+    assert!(question.contains("Work on 2 deliveries again") && question.contains("2 further deliveries are left out"));
+    assert!(app.page("/status").await.contains("bodies of deliveries 90 days, meetings for ever"));
+}
+
+#[tokio::test]
+async fn meetings_that_are_too_old_go_everywhere_and_only_a_greater_event_brings_one_back() {
+    let app = TestApp::start_with_google_and(keep_meetings).await;
+    app.add_calendar(TEAM, Detail::Full, OnCancel::Delete).await;
+    let feed = app.add_feed("Team", Selection::default(), Detail::Full).await;
+    // More than an edit of a calendar could delete without approval.
+    let many: Vec<Value> = (0..30).map(|n| event(&format!("e-{n}"), "scheduled", &format!("m-{n}"), 5, 10)).collect();
+    app.deliver_all(&many).await;
+    app.deliver_all(&[later(event("late", "scheduled", "m-late", 5, 10), 200)]).await;
+    app.settle().await;
+    assert_eq!(app.mirrored(TEAM).len(), 31);
+    assert!(app.feed_text(&feed).await.contains("Demo m-1\r\n"));
+
+    app.clock.advance(TimeDelta::days(102));
+    app.retain().await;
+    assert_eq!(app.store.leaving().await.unwrap().events.iter().map(|(_, events)| events).sum::<i64>(), 30);
+    app.settle().await;
+    app.retention.remove_forgotten().await.unwrap();
+    assert_eq!(app.mirrored(TEAM).iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>(), ["m-late"]);
+    assert!(app.store.held_changes().await.unwrap().is_empty());
+    assert_eq!(app.store.meeting_counts().await.unwrap(), [1, 0, 0]);
+    assert!(app.store.meeting("m-1").await.unwrap().is_none());
+    assert!(app.store.history("m-1").await.unwrap().is_empty());
+    let text = app.feed_text(&feed).await;
+    assert!(text.contains("Demo m-late") && !text.contains("Demo m-1\r\n"), "{text}");
+    assert_eq!(app.own_entries().await[0], "Forgets 30 meetings that ended more than 100 days ago");
+    app.check_calendars().await;
+    let check = app.store.latest_check(1).await.unwrap().unwrap();
+    assert_eq!((check.unwanted, check.missing, check.outcome.as_str()), (0, 0, "as it should be"));
+
+    // What is not greater than what was known changes nothing, and is not kept either.
+    app.deliver_all(&[later(event("e-00", "scheduled", "m-1", 4, 10), 150)]).await;
+    let reason = "This meeting ended longer ago than --keep-meetings-days and was forgotten.";
+    assert_eq!(app.status("e-00").await, (DeliveryStatus::Ignored, Some(reason.to_owned())));
+    assert_eq!(app.body("e-00").await, 0);
+    assert!(app.store.meeting("m-1").await.unwrap().is_none());
+    app.deliver_all(&[later(event("e-new", "rescheduled", "m-1", 6, 10), 150)]).await;
+    app.settle().await;
+    assert_eq!(app.mirrored(TEAM).len(), 2);
+    assert!(app.feed_text(&feed).await.contains("Demo m-1\r\n"));
+}
+
+#[tokio::test]
+async fn a_meeting_waits_until_its_event_is_gone_and_a_greater_event_keeps_it_meanwhile() {
+    let app = TestApp::start_with_google_and(keep_meetings).await;
+    app.add_calendar(TEAM, Detail::Full, OnCancel::Delete).await;
+    app.deliver_all(&[event("e-1", "scheduled", "m-1", 5, 10), event("e-2", "scheduled", "m-2", 5, 10)]).await;
+    app.settle().await;
+    app.clock.advance(TimeDelta::days(102));
+    app.google().set_online(false);
+    app.retain().await;
+    app.mirror().await;
+    app.retention.remove_forgotten().await.unwrap();
+    app.sign_in().await;
+    let status = app.page("/status").await;
+    assert!(status.contains("2 events must be deleted at Google first"), "{status}");
+    let page = app.page("/meetings/m-1").await;
+    assert!(page.contains("It is being forgotten"), "{page}");
+
+    // Nothing visible changes in this meeting but that it is kept.
+    app.deliver_all(&[event("e-1b", "rescheduled", "m-1", 6, 10)]).await;
+    app.google().set_online(true);
+    app.settle().await;
+    app.retention.remove_forgotten().await.unwrap();
+    assert!(app.store.meeting("m-2").await.unwrap().is_none());
+    assert_eq!(app.meeting("m-1").await.forget_since, None);
+    assert_eq!(app.mirrored(TEAM).iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>(), ["m-1"]);
+    app.check_calendars().await;
+    assert_eq!(app.mirrored(TEAM).len(), 1);
+}
+
+#[tokio::test]
+async fn a_booking_that_was_taken_over_goes_with_the_one_that_took_it() {
+    let app = TestApp::start_with(keep_meetings).await;
+    let taking = with(event("e-2", "rescheduled", "m-2", 6, 10), |data| {
+        data["meetingInfo"]["existingEmailMeetingId"] = "mail-m-1".into();
+    });
+    app.deliver_all(&[later(event("e-1", "scheduled", "m-1", 5, 10), 300), taking]).await;
+    assert!(!app.meeting("m-1").await.is_confirmed());
+    app.clock.advance(TimeDelta::days(102));
+    app.retain().await;
+    assert_eq!(app.store.meeting_counts().await.unwrap(), [0, 0, 0]);
+    // It was taken over: what is older than that does not bring it back.
+    app.deliver_all(&[later(event("e-3", "scheduled", "m-1", 5, 10), 300)]).await;
+    assert_eq!(app.status("e-3").await.0, DeliveryStatus::Ignored);
+    app.deliver_all(&[later(event("e-4", "rescheduled", "m-1", 7, 10), 300)]).await;
+    assert!(app.meeting("m-1").await.is_confirmed());
+}
+
+/// What happens to a delivery, or to all.
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    Deliver(usize),
+    Replay,
+    Retain,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let one = prop_oneof![
+        6 => (0..6_usize).prop_map(Step::Deliver),
+        1 => Just(Step::Replay),
+        2 => Just(Step::Retain),
+    ];
+    prop::collection::vec(one, 1..25)
+}
+
+/// Three meetings, of which one is moved, one canceled and one taken over by another.
+fn deliveries() -> [Value; 6] {
+    [
+        event("e-1", "scheduled", "m-1", 1, 9),
+        event("e-2", "rescheduled", "m-1", 2, 11),
+        event("e-3", "scheduled", "m-2", 3, 12),
+        event("e-4", "canceled", "m-2", 4, 12),
+        event("e-5", "scheduled", "m-3", 5, 13),
+        with(event("e-6", "rescheduled", "m-4", 6, 14), |data| {
+            data["meetingInfo"]["existingEmailMeetingId"] = "mail-m-3".into();
+        }),
+    ]
+}
+
+async fn states(store: &Store) -> Vec<(String, String, DateTime<Utc>, bool)> {
+    let mut found = Vec::new();
+    for id in ["m-1", "m-2", "m-3", "m-4"] {
+        if let Some(meeting) = store.meeting(id).await.unwrap() {
+            let status = meeting.status().as_str().to_owned();
+            found.push((id.to_owned(), status, meeting.details.starts_at, meeting.forget_since.is_some()));
+        }
+    }
+    found
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 8, max_shrink_iters: 60, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn retention_changes_no_meeting_that_is_kept(steps in steps()) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let (kept, plain) = (TestApp::start().await, TestApp::start().await);
+            let mut seen = [false; 6];
+            for step in &steps {
+                match *step {
+                    Step::Deliver(index) => {
+                        let envelope = &deliveries()[index];
+                        let expected = if std::mem::replace(&mut seen[index], true) { "duplicate" } else { "accepted" };
+                        for app in [&kept, &plain] {
+                            assert_eq!(app.deliver(envelope).await, expected);
+                            app.apply().await;
+                        }
+                    }
+                    Step::Replay => {
+                        for app in [&kept, &plain] {
+                            let all = DeliveryFilter::default();
+                            app.store.replay(&all, "test", "all", app.now(), || true).await.unwrap();
+                            app.apply().await;
+                        }
+                    }
+                    Step::Retain => {
+                        // All that was settled is old enough now, and no meeting is too old.
+                        kept.clock.advance(TimeDelta::days(91));
+                        kept.retain().await;
+                    }
+                }
+                assert_eq!(states(&kept.store).await, states(&plain.store).await, "after {step:?}");
+            }
+        });
+    }
+}
