@@ -2,6 +2,7 @@
 
 mod erasure;
 mod installation;
+mod parts;
 mod settings_log;
 
 use std::fs::File;
@@ -18,28 +19,27 @@ pub use erasure::Erasure;
 pub use installation::{Installation, StartError};
 
 use self::installation::http_url;
-use self::settings_log::SecretSetting;
 use crate::clock::{Latest, Randomness, SharedClock};
-use crate::config::{PushTarget, Secret, Settings};
-use crate::inbound::inbox::Inbox;
+use crate::config::{Secret, Settings};
+use crate::inbound::inbox::{self, Inbox};
 use crate::inbound::signature::Verifier;
 use crate::inbound::webhook::Webhook;
-use crate::lifecycle::Lifecycle;
-use crate::outbound::audit_push::AuditPusher;
-use crate::outbound::check::Checker;
+use crate::lifecycle::{Lifecycle, Pulses};
+use crate::outbound::alerts::{self, Alerts};
+use crate::outbound::audit_push::{self, AuditPusher};
+use crate::outbound::check::{self, Checker};
 use crate::outbound::google;
-use crate::outbound::https;
-use crate::outbound::jobs::Jobs;
-use crate::outbound::mirror::Mirror;
-use crate::outbound::retry;
+use crate::outbound::jobs::{self, Jobs};
+use crate::outbound::mirror::{self, Mirror};
 use crate::store::{Fact, InboxWriter, Store};
-use crate::upkeep::audit::AuditKeeper;
-use crate::upkeep::backup::BackupSchedule;
-use crate::upkeep::retention::Retention;
+use crate::upkeep::audit::{self, AuditKeeper};
+use crate::upkeep::backup::{self, BackupSchedule};
+use crate::upkeep::retention::{self, Retention};
 use crate::views::{self, FeedCache};
+use crate::web::counts::{HttpCounts, Tally};
 use crate::web::links::Links;
 use crate::web::server::{self, Limits, open_files};
-use crate::web::site::{GoogleSide, SignInLimits, Site, Watching};
+use crate::web::site::{SignInLimits, Site, Watching};
 use crate::web::{csrf, layers, password};
 
 /// The service, built but not yet running.
@@ -65,6 +65,8 @@ pub struct App {
     pub backups: Option<BackupSchedule>,
     /// Removes what is too old.
     pub retention: Retention,
+    /// Tells of what is wrong.
+    pub alerts: Alerts,
     /// Keeps feeds ready to be served.
     pub feeds: FeedCache,
     /// The admin password, when it was made just now: to be shown once, then kept.
@@ -90,6 +92,8 @@ pub struct Workers {
     pub backups: Option<BackupSchedule>,
     /// Removes what is too old.
     pub retention: Retention,
+    /// Tells of what is wrong.
+    pub alerts: Alerts,
     /// Keeps feeds ready to be served.
     pub feeds: FeedCache,
     /// To be held until the last of them has ended, so that no second server works on the same data.
@@ -119,6 +123,7 @@ impl App {
         let keys = settings.signing_keys()?;
         let password_set = settings.admin_password()?;
         let push_target = settings.audit_log.push_target()?;
+        let alert_target = settings.alerts.target()?;
         // Before anything is opened, too: a wrong setting leaves no trace.
         if let Some(file) = &settings.google_credentials {
             google::check_credentials(file).await?;
@@ -129,43 +134,37 @@ impl App {
         let failed = |source| StartError::Store { path: path.clone(), source };
 
         let google = installation.google(settings).await?;
-        let secrets = secret_settings(&keys, password_set.as_ref(), push_target.as_ref());
+        let secrets = parts::secrets(&keys, password_set.as_ref(), push_target.as_ref(), alert_target.as_ref());
         let audit_sent_to = push_target.as_ref().map(|target| target.host().to_owned());
-        let audit_push = push_target
-            .map(|target| {
-                let (store, clock, randomness) = (store.clone(), clock.clone(), randomness.clone());
-                https::connector().map(|connector| AuditPusher::new(store, clock, randomness, target, connector))
-            })
-            .transpose()
-            .map_err(StartError::Tls)?;
+        let audit_push = parts::audit_push(&installation, push_target)?;
         let public_url = settings.public_url.clone().unwrap_or_else(|| http_url(bound));
+        let links = Links::new(&public_url, secret);
+        let alerts_sent_to = alert_target.as_ref().map(|to| to.target.host().to_owned());
+        let messenger = parts::messenger(&installation, alert_target, &links)?;
         // Last of what can fail because of a setting: a password that was made must be shown.
         let password_is_set = password_set.is_some();
         let new_password = keep_password(store, password_set, &clock, &randomness).await?;
-        let mut tx = store.write().await.map_err(failed)?;
-        tx.keep_fact(Fact::PublicUrl, public_url.as_str()).await.map_err(failed)?;
-        tx.end_waits_beyond(clock.now() + retry::LONGEST_PAUSE, clock.now()).await.map_err(failed)?;
-        settings_log::record(store, &mut tx, (settings, &secrets), secret, clock.now()).await.map_err(failed)?;
-        if let Some(push) = &audit_push {
-            let (endpoint, before) = (push.endpoint(secret), push.endpoint_before());
-            tx.begin_audit_push(&endpoint, &before, clock.now()).await.map_err(failed)?;
-        }
-        tx.commit().await.map_err(failed)?;
+        let set = (settings, &secrets[..]);
+        parts::begin(&installation, public_url.as_str(), set, audit_push.as_ref()).await.map_err(failed)?;
 
         let google_side = match &google {
-            Some(google) => {
-                let account = google.current().await.0.account().to_owned();
-                let calls_per_second = settings.google_calendar_rate.min(settings.google_rate).get();
-                Some(GoogleSide { account, calls_per_second, simulated_at: simulated_google_at })
-            }
+            Some(google) => Some(parts::google_side(google, settings, simulated_google_at).await),
             None => None,
         };
         let https = public_url.scheme() == "https";
+        let (arrived, due, changed) = (Arc::<Notify>::default(), Arc::<Notify>::default(), Arc::<Notify>::default());
+        let (writer, writer_task) = InboxWriter::new(store.clone());
+        let verifier = (!keys.is_empty()).then(|| Verifier::new(&keys, settings.signature_header.as_deref()).into());
+        let answers = Tally::default();
+        let webhook = Webhook { verifier, writer, arrived: arrived.clone(), clock: clock.clone(), answers };
+        let inbox = Inbox::new(store.clone(), clock.clone(), arrived, vec![due.clone(), changed.clone()]);
+        let http = HttpCounts::default();
+        let counted = parts::counted(&http, &webhook, &inbox, google.as_ref());
         let site = Site {
             store: store.clone(),
             clock: clock.clone(),
             randomness: randomness.clone(),
-            links: Links::new(&public_url, secret),
+            links,
             time_zone: settings.time_zone,
             installation_id: id.clone(),
             google: google_side,
@@ -174,37 +173,37 @@ impl App {
             password_is_set,
             audit_sent_to,
             keeping: settings.keeping.clone(),
+            alerts_sent_to,
+            limits: parts::limits(settings),
+            pulses: Pulses::new(clock.clone()),
+            counted: Arc::new(counted),
             csrf: csrf::config(secret, https),
             watching: Watching::default(),
             tasks: TaskTracker::new(),
         };
-        let (arrived, due, changed) = (Arc::<Notify>::default(), Arc::<Notify>::default(), Arc::<Notify>::default());
-        let feeds = FeedCache::new(site.clone(), changed.clone());
-        let (writer, writer_task) = InboxWriter::new(store.clone());
-        let verifier = (!keys.is_empty()).then(|| Verifier::new(&keys, settings.signature_header.as_deref()).into());
-        let webhook = Webhook { verifier, writer, arrived: arrived.clone(), clock: clock.clone() };
         let limits = limits(settings);
-        let router = layers::wrap(views::router(&feeds).merge(webhook.router()), clock.clone(), https);
+        let feeds = FeedCache::new(site.clone(), changed);
+        let router = layers::wrap(views::router(&feeds).merge(webhook.router()), clock.clone(), http, https);
+        let alerts = parts::alerts(&site, messenger);
         let mirror = google.map(|google| Mirror {
             store: store.clone(),
             clock: clock.clone(),
             randomness,
             google,
             installation_id: id.clone(),
-            due: due.clone(),
+            due,
             latest: Latest::default(),
         });
         let every = TimeDelta::hours(settings.drift_check_hours.into());
         let checker = mirror.clone().map(|mirror| Checker { mirror, every });
+        let backups = BackupSchedule::of(store, &clock, &settings.keeping);
+        let retention = Retention::of(store, &clock, &settings.keeping);
         let audit_keeper = AuditKeeper {
             store: store.clone(),
-            clock: clock.clone(),
+            clock,
             keep_days: settings.audit_log.audit_keep_days,
             sent_to: audit_push.as_ref().map(|push| push.endpoint(secret)),
         };
-        let backups = BackupSchedule::of(store, &clock, &settings.keeping);
-        let retention = Retention::of(store, &clock, &settings.keeping);
-        let inbox = Inbox::new(store.clone(), clock, arrived, vec![due, changed]);
         let writer = WriterTask(Box::pin(writer_task));
         Ok(Self {
             site,
@@ -217,6 +216,7 @@ impl App {
             audit_keeper,
             backups,
             retention,
+            alerts,
             feeds,
             new_password,
             writer,
@@ -240,24 +240,28 @@ impl App {
     #[must_use]
     pub fn start(self, listener: TcpListener, lifecycle: &Lifecycle) -> File {
         let stop = lifecycle.stop();
-        let Workers { inbox, mirror, checker, audit_push, audit_keeper, backups, retention, feeds, lock } =
+        let pulses = self.site.pulses.clone();
+        let Workers { inbox, mirror, checker, audit_push, audit_keeper, backups, retention, alerts, feeds, lock } =
             self.start_serving(listener, lifecycle);
-        lifecycle.spawn("inbox", inbox.run(stop.clone()));
-        lifecycle.spawn("feeds", feeds.run(stop.clone()));
-        lifecycle.spawn("audit log", audit_keeper.run(stop.clone()));
-        lifecycle.spawn("retention", retention.run(stop.clone()));
+        lifecycle.spawn("inbox", inbox.run(pulses.begin("inbox", inbox::ROUND), stop.clone()));
+        lifecycle.spawn("feeds", feeds.run(pulses.begin("feeds", views::FEEDS_ROUND), stop.clone()));
+        lifecycle.spawn("audit log", audit_keeper.run(pulses.begin("audit log", audit::ROUND), stop.clone()));
+        lifecycle.spawn("alerts", alerts.run(pulses.begin("alerts", alerts::ROUND), stop.clone()));
+        lifecycle.spawn("retention", retention.run(pulses.begin("retention", retention::ROUND), stop.clone()));
         if let Some(backups) = backups {
-            lifecycle.spawn("backups", backups.run(stop.clone()));
+            lifecycle.spawn("backups", backups.run(pulses.begin("backups", backup::ROUND), stop.clone()));
         }
         if let Some(audit_push) = audit_push {
-            lifecycle.spawn("audit log push", audit_push.run(stop.clone()));
+            let pulse = pulses.begin("audit log push", audit_push::ROUND);
+            lifecycle.spawn("audit log push", audit_push.run(pulse, stop.clone()));
         }
         if let Some(mirror) = mirror {
-            lifecycle.spawn("calendar jobs", Jobs { mirror: mirror.clone() }.run(stop.clone()));
-            lifecycle.spawn("mirror", mirror.run(stop.clone()));
+            let jobs = Jobs { mirror: mirror.clone() };
+            lifecycle.spawn("calendar jobs", jobs.run(pulses.begin("calendar jobs", jobs::ROUND), stop.clone()));
+            lifecycle.spawn("mirror", mirror.run(pulses.begin("mirror", mirror::ROUND), stop.clone()));
         }
         if let Some(checker) = checker {
-            lifecycle.spawn("calendar checks", checker.run(stop));
+            lifecycle.spawn("calendar checks", checker.run(pulses.begin("calendar checks", check::ROUND), stop));
         }
         lock
     }
@@ -276,6 +280,7 @@ impl App {
             audit_keeper,
             backups,
             retention,
+            alerts,
             feeds,
             writer,
             lock,
@@ -292,7 +297,7 @@ impl App {
             tasks.close();
             tasks.wait().await;
         });
-        Workers { inbox, mirror, checker, audit_push, audit_keeper, backups, retention, feeds, lock }
+        Workers { inbox, mirror, checker, audit_push, audit_keeper, backups, retention, alerts, feeds, lock }
     }
 }
 
@@ -307,16 +312,6 @@ fn limits(settings: &Settings) -> Limits {
         );
     }
     Limits { connections: wanted.min(possible), ..Limits::default() }
-}
-
-/// The settings that are secrets, each by its flag.
-fn secret_settings(keys: &[String], password: Option<&Secret>, push: Option<&PushTarget>) -> [SecretSetting; 4] {
-    [
-        ("signing-keys", (!keys.is_empty()).then(|| keys.join("\n"))),
-        ("admin-password", password.map(|password| password.reveal().to_owned())),
-        ("audit-push-url", push.map(|target| target.address.to_string())),
-        ("audit-push-authorization", push.and_then(PushTarget::authorization_text)),
-    ]
 }
 
 /// Keeps the password that is set, if it is another one. Makes one, not yet kept, when none is set and none was kept before.

@@ -1,8 +1,10 @@
 //! Every setting, once: its flag, its environment variable, its help and its default. Checked here; nothing else reads
 //! the environment. Secrets don't show in `Debug`.
 
+mod alerts;
 mod audit_log;
 mod keeping;
+mod target;
 mod values;
 
 use std::fmt;
@@ -11,12 +13,14 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use chrono_tz::Tz;
-use clap::Args;
 use clap::builder::BoolishValueParser;
+use clap::{Args, ValueEnum};
 use url::Url;
 
-pub use audit_log::{AuditLogSettings, PushTarget};
+pub use alerts::{AlertFormat, AlertSettings, AlertTarget};
+pub use audit_log::AuditLogSettings;
 pub use keeping::KeepingSettings;
+pub use target::PushTarget;
 
 use self::values::{at_least_one, google_api_url, header_name, listen_address, public_url, time_zone};
 
@@ -131,6 +135,10 @@ pub struct Settings {
     /// What is kept: backups, deliveries, meetings.
     pub keeping: KeepingSettings,
 
+    #[command(flatten)]
+    /// The alerts: where messages go, and from where on something is wrong.
+    pub alerts: AlertSettings,
+
     /// Time zone of times on pages and in lists (an IANA name); feeds and Google always carry UTC
     #[arg(long, global = true, env = "MEETING_MIRROR_TIME_ZONE", value_name = "ZONE", default_value = "UTC", value_parser = time_zone)]
     pub time_zone: Tz,
@@ -138,6 +146,37 @@ pub struct Settings {
     /// What to log: error, warn, info, debug, or a filter such as info,meeting_mirror::outbound=debug
     #[arg(long, global = true, env = "MEETING_MIRROR_LOG", value_name = "FILTER", default_value = "info")]
     pub log: String,
+
+    /// Form of the log: text, or json (one object a line)
+    #[arg(
+        long,
+        global = true,
+        env = "MEETING_MIRROR_LOG_FORMAT",
+        value_name = "FORMAT",
+        default_value = "text",
+        hide_possible_values = true
+    )]
+    pub log_format: LogFormat,
+}
+
+/// The form of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum LogFormat {
+    /// A line of text for each happening.
+    #[default]
+    Text,
+    /// A JSON object on a line for each happening.
+    Json,
+}
+
+impl LogFormat {
+    /// The word of the setting.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        }
+    }
 }
 
 /// A setting that can't be used, with what to do about it.

@@ -10,6 +10,7 @@ pub mod clock;
 pub mod inbound;
 pub mod meeting;
 pub mod audit;
+pub mod health;
 pub mod store;
 pub mod outbound;
 pub mod upkeep;

@@ -1,13 +1,15 @@
 //! How the server stops: the first signal stops accepting and lets what is in hand finish, within bounds; a second one
-//! ends the process at once; a worker that ends by itself ends the service with an error.
+//! ends the process at once; a worker that ends by itself ends the service with an error. While it runs, each worker tells that it goes round.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+use crate::clock::SharedClock;
 
 /// What is in hand has this long to finish. With the time for closing, the process is gone within 10 s.
 const FINISH_WITHIN: Duration = Duration::from_secs(8);
@@ -84,9 +86,105 @@ impl Lifecycle {
     }
 }
 
+/// Tells that a worker goes round.
+#[derive(Debug, Clone)]
+pub struct Pulse(Arc<Beats>);
+
+#[derive(Debug)]
+struct Beats {
+    worker: &'static str,
+    longest: Duration,
+    clock: SharedClock,
+    /// Milliseconds of the monotonic clock.
+    last: AtomicU64,
+}
+
+impl Pulse {
+    /// To be called each time round, before anything that may take long.
+    pub fn beat(&self) {
+        self.0.last.store(milliseconds(&self.0.clock), Ordering::Relaxed);
+    }
+}
+
+/// How long ago a worker told that it goes round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PulseAge {
+    /// The worker's name.
+    pub worker: &'static str,
+    /// Since its last beat.
+    pub age: Duration,
+    /// The longest that a round may take.
+    pub longest: Duration,
+}
+
+impl PulseAge {
+    /// Whether the worker hangs.
+    pub fn is_stuck(&self) -> bool {
+        self.age > self.longest
+    }
+}
+
+/// The pulses of all workers.
+#[derive(Debug, Clone)]
+pub struct Pulses {
+    clock: SharedClock,
+    beats: Arc<Mutex<Vec<Arc<Beats>>>>,
+}
+
+impl Pulses {
+    /// Without a worker.
+    pub fn new(clock: SharedClock) -> Self {
+        Self { clock, beats: Arc::default() }
+    }
+
+    /// The pulse of a worker that begins now, and whose rounds take no longer than `longest` each.
+    pub fn begin(&self, worker: &'static str, longest: Duration) -> Pulse {
+        let last = AtomicU64::new(milliseconds(&self.clock));
+        let beats = Arc::new(Beats { worker, longest, clock: self.clock.clone(), last });
+        self.beats.lock().unwrap_or_else(PoisonError::into_inner).push(beats.clone());
+        Pulse(beats)
+    }
+
+    /// How long ago each worker told that it goes round.
+    pub fn ages(&self) -> Vec<PulseAge> {
+        let now = milliseconds(&self.clock);
+        let age = |beats: &Arc<Beats>| {
+            let age = Duration::from_millis(now.saturating_sub(beats.last.load(Ordering::Relaxed)));
+            PulseAge { worker: beats.worker, age, longest: beats.longest }
+        };
+        self.beats.lock().unwrap_or_else(PoisonError::into_inner).iter().map(age).collect()
+    }
+}
+
+fn milliseconds(clock: &SharedClock) -> u64 {
+    u64::try_from(clock.monotonic().as_millis()).unwrap_or(u64::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::ManualClock;
+    use chrono::{DateTime, TimeDelta};
+
+    #[test]
+    fn a_worker_is_stuck_when_a_round_takes_longer_than_it_may() {
+        let clock = Arc::new(ManualClock::new(DateTime::UNIX_EPOCH));
+        let pulses = Pulses::new(clock.clone());
+        let (quick, _slow) =
+            (pulses.begin("quick", Duration::from_secs(60)), pulses.begin("slow", Duration::from_secs(600)));
+        let stuck = || -> Vec<&str> {
+            pulses.ages().iter().filter(|pulse| pulse.is_stuck()).map(|pulse| pulse.worker).collect()
+        };
+        clock.advance(TimeDelta::seconds(60));
+        assert_eq!(stuck(), [""; 0]);
+        clock.advance(TimeDelta::seconds(1));
+        assert_eq!(stuck(), ["quick"]);
+        quick.beat();
+        assert_eq!(stuck(), [""; 0], "it goes round again");
+        clock.advance(TimeDelta::days(-1));
+        clock.advance(TimeDelta::seconds(600));
+        assert_eq!(stuck(), ["quick", "slow"], "the time of day does not matter");
+    }
 
     #[tokio::test]
     async fn a_worker_that_panics_or_ends_early_ends_the_service() {

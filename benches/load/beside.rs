@@ -13,15 +13,18 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
-use axum::serve::ListenerExt as _;
+
 use meeting_mirror::clock::{Clock as _, SystemClock};
 use meeting_mirror::inbound::signature::Verifier;
 use meeting_mirror::inbound::webhook;
 use meeting_mirror::store::{DATABASE_FILE, Store};
+use meeting_mirror::web::counts::HttpCounts;
 use meeting_mirror::web::layers;
+use meeting_mirror::web::server::{self, Limits};
 use serde_json::json;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, SqliteConnection};
+use tokio_util::sync::CancellationToken;
 
 use super::client;
 use super::common::{KEY, Running, now};
@@ -36,16 +39,16 @@ async fn verify(State(verifier): State<Arc<Verifier>>, headers: HeaderMap, body:
     }
 }
 
-/// Serves the webhook's route with the library's own signature check and layers, and tells the address. Nothing is read of the
+/// Serves the webhook's route with the library's own connections, signature check and layers, and tells the address. Nothing is read of the
 /// body, logged or stored.
 pub(crate) async fn serve_verify_only() {
     let verifier = Arc::new(Verifier::new(&[KEY.to_owned()], None));
     let router = Router::new().route(webhook::PATH, post(verify)).layer(DefaultBodyLimit::max(1024 * 1024));
-    let router = layers::wrap(router.with_state(verifier), Arc::new(SystemClock::default()), false);
+    let router =
+        layers::wrap(router.with_state(verifier), Arc::new(SystemClock::default()), HttpCounts::default(), false);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     println!("{}", listener.local_addr().unwrap());
-    let listener = listener.tap_io(|connection| connection.set_nodelay(true).unwrap());
-    axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>()).await.unwrap();
+    server::serve(listener, router, Limits::default(), CancellationToken::new()).await;
 }
 
 /// That server, as a process of its own.

@@ -65,8 +65,8 @@ pub enum StartError {
     /// Google's credentials.
     #[error(transparent)]
     Credentials(#[from] CredentialsError),
-    /// TLS, to send the audit log on.
-    #[error("the audit log can't be sent on: the system's root certificates can't be read")]
+    /// TLS, to send the audit log or messages elsewhere.
+    #[error("neither the audit log nor messages can be sent elsewhere: the system's root certificates can't be read")]
     Tls(#[source] std::io::Error),
     /// The admin password.
     #[error("the admin password can't be hashed: {0}")]

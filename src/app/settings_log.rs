@@ -8,7 +8,7 @@ use url::Url;
 use crate::audit::diff::{Change, diff};
 use crate::audit::entry::{Actor, Entry, Source};
 use crate::audit::secret::{HIDDEN, Secrets};
-use crate::config::{AuditLogSettings, KeepingSettings, Settings};
+use crate::config::{AlertFormat, AlertSettings, AuditLogSettings, KeepingSettings, Settings};
 use crate::store::{Fact, Store, StoreError, WriteTx};
 use crate::web::secret_key::SecretKey;
 
@@ -103,8 +103,10 @@ fn plain(settings: &Settings) -> Map<String, Value> {
         drift_check_hours,
         audit_log,
         keeping,
+        alerts,
         time_zone,
         log,
+        log_format,
     } = settings;
     let AuditLogSettings {
         audit_push_url: _,
@@ -113,6 +115,14 @@ fn plain(settings: &Settings) -> Map<String, Value> {
         audit_keep_days,
     } = audit_log;
     let KeepingSettings { backup_dir, backup_hours, backup_keep, keep_bodies_days, keep_meetings_days } = keeping;
+    let AlertSettings {
+        alert_url: _,
+        alert_url_file,
+        alert_format,
+        alert_mirror_lag_minutes,
+        alert_silence_hours,
+        alert_disk_free_percent,
+    } = alerts;
     let set = json!({
         "listen": listen.to_string(),
         "max-connections": max_connections,
@@ -135,8 +145,14 @@ fn plain(settings: &Settings) -> Map<String, Value> {
         "backup-keep": backup_keep,
         "keep-bodies-days": keep_bodies_days,
         "keep-meetings-days": keep_meetings_days,
+        "alert-url-file": alert_url_file.as_ref().map(|file| file.to_string_lossy()),
+        "alert-format": alert_format.map(AlertFormat::as_str),
+        "alert-mirror-lag-minutes": alert_mirror_lag_minutes,
+        "alert-silence-hours": alert_silence_hours,
+        "alert-disk-free-percent": alert_disk_free_percent,
         "time-zone": time_zone.name(),
         "log": log,
+        "log-format": log_format.as_str(),
     });
     let Value::Object(set) = set else { return Map::new() };
     set.into_iter().map(|(flag, value)| (flag, without_secret(value))).collect()

@@ -43,6 +43,18 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<ExitCode> {
             Err(error) => Err(error.to_string()),
         },
     );
+    tell(
+        "alerts",
+        match settings.alerts.target() {
+            Ok(None) => Ok("no message is sent; the pages tell what is wrong".to_owned()),
+            Ok(Some(to)) => Ok(format!(
+                "sent to {} as {}; try it with: meeting-mirror alert test",
+                to.target.host(),
+                to.format.as_str()
+            )),
+            Err(error) => Err(error.to_string()),
+        },
+    );
     match context.open().await {
         Err(error) => tell("data directory", Err(explain(&error))),
         Ok(installation) => {

@@ -17,7 +17,7 @@ use url::Url;
 use super::deliver::Sender;
 use super::{Context, output};
 use crate::app::App;
-use crate::config::{AuditLogSettings, Secret};
+use crate::config::{AlertSettings, AuditLogSettings, KeepingSettings, Secret};
 use crate::lifecycle::{Ending, Lifecycle};
 use crate::meeting::selection::{Detail, Selection, ShowAs, Window};
 use crate::simulated_google::{Access, SimulatedGoogle, SimulatedGoogleConfig};
@@ -63,6 +63,8 @@ pub(super) async fn run(context: Context) -> anyhow::Result<ExitCode> {
     settings.admin_password = Some(admin.clone());
     settings.admin_password_file = None;
     settings.audit_log = AuditLogSettings::default();
+    settings.keeping = KeepingSettings::default();
+    settings.alerts = AlertSettings::default();
     settings.google_credentials = Some(credentials);
     settings.google_subject = None;
     // The simulation has no quota.

@@ -1,5 +1,6 @@
 //! The command line: one file per command group. Every command but `serve` and `demo` also works beside a running server.
 
+mod alert;
 mod audit;
 mod backup;
 mod calendar;
@@ -25,7 +26,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::app::Installation;
 use crate::clock::{Randomness, SharedClock, SystemClock};
-use crate::config::Settings;
+use crate::config::{LogFormat, Settings};
 use crate::telemetry;
 
 /// Mirrors meetings booked through Cirrus Insight's Smart Scheduler into Google Calendars and ICS feeds.
@@ -74,6 +75,9 @@ enum Command {
     /// Meetings as they stand
     #[command(subcommand)]
     Meeting(meeting::Command),
+    /// Messages when something goes wrong
+    #[command(subcommand)]
+    Alert(alert::Command),
     /// Configuration changes and admin actions
     #[command(subcommand)]
     Audit(audit::Command),
@@ -118,7 +122,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let serving = matches!(cli.command, Command::Serve);
     // Commands that print their answer keep quiet otherwise, unless asked.
     let filter = if serving || settings.log != "info" { settings.log.as_str() } else { "warn" };
-    telemetry::start(filter).map_err(anyhow::Error::msg)?;
+    telemetry::start(filter, settings.log_format).map_err(anyhow::Error::msg)?;
     let randomness = Randomness::from_system().context("the operating system gives no random bytes")?;
     // For scripts that set up before the first start, in a directory that they name.
     let sets_up = matches!(
@@ -128,13 +132,24 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let may_create = sets_up && cli.data_dir_named;
     let context = Context { settings, clock: Arc::new(SystemClock::default()), randomness, may_create };
     match cli.command {
-        Command::Serve => return serve::run(&context).await,
+        Command::Serve => {
+            let served = serve::run(&context).await;
+            return match served {
+                // Every line of such a log can be read by a program, also the last one.
+                Err(error) if context.settings.log_format == LogFormat::Json => {
+                    tracing::error!(error = explain(&error), "the service can't run");
+                    Ok(ExitCode::FAILURE)
+                }
+                served => served,
+            };
+        }
         Command::Demo => return demo::run(context).await,
         Command::Send(args) => return send::run(&context, args).await,
         Command::Check => return check::run(&context).await,
         Command::Feed(command) => return feed::run(&context, command).await,
         Command::Calendar(command) => return calendar::run(&context, command).await,
         Command::Audit(command) => return audit::run(&context, command).await,
+        Command::Alert(command) => alert::run(&context, command).await?,
         Command::Google(command) => google::run(&context, command).await?,
         Command::Inbox(command) => inbox::run(&context, command).await?,
         Command::Meeting(command) => meeting::run(&context, command).await?,

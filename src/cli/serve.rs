@@ -14,6 +14,7 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<ExitCode> {
     // Before anything is opened: a wrong setting should say so and leave no trace.
     settings.signing_keys()?;
     settings.audit_log.push_target()?;
+    settings.alerts.target()?;
     let listener = TcpListener::bind(settings.listen).await.with_context(|| {
         format!("can't listen on {}: is another program there? Choose another --listen address", settings.listen)
     })?;

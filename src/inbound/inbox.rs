@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures_util::FutureExt as _;
+use prometheus_client::registry::Registry;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -15,17 +16,21 @@ use super::webhook;
 use crate::audit::entry::{Entry, Source};
 use crate::audit::organization::OrganizationChange;
 use crate::clock::SharedClock;
+use crate::lifecycle::Pulse;
 use crate::meeting::apply::{Effect, receive, settle, settled_effect};
 use crate::meeting::event::{EventKey, Kind, MeetingEvent};
 use crate::meeting::state::Meeting;
 use crate::store::{
     Calendar, DeliveryStatus, ERASED, Forgetting, Forgotten, PendingDelivery, Settled, Store, StoreError, WriteTx,
 };
+use crate::web::counts::Tally;
 
 /// How often the table is looked at unasked: a command line may have put something there.
 const POLL: Duration = Duration::from_millis(500);
 /// The pause after the database could not be used.
 const PAUSE: Duration = Duration::from_secs(1);
+/// A round takes at most this long: one batch, when others use the database, too.
+pub const ROUND: Duration = Duration::from_mins(1);
 
 /// Why a delivery is ignored whose meeting was forgotten.
 const TOO_OLD: &str = "This meeting ended longer ago than --keep-meetings-days and was forgotten.";
@@ -43,18 +48,27 @@ pub struct Inbox {
     /// To be told when something was applied.
     tell: Vec<Arc<Notify>>,
     interpret: Interpret,
+    settled: Tally,
 }
 
 impl Inbox {
     /// A worker that is woken by `arrived`, and wakes each of `tell` when it applied something.
     pub fn new(store: Store, clock: SharedClock, arrived: Arc<Notify>, tell: Vec<Arc<Notify>>) -> Self {
-        Self { store, clock, arrived, tell, interpret: payload::parse }
+        Self { store, clock, arrived, tell, interpret: payload::parse, settled: Tally::default() }
+    }
+
+    /// Has the deliveries that were applied, or not, counted there.
+    pub fn register(&self, registry: &mut Registry) {
+        let help = "Deliveries that were worked on, by what became of them; failed: a batch that is tried again";
+        registry.register("deliveries_settled", help, self.settled.clone());
     }
 
     /// Works until `stop`. A batch that was begun is finished.
-    pub async fn run(self, stop: CancellationToken) {
-        loop {
-            let pause = match self.drain_until(&stop).await {
+    pub async fn run(self, pulse: Pulse, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            pulse.beat();
+            let pause = match self.apply_next().await {
+                Ok(applied) if applied > 0 => continue,
                 Ok(_) => POLL,
                 Err(error) => {
                     tracing::error!(%error, cause = ?error, "the inbox could not be worked on; trying again");
@@ -74,18 +88,27 @@ impl Inbox {
     /// # Errors
     /// When the database can't be used; what was not applied still waits.
     pub async fn drain(&self) -> Result<usize, StoreError> {
-        self.drain_until(&CancellationToken::new()).await
+        let mut total = 0;
+        loop {
+            match self.apply_next().await? {
+                0 => return Ok(total),
+                applied => total += applied,
+            }
+        }
     }
 
-    /// The same, but no batch is begun after `stop`.
-    async fn drain_until(&self, stop: &CancellationToken) -> Result<usize, StoreError> {
-        let mut total = 0;
+    /// Applies the next batch. Returns how many deliveries that were.
+    async fn apply_next(&self) -> Result<usize, StoreError> {
         // Asked of a reading connection: an idle look must not take the writer.
-        while !stop.is_cancelled() && self.store.has_pending_deliveries().await? {
-            total += self.apply_batch().await?;
-            self.tell.iter().for_each(|worker| worker.notify_one());
+        if !self.store.has_pending_deliveries().await? {
+            return Ok(0);
         }
-        Ok(total)
+        let applied = self.apply_batch().await;
+        if applied.is_err() {
+            self.settled.get_or_create(&[("status", "failed")]).inc();
+        }
+        self.tell.iter().for_each(|worker| worker.notify_one());
+        applied
     }
 
     /// Applies what waits longest. When one of them can't be applied, only that one is settled, and the others are begun anew.
@@ -123,6 +146,9 @@ impl Inbox {
         }
         tx.settle_deliveries(&settled, now).await?;
         tx.commit().await?;
+        for delivery in &settled {
+            self.settled.get_or_create(&[("status", delivery.status.as_str())]).inc();
+        }
         Ok(settled.len())
     }
 
@@ -268,6 +294,7 @@ fn audit_entry(envelope: &Envelope, change: &OrganizationChange, inbox_id: i64, 
 mod tests {
     use super::*;
     use crate::clock::ManualClock;
+    use crate::lifecycle::Pulses;
     use crate::store::{DeliveryFilter, Identity, NewDelivery};
 
     async fn inbox_with(bodies: &[&str], interpret: Interpret) -> (tempfile::TempDir, Inbox) {
@@ -319,7 +346,8 @@ mod tests {
         let (_dir, inbox) = inbox_with(&["no json"], payload::parse).await;
         let stop = CancellationToken::new();
         stop.cancel();
-        inbox.clone().run(stop).await;
+        let pulse = Pulses::new(inbox.clock.clone()).begin("inbox", ROUND);
+        inbox.clone().run(pulse, stop).await;
         assert!(inbox.store.has_pending_deliveries().await.unwrap());
     }
 

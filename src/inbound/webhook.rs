@@ -13,6 +13,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use data_encoding::HEXLOWER;
+use prometheus_client::registry::Registry;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use tokio::sync::Notify;
@@ -21,6 +22,7 @@ use super::payload::{self, Envelope, Payload};
 use super::signature::Verifier;
 use crate::clock::SharedClock;
 use crate::store::{DeliveryStatus, Identity, InboxWriter, NewDelivery};
+use crate::web::counts::Tally;
 use crate::web::problem::Problem;
 use crate::web::server::BodyError;
 
@@ -47,9 +49,17 @@ pub struct Webhook {
     pub arrived: Arc<Notify>,
     /// The time.
     pub clock: SharedClock,
+    /// Answers, counted.
+    pub answers: Tally,
 }
 
 impl Webhook {
+    /// Has the answers counted there.
+    pub fn register(&self, registry: &mut Registry) {
+        let help = "Requests to the webhook by their answer; bad_signature: none was made with an active key";
+        registry.register("webhook_answers", help, self.answers.clone());
+    }
+
     /// The webhook's route.
     pub fn router(self) -> Router {
         let not_allowed = || async {
@@ -113,38 +123,43 @@ fn has_no_room(rejection: &(dyn Error + 'static)) -> bool {
 
 async fn receive(State(webhook): State<Webhook>, headers: HeaderMap, request: Request) -> Response {
     if let Some(refused) = unread(&request) {
+        webhook.answers.get_or_create(&[("answer", "unread")]).inc();
         return refused;
     }
-    let body = match whole_body(request, ARRIVES_WITHIN).await {
-        Ok(body) => body,
-        Err(problem) => return problem.into_response(),
+    let (word, response) = match take(&webhook, &headers, request).await {
+        Ok(receipt) => (receipt.status, axum::Json(receipt).into_response()),
+        Err(problem) => (problem.code(), problem.into_response()),
     };
-    let signature = match webhook.verifier.as_ref().map(|verifier| verifier.verify(&headers, &body)) {
+    webhook.answers.get_or_create(&[("answer", word)]).inc();
+    response
+}
+
+async fn take(webhook: &Webhook, headers: &HeaderMap, request: Request) -> Result<Receipt, Problem> {
+    let body = whole_body(request, ARRIVES_WITHIN).await?;
+    let signature = match webhook.verifier.as_ref().map(|verifier| verifier.verify(headers, &body)) {
         None => "unsigned".to_owned(),
         Some(Ok(matched)) => matched.to_string(),
         Some(Err(refused)) => {
             tracing::warn!(reason = %refused, bytes = body.len(), "refused a delivery");
             let detail = "The request carries no signature made with an active signing key over exactly these bytes.";
-            return Problem::new(StatusCode::UNAUTHORIZED, "bad_signature", detail).into_response();
+            return Err(Problem::new(StatusCode::UNAUTHORIZED, "bad_signature", detail));
         }
     };
-    let delivery = read(&webhook, &headers, body, signature);
+    let delivery = read(webhook, headers, body, signature);
     let event_id = delivery.identity.event_id.clone();
     let settled = match delivery.status {
         DeliveryStatus::Quarantined => "quarantined",
         DeliveryStatus::Ignored => "ignored",
         DeliveryStatus::Pending | DeliveryStatus::Applied | DeliveryStatus::Superseded => "accepted",
     };
-    match tokio::time::timeout(STORE_WITHIN, webhook.writer.store(delivery)).await {
-        Ok(Ok(stored)) => {
-            webhook.arrived.notify_one();
-            let status = if stored.duplicate { "duplicate" } else { settled };
-            tracing::info!(inbox_id = stored.id, event_id, status, "stored a delivery");
-            axum::Json(Receipt { status, event_id }).into_response()
-        }
-        // The writer has logged the cause.
-        Ok(Err(_)) | Err(_) => not_stored("The delivery could not be stored. Please send it again.").into_response(),
-    }
+    // The writer has logged why.
+    let Ok(Ok(stored)) = tokio::time::timeout(STORE_WITHIN, webhook.writer.store(delivery)).await else {
+        return Err(not_stored("The delivery could not be stored. Please send it again."));
+    };
+    webhook.arrived.notify_one();
+    let status = if stored.duplicate { "duplicate" } else { settled };
+    tracing::info!(inbox_id = stored.id, event_id, status, "stored a delivery");
+    Ok(Receipt { status, event_id })
 }
 
 /// Reads a delivery far enough to store it. Even a fault in reading loses nothing: it is quarantined then.

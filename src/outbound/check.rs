@@ -14,12 +14,15 @@ use super::mirror::{Mirror, POLL};
 use super::purge;
 use super::record::what_to_do;
 use super::retry::Refusal;
+use crate::lifecycle::Pulse;
 use crate::meeting::event::MeetingId;
 use crate::meeting::mirroring::needs_approval;
 use crate::store::{Calendar, CalendarCheck, KnownRow, NOT_CHECKED, OnDrift, Presence, StoreError, Why};
 
 /// A check that failed is tried again after this.
 const TRY_AGAIN: TimeDelta = TimeDelta::minutes(15);
+/// A round takes at most this long: listing all that is in one calendar.
+pub const ROUND: Duration = Duration::from_hours(1);
 
 /// The check worker.
 #[derive(Debug, Clone)]
@@ -32,10 +35,12 @@ pub struct Checker {
 
 impl Checker {
     /// Works until `stop`.
-    pub async fn run(self, stop: CancellationToken) {
+    pub async fn run(self, pulse: Pulse, stop: CancellationToken) {
         loop {
-            let pause = match self.check_due().await {
-                Ok(_) => POLL,
+            pulse.beat();
+            let pause = match self.check_next().await {
+                Ok(true) => Duration::ZERO,
+                Ok(false) => POLL,
                 Err(error) => {
                     tracing::error!(%error, cause = ?error, "calendars could not be checked; trying again");
                     Duration::from_secs(10)
@@ -48,29 +53,32 @@ impl Checker {
         }
     }
 
-    /// Checks every calendar whose time has come and whose plan is made: without its rows, what is there would look like strays.
-    /// Returns how many.
+    /// Checks every calendar whose time has come. Returns how many.
     ///
     /// # Errors
     /// When the database can't be used.
     pub async fn check_due(&self) -> Result<usize, StoreError> {
+        let mut checked = 0;
+        while self.check_next().await? {
+            checked += 1;
+        }
+        Ok(checked)
+    }
+
+    /// Checks a calendar whose time has come and whose plan is made: without its rows, what is there would look like strays.
+    /// Returns whether there was one.
+    async fn check_next(&self) -> Result<bool, StoreError> {
         let now = self.mirror.clock.now();
         let to_plan = self.mirror.store.calendars_to_plan().await?;
-        let due: Vec<Calendar> = self
-            .mirror
-            .store
-            .calendars()
-            .await?
-            .into_iter()
+        let calendars = self.mirror.store.calendars().await?;
+        let due = calendars.iter().find(|calendar| {
             // A check that lies further ahead than the next one can is from before the clock was set back.
-            .filter(|calendar| calendar.next_check_at <= now || calendar.next_check_at > now + self.every)
-            .filter(|calendar| calendar.paused_until.is_none_or(|until| until <= now))
-            .filter(|calendar| !to_plan.contains(&calendar.id))
-            .collect();
-        for calendar in &due {
-            self.check(calendar).await?;
-        }
-        Ok(due.len())
+            let is_time = calendar.next_check_at <= now || calendar.next_check_at > now + self.every;
+            is_time && calendar.paused_until.is_none_or(|until| until <= now) && !to_plan.contains(&calendar.id)
+        });
+        let Some(calendar) = due else { return Ok(false) };
+        self.check(calendar).await?;
+        Ok(true)
     }
 
     async fn check(&self, calendar: &Calendar) -> Result<(), StoreError> {

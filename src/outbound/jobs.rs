@@ -11,12 +11,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::mirror::{Mirror, POLL};
 use super::purge::{Errand, PurgeStep};
+use crate::lifecycle::Pulse;
 use crate::store::{Calendar, CalendarJob, JobKind, StoreError};
 
 /// Jobs are asked for there.
 const ACTOR: &str = "admin page";
 /// When the database can't be used, a job is tried again after this.
 const TRY_AGAIN: Duration = Duration::from_secs(10);
+/// A round takes at most this long: reading which jobs are open. The jobs themselves go on beside it.
+pub const ROUND: Duration = Duration::from_mins(1);
 
 /// The worker.
 #[derive(Debug, Clone)]
@@ -27,9 +30,10 @@ pub struct Jobs {
 
 impl Jobs {
     /// Works until `stop`.
-    pub async fn run(self, stop: CancellationToken) {
+    pub async fn run(self, pulse: Pulse, stop: CancellationToken) {
         let (mut at_work, mut taken) = (FuturesUnordered::new(), HashSet::new());
         loop {
+            pulse.beat();
             match self.open().await {
                 Ok(open) => {
                     at_work.extend(open.into_iter().filter(|job| taken.insert(job.id)).map(|job| self.see_to(job)));

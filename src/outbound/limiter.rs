@@ -11,6 +11,7 @@ use governor::state::keyed::DashMapStateStore;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{NotUntil, Quota, RateLimiter};
 
+use super::call_counts::CallCounts;
 use crate::clock::SharedClock;
 
 /// Most calls a second.
@@ -29,6 +30,7 @@ pub struct Limiter {
     rates: Rates,
     in_total: Arc<RateLimiter<NotKeyed, InMemoryState, Ticks, NoOpMiddleware<Duration>>>,
     per_calendar: Arc<RateLimiter<String, DashMapStateStore<String>, Ticks, NoOpMiddleware<Duration>>>,
+    counts: CallCounts,
 }
 
 impl Limiter {
@@ -40,6 +42,7 @@ impl Limiter {
             per_calendar: Arc::new(RateLimiter::dashmap_with_clock(Quota::per_second(rates.per_calendar), ticks)),
             clock,
             rates,
+            counts: CallCounts::default(),
         }
     }
 
@@ -48,9 +51,11 @@ impl Limiter {
         let calendar = calendar.to_owned();
         // The calendar first: who waits for its calendar must not use up what others could have.
         while let Err(wait) = self.per_calendar.check_key(&calendar).map_err(|not_until| self.wait(&not_until)) {
+            self.counts.waited(wait);
             self.clock.sleep(wait).await;
         }
         while let Err(wait) = self.in_total.check().map_err(|not_until| self.wait(&not_until)) {
+            self.counts.waited(wait);
             self.clock.sleep(wait).await;
         }
     }
@@ -58,6 +63,11 @@ impl Limiter {
     /// The clock it goes by.
     pub fn clock(&self) -> &SharedClock {
         &self.clock
+    }
+
+    /// The calls that were let through, and what came of them.
+    pub fn counts(&self) -> &CallCounts {
+        &self.counts
     }
 
     /// The rates, for people.

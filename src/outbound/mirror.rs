@@ -16,6 +16,7 @@ use super::google::{Google, GoogleAccess, Receipt};
 use super::record::{Outcome, Record, Worked};
 use super::retry::Refusal;
 use crate::clock::{Latest, Randomness, SharedClock};
+use crate::lifecycle::Pulse;
 use crate::meeting::entry::Entry;
 use crate::meeting::state::Meeting;
 use crate::store::{Calendar, Lease, Presence, Store, StoreError};
@@ -32,6 +33,8 @@ const LEASE: TimeDelta = TimeDelta::minutes(15);
 pub(super) const POLL: Duration = Duration::from_millis(500);
 /// How often calendars are planned anew as their windows roll on.
 const PLAN_EVERY: TimeDelta = TimeDelta::hours(1);
+/// A round takes at most this long: a plan, and a batch in which every call takes its full time.
+pub const ROUND: Duration = Duration::from_mins(20);
 
 /// The mirror worker.
 #[derive(Debug, Clone)]
@@ -68,9 +71,10 @@ impl HeldBack {
 
 impl Mirror {
     /// Works until `stop`. What is in hand is finished.
-    pub async fn run(self, stop: CancellationToken) {
+    pub async fn run(self, pulse: Pulse, stop: CancellationToken) {
         let mut planned_at: Option<DateTime<Utc>> = None;
         loop {
+            pulse.beat();
             let now = self.clock.now();
             // A plan that lies ahead of now is from before the clock was set back.
             let rolls_on = planned_at.is_none_or(|at| !(at..at + PLAN_EVERY).contains(&now));

@@ -56,6 +56,23 @@ pub enum Setup {
 }
 
 impl Refusal {
+    /// The word in metrics.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Duplicate => "duplicate",
+            Self::Missing => "missing",
+            Self::Gone => "gone",
+            Self::BadSequence => "bad_sequence",
+            Self::Forbidden(_) => "forbidden",
+            Self::Throttled(..) => "throttled",
+            Self::QuotaUsedUp(..) => "quota",
+            Self::Fault(..) => "fault",
+            Self::Credentials(_) => "credentials",
+            Self::NotSetUp(..) => "not_set_up",
+            Self::Rejected(_) => "rejected",
+        }
+    }
+
     /// Whether it is about the calendar, or all of them, so that other calls into it now would fare no better.
     pub(super) fn holds_back_calendar(&self) -> bool {
         match self {

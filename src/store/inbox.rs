@@ -199,7 +199,7 @@ fn rows_to_store<'a>(new: &[&'a NewDelivery]) -> Vec<RowToStore<'a>> {
 
 impl WriteTx<'_> {
     /// Stores deliveries, or counts those that are there already. All of them in one statement, since handing a statement to
-    /// the connection costs more than storing a row.
+    /// the connection costs more than storing a row. (`json_each` would write each row as text again, which is read 15 times.)
     ///
     /// # Errors
     /// When the database can't be written; then none is stored.
@@ -214,7 +214,7 @@ impl WriteTx<'_> {
                       value ->> 'meeting_id', coalesce(substr(?3, value ->> 'begins', value ->> 'length'), x''), value ->> 'headers',
                       value ->> 'signature', value ->> 'received_at', value ->> 'received_at', value ->> 'delivery_attempt',
                       value ->> 'status', value ->> 'reason', value ->> 'settled_at', value ->> 'pending_since'
-               FROM json_each(?2) WHERE true
+               FROM jsonb_each(?2) WHERE true
                ON CONFLICT (source, event_id) DO UPDATE SET
                    deliveries = deliveries + 1,
                    last_received_at = max(last_received_at, excluded.last_received_at),
@@ -270,7 +270,7 @@ impl WriteTx<'_> {
         let (rows, now) = (json_text(&rows)?, millis(now));
         sqlx::query!(
             "UPDATE inbox SET status = settled.value ->> 1, reason = settled.value ->> 2, settled_at = ?2
-             FROM json_each(?1) AS settled WHERE inbox.id = settled.value ->> 0",
+             FROM jsonb_each(?1) AS settled WHERE inbox.id = settled.value ->> 0",
             rows,
             now
         )

@@ -3,6 +3,7 @@
 //!
 //! One connection writes (`BEGIN IMMEDIATE`, `synchronous=FULL`), several read. A transaction never spans a network call.
 
+mod alerts;
 mod audit;
 mod audit_keeping;
 mod audit_list;
@@ -39,6 +40,7 @@ mod mirror_rows;
 mod owners;
 #[cfg(test)]
 mod plans;
+mod reading;
 mod renditions;
 mod retention;
 mod sessions;
@@ -60,6 +62,7 @@ use sqlx::{Connection as _, Sqlite, SqlitePool, Transaction};
 use self::turns::Turns;
 use crate::meeting::selection::{self, Detail, Selection, Window};
 
+pub use alerts::Alert;
 pub use audit::StoredEntry;
 pub use audit_keeping::Removed;
 pub use audit_list::{AuditFilter, AuditHead, AuditPart};
@@ -88,6 +91,7 @@ pub use mirror_attempts::MirrorAttempt;
 pub use mirror_plan::Plan;
 pub use mirror_rows::MirrorRow;
 pub use owners::MeetingOwner;
+pub use reading::{ARRIVAL_DAYS, Reading};
 pub use renditions::{LeftOut, Rendition, RenditionFacts};
 pub use retention::{RetentionRun, TooOld};
 pub use sessions::StoredSession;
@@ -140,13 +144,7 @@ impl Store {
             return Ok(None);
         }
         let (path, writer, options) = Self::connect(data_dir).await?;
-        let applied: Vec<i64> =
-            match sqlx::query_scalar("SELECT version FROM _sqlx_migrations WHERE success").fetch_all(&writer).await {
-                // A database without tables.
-                Err(sqlx::Error::Database(error)) if error.message().starts_with("no such table") => Vec::new(),
-                found => found?,
-            };
-        if MIGRATIONS.iter().any(|migration| !applied.contains(&migration.version)) {
+        if !is_current(&writer).await? {
             writer.close().await;
             return Ok(None);
         }
@@ -201,6 +199,14 @@ impl Store {
         Ok(WriteTx(self.writer.begin_with("BEGIN IMMEDIATE").await?))
     }
 
+    /// Whether its tables are those of this version, as they were when it was opened.
+    ///
+    /// # Errors
+    /// When they can't be read.
+    pub async fn is_current(&self) -> Result<bool, StoreError> {
+        Ok(is_current(&self.reader).await?)
+    }
+
     /// Where the database file is.
     pub fn path(&self) -> &Path {
         &self.path
@@ -220,6 +226,17 @@ impl Store {
         self.reader.close().await;
         self.writer.close().await;
     }
+}
+
+/// Whether every migration was applied.
+async fn is_current(pool: &SqlitePool) -> Result<bool, sqlx::Error> {
+    let applied: Vec<i64> =
+        match sqlx::query_scalar("SELECT version FROM _sqlx_migrations WHERE success").fetch_all(pool).await {
+            // A database without tables.
+            Err(sqlx::Error::Database(error)) if error.message().starts_with("no such table") => Vec::new(),
+            found => found?,
+        };
+    Ok(MIGRATIONS.iter().all(|migration| applied.contains(&migration.version)))
 }
 
 fn pool(most: u32) -> SqlitePoolOptions {

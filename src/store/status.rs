@@ -94,8 +94,8 @@ pub struct MirrorCounts {
     pub rejected: i64,
     /// May be there: a write was begun, and nobody works on it any more.
     pub unknown: i64,
-    /// When the oldest work that waits became due.
-    pub oldest_due_at: Option<DateTime<Utc>>,
+    /// Since when the oldest work waits, however often it was tried.
+    pub waits_since: Option<DateTime<Utc>>,
     /// Text of the latest failure.
     pub last_problem: Option<String>,
     /// When Google last agreed with anything.
@@ -211,7 +211,7 @@ impl Store {
         }
         for of in &mut counts {
             let row = sqlx::query!(
-                r#"SELECT (SELECT min(due_at) FROM mirror WHERE calendar_id = ?1 AND due_at <= ?2) AS "oldest: i64",
+                r#"SELECT (SELECT min(waits_since) FROM mirror WHERE calendar_id = ?1 AND waits_since <= ?2) AS "oldest: i64",
                           (SELECT max(written_at) FROM mirror WHERE calendar_id = ?1) AS "written: i64",
                           (SELECT problem FROM mirror WHERE calendar_id = ?1 AND problem IS NOT NULL
                            ORDER BY problem_at DESC LIMIT 1) AS "problem: String""#,
@@ -220,7 +220,7 @@ impl Store {
             )
             .fetch_one(&self.reader)
             .await?;
-            of.oldest_due_at = row.oldest.map(|at| time(at, "mirror", "due_at")).transpose()?;
+            of.waits_since = row.oldest.map(|at| time(at, "mirror", "waits_since")).transpose()?;
             of.last_written_at = row.written.map(|at| time(at, "mirror", "written_at")).transpose()?;
             of.last_problem = row.problem;
         }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{Fact, Store, StoreError, WriteTx, time};
 use crate::audit::chain::{Break, Hash, Mark, Verification};
 use crate::audit::checkpoint::Checkpoint;
+use crate::health::condition::Room;
 
 /// Audit entries read at a time: a log of any length takes little memory, even if each is as large as a delivery.
 const STEP: u32 = 100;
@@ -16,6 +17,10 @@ const STEP: u32 = 100;
 pub struct Storage {
     /// Octets of the database's files.
     pub octets: u64,
+    /// Octets of the write-ahead log among them.
+    pub wal_octets: u64,
+    /// The disk that they are on; none when it can't be told.
+    pub room: Option<Room>,
     /// Arrival of the oldest delivery whose body is kept.
     pub oldest_body_at: Option<DateTime<Utc>>,
 }
@@ -66,19 +71,24 @@ impl Store {
     /// # Errors
     /// When it can't be read.
     pub async fn storage(&self) -> Result<Storage, StoreError> {
-        let mut octets = 0;
-        for suffix in ["", "-wal", "-shm"] {
+        let size = async |suffix| {
             let mut file = self.path().as_os_str().to_owned();
             file.push(suffix);
             // The two beside the database come and go.
-            octets += tokio::fs::metadata(&file).await.map_or(0, |file| file.len());
-        }
+            tokio::fs::metadata(&file).await.map_or(0, |file| file.len())
+        };
+        let wal_octets = size("-wal").await;
+        let octets = size("").await + wal_octets + size("-shm").await;
+        let room = rustix::fs::statvfs(self.path()).ok().map(|disk| Room {
+            free: disk.f_bavail.saturating_mul(disk.f_frsize),
+            total: disk.f_blocks.saturating_mul(disk.f_frsize),
+        });
         let oldest =
             sqlx::query_scalar!(r#"SELECT min(received_at) AS "oldest: i64" FROM inbox WHERE body_removed_at IS NULL"#)
                 .fetch_one(&self.reader)
                 .await?;
         let oldest_body_at = oldest.map(|at| time(at, "inbox", "received_at")).transpose()?;
-        Ok(Storage { octets, oldest_body_at })
+        Ok(Storage { octets, wal_octets, room, oldest_body_at })
     }
 
     /// What the audit log's last verification found.

@@ -8,12 +8,15 @@ use tokio_util::sync::CancellationToken;
 
 use crate::audit::chain::Hash;
 use crate::clock::SharedClock;
+use crate::lifecycle::Pulse;
 use crate::store::{Removed, Store, StoreError};
 
 /// Time between two runs.
 const EVERY: TimeDelta = TimeDelta::days(1);
 /// How often the clock is looked at.
 const POLL: Duration = Duration::from_secs(30);
+/// A round takes at most this long: reading a large log, and the longer pause.
+pub const ROUND: Duration = Duration::from_hours(1);
 /// Entries removed in one transaction: others write in between.
 const STEP: u32 = 500;
 
@@ -32,8 +35,8 @@ pub struct AuditKeeper {
 
 impl AuditKeeper {
     /// Works until `stop`. What is under way then is taken up at the next start.
-    pub async fn run(self, stop: CancellationToken) {
-        super::look_after("the audit log", POLL, stop, || self.run_due()).await;
+    pub async fn run(self, pulse: Pulse, stop: CancellationToken) {
+        super::look_after("the audit log", POLL, (pulse, stop), || self.run_due()).await;
     }
 
     /// Runs once, if the last run is a day old. Returns whether it was.

@@ -12,10 +12,13 @@ use tokio_util::sync::CancellationToken;
 use crate::audit::entry::Actor;
 use crate::clock::SharedClock;
 use crate::config::KeepingSettings;
+use crate::lifecycle::Pulse;
 use crate::store::{BackupFailed, BackupMade, Store, StoreError};
 
 /// How often the clock is looked at.
 const POLL: Duration = Duration::from_secs(30);
+/// A round takes at most this long: copying and checking a large database.
+pub const ROUND: Duration = Duration::from_hours(2);
 /// A backup that failed is tried again after this.
 const TRY_AGAIN: TimeDelta = TimeDelta::minutes(10);
 /// An unfinished file that is older was left by a run that was broken off.
@@ -175,8 +178,8 @@ impl BackupSchedule {
     }
 
     /// Works until `stop`. A backup that is under way then is given up.
-    pub async fn run(self, stop: CancellationToken) {
-        super::look_after("the schedule of backups", POLL, stop, || self.run_due()).await;
+    pub async fn run(self, pulse: Pulse, stop: CancellationToken) {
+        super::look_after("the schedule of backups", POLL, (pulse, stop), || self.run_due()).await;
     }
 
     /// Makes a backup if the newest one in the directory is old enough. One that fails is told, and tried again after some

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::lifecycle::Pulse;
 use crate::store::StoreError;
 
 /// The pause after the database could not be used.
@@ -19,10 +20,11 @@ const TRY_AGAIN: Duration = Duration::from_mins(10);
 async fn look_after<T, Look: Future<Output = Result<T, StoreError>>>(
     what: &'static str,
     every: Duration,
-    stop: CancellationToken,
+    (pulse, stop): (Pulse, CancellationToken),
     look: impl Fn() -> Look,
 ) {
     loop {
+        pulse.beat();
         let looked = tokio::select! {
             () = stop.cancelled() => return,
             looked = look() => looked,

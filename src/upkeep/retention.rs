@@ -9,12 +9,15 @@ use tokio_util::sync::CancellationToken;
 use crate::audit::entry::Actor;
 use crate::clock::SharedClock;
 use crate::config::KeepingSettings;
+use crate::lifecycle::Pulse;
 use crate::store::{RetentionRun, Store, StoreError};
 
 /// Time between two runs.
 const EVERY: TimeDelta = TimeDelta::days(1);
 /// How often it is looked whether meetings that are to be forgotten can go.
 const POLL: Duration = Duration::from_secs(5);
+/// A round takes at most this long: a first run over many old rows, and the longer pause.
+pub const ROUND: Duration = Duration::from_hours(1);
 /// Deliveries or meetings in one transaction.
 const STEP: u32 = 500;
 
@@ -39,8 +42,8 @@ impl Retention {
     }
 
     /// Works until `stop`.
-    pub async fn run(self, stop: CancellationToken) {
-        super::look_after("what is too old", POLL, stop, || self.look()).await;
+    pub async fn run(self, pulse: Pulse, stop: CancellationToken) {
+        super::look_after("what is too old", POLL, (pulse, stop), || self.look()).await;
     }
 
     async fn look(&self) -> Result<usize, StoreError> {

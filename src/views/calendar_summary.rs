@@ -51,7 +51,7 @@ impl CalendarSummary {
             id: calendar.id,
             name: calendar.wish.name.clone(),
             state: state(calendar, &counts, deletions, held_until.is_some(), mirror.is_on()),
-            waits_since: counts.oldest_due_at.map(|at| times.at(at)),
+            waits_since: counts.waits_since.map(|at| times.at(at)),
             last_written: counts.last_written_at.map(|at| times.at(at)),
             problem: calendar
                 .problem

@@ -107,11 +107,16 @@ async fn sign_in(
 /// The admin password's hash if that is the password. How often it is tried is limited, wherever it is asked for.
 pub(super) async fn verified_hash(site: &Site, address: IpAddr, given: Secret) -> Result<Option<String>, PageError> {
     if !site.sign_in_limits.allow(address) {
+        site.sign_in_limits.refused.inc();
         tracing::warn!(%address, "too many attempts at the password");
         return Err(PageError::TooManySignIns);
     }
     let Some(hash) = site.store.fact(Fact::AdminPasswordHash).await? else { return Err(PageError::NoPassword) };
-    blocking(move || password::verify(&given, &hash).then_some(hash)).await
+    let verified = blocking(move || password::verify(&given, &hash).then_some(hash)).await?;
+    if verified.is_none() {
+        site.sign_in_limits.refused.inc();
+    }
+    Ok(verified)
 }
 
 /// Signs in who knew the password of this hash. False, and no session, when the password is another one by now.

@@ -1,6 +1,7 @@
 //! Everything people look at: one file per page, its struct, its handler and its tests together. Pages read the tables
 //! and show them; they never ask Google and never touch a delivery but to have it worked on again.
 
+mod alerts;
 mod assets;
 mod audit;
 mod audit_choice;
@@ -33,6 +34,7 @@ mod meeting_places;
 mod meeting_timeline;
 mod meetings;
 mod metrics;
+mod metrics_service;
 mod mirror_state;
 mod operations;
 mod password;
@@ -40,7 +42,6 @@ mod personal_feeds;
 mod progress;
 mod reach;
 mod replay;
-mod rhythm;
 mod sent_on;
 mod shown_form;
 #[cfg(test)]
@@ -64,7 +65,7 @@ use axum::routing::get;
 use tower_http::set_header::SetResponseHeaderLayer;
 
 pub use error::PageError;
-pub use feed::FeedCache;
+pub use feed::{FeedCache, ROUND as FEEDS_ROUND};
 pub use json_text::readable;
 pub use words::count;
 
@@ -93,6 +94,7 @@ pub fn router(feeds: &FeedCache) -> Router {
         .merge(feed_form::router())
         .merge(feed_end::router())
         .merge(personal_feeds::router())
+        .merge(alerts::router())
         .merge(audit::router())
         .merge(audit_entry::router())
         .merge(login::router())

@@ -64,7 +64,7 @@ async fn look(state: &str, at: Stage, pages: &[(&str, &str)]) {
         let page = admin.get(path).await;
         let text = format!("{} {path}\n{}", page.status.as_u16(), page.lines());
         // Both depend on the machine.
-        let filters = [(r"\d+\.\d [kM]B", "[size]"), (r"[0-9a-f]{64}", "[hash]")];
+        let filters = [(r"\d+\.\d [kMGTP]B", "[size]"), (r"[0-9a-f]{64}", "[hash]")];
         insta::with_settings!({filters => filters}, {
             insta::assert_snapshot!(format!("{name}_{state}"), text);
         });

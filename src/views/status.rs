@@ -16,21 +16,20 @@ use super::feed::FeedCache;
 use super::frame::{Frame, Mirror, Section, Visit};
 use super::mirror_state::in_calendar;
 use super::reach::Reach;
-use super::rhythm::{longest_pause, unusual_silence};
 use super::status_keeping::Keeping;
 use super::time_text::{Moment, Times};
 use super::verdict::{Evidence, Finding, findings};
 use super::words::{self, State as StateWord, Tone, meeting_href};
+use crate::health::condition::conditions;
+use crate::health::rhythm::longest_pause;
 use crate::meeting::entry::full_title;
 use crate::store::{
-    Calendar, DeliveryFilter, DeliveryStatus, InboxCounts, MeetingFilter, MeetingOrder, Store, StoreError,
+    ARRIVAL_DAYS, Calendar, DeliveryFilter, DeliveryStatus, InboxCounts, MeetingFilter, MeetingOrder, Store, StoreError,
 };
 use crate::web::site::Site;
 
 /// Calls a second from which on a limit is none: Google's own is far below.
 const UNLIMITED_FROM: u32 = 1000;
-/// Days of the chart of deliveries.
-const CHART_DAYS: i64 = 30;
 /// Meetings in the grid.
 const UPCOMING: usize = 10;
 /// Quarantined deliveries and failures that are told here; the rest is on their own pages.
@@ -116,20 +115,18 @@ async fn show(State(cache): State<FeedCache>, visit: Visit) -> Result<Response, 
     let (store, times) = (&visit.site.store, visit.times);
     let mirror = Mirror::of(&visit.site);
     let public_url = visit.site.links.public_url();
-    let inbox = store.inbox_counts().await?;
-    let calendars = store.calendars().await?;
-    let counts = store.mirror_counts(times.now()).await?;
+    let reading = store.reading(times.now()).await?;
     let held = store.held_changes().await?;
-    let summaries = CalendarSummary::all(&calendars, &counts, &held, &mirror, &times);
-    let arrivals = store.arrivals(times.now() - TimeDelta::days(CHART_DAYS)).await?;
-    let keeping = Keeping::of(&visit.site, &cache, &times).await?;
+    let summaries = CalendarSummary::all(&reading.calendars, &reading.mirror, &held, &mirror, &times);
+    let keeping = Keeping::of(&visit.site, &reading, &cache, &times).await?;
+    let facts = reading.facts(visit.site.started_at, mirror.is_on());
     let evidence = Evidence {
-        inbox: &inbox,
+        inbox: &reading.inbox,
         calendars: &summaries,
         mirror: &mirror,
         public_url,
-        silence: unusual_silence(&arrivals, inbox.last_received_at, times.now()),
         keeping: &keeping,
+        conditions: &conditions(&facts, &visit.site.limits),
         times: &times,
     };
     let mut found = findings(&evidence).into_iter();
@@ -139,11 +136,11 @@ async fn show(State(cache): State<FeedCache>, visit: Visit) -> Result<Response, 
         verdict,
         also: found.collect(),
         up_since: times.at(visit.site.started_at),
-        inbound: inbound(&inbox, &arrivals, public_url, &times),
+        inbound: inbound(&reading.inbox, &reading.arrivals, public_url, &times),
         quarantined: quarantined(store, &times).await?,
         meetings: meetings(store.meeting_counts().await?),
-        failures: failures(store, &calendars, &times).await?,
-        grid: grid(store, &calendars, mirror.is_on(), &times).await?,
+        failures: failures(store, &reading.calendars, &times).await?,
+        grid: grid(store, &reading.calendars, mirror.is_on(), &times).await?,
         calendars: summaries,
         keeping,
         calls_per_second: visit
@@ -182,9 +179,9 @@ fn inbound(inbox: &InboxCounts, arrivals: &BTreeMap<i64, u32>, public_url: &str,
     }
     let number = days.values().map(|number| i64::from(*number)).sum();
     Inbound {
-        arrivals: DayBars::over("Deliveries", &days, times.day_number(times.now()), CHART_DAYS),
-        arrived_href: format!("/inbox?from={}", times.day(times.now() - TimeDelta::days(CHART_DAYS))),
-        arrived: format!("{} in {CHART_DAYS} days", words::count(number, "arrival", "arrivals")),
+        arrivals: DayBars::over("Deliveries", &days, times.day_number(times.now()), ARRIVAL_DAYS),
+        arrived_href: format!("/inbox?from={}", times.day(times.now() - TimeDelta::days(ARRIVAL_DAYS))),
+        arrived: format!("{} in {ARRIVAL_DAYS} days", words::count(number, "arrival", "arrivals")),
         usual_pause: longest_pause(arrivals, times.now()).map(words::length),
         endpoint: format!("{public_url}/webhooks/cirrus-insight"),
         last: inbox.last_received_at.map(|at| times.at(at)),

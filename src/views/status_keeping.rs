@@ -1,15 +1,14 @@
-//! The lower part of the status page: feeds, the audit log and what is stored.
+//! The lower part of the status page: feeds, the audit log, what is stored, and who is told when something goes wrong.
 
-use chrono::TimeDelta;
-
+use super::alerts::Alerts;
 use super::day_bars::DayBars;
 use super::error::PageError;
 use super::feed::FeedCache;
 use super::sent_on::SentOn;
 use super::time_text::{Moment, Times};
-use super::words::{count, length, octets};
+use super::words::{count, octets};
 use crate::config::KeepingSettings;
-use crate::store::{AuditVerified, BackupFailed, BackupMade, Leaving, TOLD_DAYS};
+use crate::store::{AuditVerified, BackupFailed, BackupMade, Leaving, Reading, TOLD_DAYS};
 use crate::web::site::Site;
 
 /// How it all is kept.
@@ -34,8 +33,12 @@ pub(super) struct Keeping {
     pub(super) verified: Option<(AuditVerified, Moment)>,
     /// How sending it on stands; none when it is not sent on.
     pub(super) sent_on: Option<SentOn>,
+    /// What is wrong for how long, and who is told.
+    pub(super) alerts: Alerts,
     /// "12.4 MB".
     pub(super) database: String,
+    /// The room on its disk.
+    pub(super) room: Option<String>,
     /// Arrival of the oldest delivery whose body is kept.
     pub(super) oldest_body: Option<Moment>,
     /// For how long deliveries and meetings are kept.
@@ -44,23 +47,23 @@ pub(super) struct Keeping {
     pub(super) leaving: String,
     /// The last backup.
     pub(super) backup: Option<(BackupMade, Moment)>,
-    /// What is wrong with the schedule of backups; none when all is well, or there is no schedule.
+    /// How the last backup of the schedule failed; none when it did not, or there is no schedule.
     pub(super) backup_trouble: Option<String>,
 }
 
 impl Keeping {
     /// As it is now.
-    pub(super) async fn of(site: &Site, cache: &FeedCache, times: &Times) -> Result<Self, PageError> {
+    pub(super) async fn of(
+        site: &Site,
+        reading: &Reading,
+        cache: &FeedCache,
+        times: &Times,
+    ) -> Result<Self, PageError> {
         let store = &site.store;
-        let (feeds, unread): (Vec<_>, Vec<_>) = store.feeds_in_use().await?.into_iter().partition(Result::is_ok);
-        let read: Vec<i64> = feeds.iter().flatten().map(|feed| feed.id).collect();
         let fetched = store.fetch_summary(times.now()).await?;
         let number = fetched.days.values().map(|number| i64::from(*number)).sum();
-        let facts = store.rendition_facts().await?;
-        let cut = facts.iter().filter(|facts| facts.left_out.meetings > 0 && read.contains(&facts.feed_id)).count();
         let faults = i64::try_from(cache.counts().faults).unwrap_or(i64::MAX);
         let mut feed_troubles = Vec::new();
-        let cut = i64::try_from(cut).unwrap_or(i64::MAX);
         if fetched.failed > 0 {
             let failed = count(fetched.failed.into(), "fetch", "fetches");
             feed_troubles.push(format!("{failed} of the last day could not be answered."));
@@ -71,28 +74,29 @@ impl Keeping {
                 .push(format!("A feed could not be made {times} since the start; its last good content was served."));
         }
         let entry = store.audit_newest(1).await?.pop();
-        let storage = store.storage().await?;
-        let backup = store.last_backup().await?;
+        let (storage, cut) = (&reading.storage, reading.cut_feeds());
         Ok(Self {
-            feeds: read.len(),
-            unread_feeds: i64::try_from(unread.len()).unwrap_or(i64::MAX),
+            feeds: reading.feeds.len(),
+            unread_feeds: reading.unread_feeds,
             fetches: (number > 0).then(|| DayBars::new("Fetches", &fetched.days, times.now())),
             fetched: format!("{} in {TOLD_DAYS} days", count(number, "fetch", "fetches")),
             last_fetch: fetched.last_at.map(|at| times.at(at)),
             cut_feeds: (cut > 0).then(|| count(cut, "feed is too large", "feeds are too large")),
             feed_troubles,
             last_entry: entry.map(|link| (link.seq, link.entry.summary, times.at(link.entry.recorded_at))),
-            verified: store.audit_verified().await?.map(|found| {
+            verified: reading.audit.clone().map(|found| {
                 let at = times.at(found.at);
                 (found, at)
             }),
             sent_on: SentOn::of(site, times).await?,
+            alerts: Alerts::of(site, times).await?,
             database: octets(storage.octets),
+            room: storage.room.map(|room| format!("{} of {} are free", octets(room.free), octets(room.total))),
             oldest_body: storage.oldest_body_at.map(|at| times.at(at)),
             kept_for: kept_for(&site.keeping),
             leaving: leaving(&store.leaving().await?, site.google.is_some(), times),
-            backup_trouble: backup_trouble(site, backup.as_ref(), store.backup_failed().await?, times),
-            backup: backup.map(|made| {
+            backup_trouble: backup_trouble(site, store.backup_failed().await?, times),
+            backup: reading.backup.clone().map(|made| {
                 let at = times.at(made.at);
                 (made, at)
             }),
@@ -123,20 +127,10 @@ fn leaving(leaving: &Leaving, mirror_is_on: bool, times: &Times) -> String {
     format!("{meetings} since {}{waits}", since.text())
 }
 
-/// Twice the time between two backups is overdue.
-fn backup_trouble(
-    site: &Site,
-    last: Option<&BackupMade>,
-    failed: Option<BackupFailed>,
-    times: &Times,
-) -> Option<String> {
-    site.keeping.backup_dir.as_ref()?;
-    if let Some(failed) = failed {
-        return Some(format!("The backup failed {}: {}", times.at(failed.at).relative(), failed.why));
-    }
-    let silence = times.now() - last.map_or(site.started_at, |made| made.at);
-    let overdue = silence > TimeDelta::hours(i64::from(site.keeping.backup_hours) * 2);
-    overdue.then(|| format!("No backup was made for {}.", length(silence)))
+/// That one is overdue is told with everything else that is wrong.
+fn backup_trouble(site: &Site, failed: Option<BackupFailed>, times: &Times) -> Option<String> {
+    let failed = failed.filter(|_| site.keeping.backup_dir.is_some())?;
+    Some(format!("The backup failed {}: {}", times.at(failed.at).relative(), failed.why))
 }
 
 #[cfg(test)]
@@ -154,7 +148,7 @@ mod tests {
         stage.feed("Broken <b>").await;
         stage.site.store.tamper(&["UPDATE feeds SET selection = '?' WHERE id = 2"]).await;
         let mut tx = stage.site.store.write().await.unwrap();
-        tx.begin_audit_push(&[7; 32], &[7; 32], stage.now()).await.unwrap();
+        tx.begin_audit_push(&[7; 32], &[0; 32], stage.now()).await.unwrap();
         tx.audit_push_failed("The answer was 403", stage.now() + TimeDelta::minutes(15), stage.now()).await.unwrap();
         tx.commit().await.unwrap();
         let mut admin = stage.admin().await;

@@ -14,6 +14,8 @@ pub(super) use visitor::{Answer, Visitor};
 
 use crate::clock::{Clock as _, ManualClock, Randomness};
 use crate::config::{KeepingSettings, Secret};
+use crate::health::condition::Limits;
+use crate::lifecycle::Pulses;
 use crate::meeting::apply;
 use crate::meeting::event::{
     Details, EventId, EventKey, Invitee, Kind, MeetingEvent, MeetingId, OrganizationId, Owner,
@@ -27,7 +29,7 @@ use crate::store::{
 use crate::web::links::Links;
 use crate::web::secret_key::SecretKey;
 use crate::web::site::{GoogleSide, SignInLimits, Site, Watching};
-use crate::web::{csrf, password};
+use crate::web::{counts, csrf, password};
 
 /// The admin password on every stage.
 pub(super) const PASSWORD: &str = "open-sesame-42";
@@ -65,6 +67,11 @@ impl Stage {
             password_is_set: false,
             audit_sent_to: None,
             keeping: KeepingSettings::default(),
+            alerts_sent_to: None,
+            // How full the disk is depends on the machine.
+            limits: Limits { mirror_lag_minutes: 15, silence_hours: None, disk_free_percent: 0, backup_hours: None },
+            pulses: Pulses::new(clock.clone()),
+            counted: Arc::new(counts::registry()),
             csrf: csrf::config(&secret, false),
             watching: Watching::default(),
             tasks: TaskTracker::new(),

@@ -1,15 +1,15 @@
 //! The one sentence at the top of the status page: the worst thing that is true, or that all is well. What else is true
 //! follows it, worst first.
 
-use chrono::TimeDelta;
-
 use super::calendar_summary::CalendarSummary;
 use super::frame::Mirror;
+use super::mirror_state::sentence;
 use super::reach::Reach;
 use super::sent_on::SentOn;
 use super::status_keeping::Keeping;
 use super::time_text::Times;
-use super::words::{Tone, count, length, verb};
+use super::words::{Tone, count, verb};
+use crate::health::condition::{Condition, Kind};
 use crate::store::{DeliveryStatus, InboxCounts};
 
 /// A delivery that waits longer than this, in seconds, is not just on its way.
@@ -42,8 +42,8 @@ pub(super) struct Evidence<'a> {
     pub(super) calendars: &'a [CalendarSummary],
     pub(super) mirror: &'a Mirror,
     pub(super) public_url: &'a str,
-    /// The silence since the last delivery and the longest usual pause, if it is longer than that.
-    pub(super) silence: Option<(TimeDelta, TimeDelta)>,
+    /// What is wrong, as it is also told elsewhere.
+    pub(super) conditions: &'a [Condition],
     /// Feeds and the audit log.
     pub(super) keeping: &'a Keeping,
     pub(super) times: &'a Times,
@@ -53,15 +53,13 @@ pub(super) struct Evidence<'a> {
 pub(super) fn findings(evidence: &Evidence<'_>) -> Vec<Finding> {
     let mut found = Vec::new();
     found.extend(no_delivery(evidence));
-    found.extend(audit_broken(evidence.keeping));
+    found.extend(evidence.conditions.iter().map(wrong));
     for calendar in evidence.calendars.iter().filter(|_| evidence.mirror.is_on()) {
         found.extend(calendar_findings(calendar));
     }
     found.extend(evidence.keeping.backup_trouble.as_deref().map(no_backup));
-    found.extend(quarantined(evidence.inbox));
     found.extend(pending(evidence));
     found.extend(feeds_and_log(evidence.keeping));
-    found.extend(evidence.silence.map(silent));
     // Stable: among equals the order above holds.
     found.sort_by_key(|finding| std::cmp::Reverse(finding.tone));
     if found.is_empty() {
@@ -92,14 +90,6 @@ fn no_delivery(evidence: &Evidence<'_>) -> Option<Finding> {
     Some(finding)
 }
 
-fn audit_broken(keeping: &Keeping) -> Option<Finding> {
-    let broken = keeping.verified.as_ref().and_then(|(found, _)| found.broken.as_deref())?;
-    let advice = "Somebody or something changed the database beside the program. Compare with an export or a backup from before.";
-    let link = ("/audit#verify".to_owned(), "See where");
-    let sentence = format!("The audit log is not as it was written: {broken}.");
-    Some(Finding { advice: advice.to_owned(), link, ..Finding::new(Tone::Bad, sentence) })
-}
-
 fn feeds_and_log(keeping: &Keeping) -> Vec<Finding> {
     let mut found = Vec::new();
     let mut add = |tone, sentence, advice: &str, (address, text): (&str, _)| {
@@ -111,10 +101,6 @@ fn feeds_and_log(keeping: &Keeping) -> Vec<Finding> {
         let advice = "The server's log names the cause. The other feeds go on as before.";
         add(Tone::Bad, sentence, advice, ("/feeds", "See the feeds"));
     }
-    if let Some(cut) = &keeping.cut_feeds {
-        let advice = "Programs that subscribe don't see those. Narrow what such a feed selects, or its days.";
-        add(Tone::Bad, format!("{cut}: meetings are left out."), advice, ("/feeds?status=cut", "See which"));
-    }
     if let Some(trouble) = keeping.sent_on.as_ref().and_then(SentOn::trouble) {
         let advice = "It is tried again by itself, and nothing is lost.";
         add(Tone::Waiting, trouble, advice, ("/audit#verify", "See how far it came"));
@@ -124,26 +110,59 @@ fn feeds_and_log(keeping: &Keeping) -> Vec<Finding> {
 
 fn no_backup(trouble: &str) -> Finding {
     let advice = "It is tried again every 10 minutes. The server's log says more.".to_owned();
-    Finding { advice, link: ("/status#storage".to_owned(), "See the last one"), ..Finding::new(Tone::Bad, trouble.to_owned()) }
+    Finding {
+        advice,
+        link: ("/status#storage".to_owned(), "See the last one"),
+        ..Finding::new(Tone::Bad, trouble.to_owned())
+    }
 }
 
-fn silent((silence, usual): (TimeDelta, TimeDelta)) -> Finding {
-    let advice = "Cirrus Insight disables an endpoint that fails for long, without a word. See in its settings whether the \
-                  endpoint is active, and send its test event.";
-    let sentence =
-        format!("No delivery has come for {}; in four weeks the longest pause was {}.", length(silence), length(usual));
-    Finding { advice: advice.to_owned(), ..Finding::new(Tone::Waiting, sentence) }
-}
-
-fn quarantined(inbox: &InboxCounts) -> Option<Finding> {
-    let number = inbox.of(DeliveryStatus::Quarantined);
-    (number > 0).then(|| Finding {
-        advice:
-            "They are kept as they came. Each says what was wrong with it; after an upgrade they can be tried again."
-                .to_owned(),
-        link: ("/inbox?status=quarantined".to_owned(), "See them"),
-        ..Finding::new(Tone::Bad, format!("{} could not be understood.", count(number, "delivery", "deliveries")))
-    })
+/// What is wrong, with what to do about it.
+fn wrong(condition: &Condition) -> Finding {
+    let (tone, advice, link) = match condition.kind {
+        Kind::AuditLog => (
+            Tone::Bad,
+            "Somebody or something changed the database beside the program. Compare with an export or a backup from before.",
+            "See where",
+        ),
+        Kind::Disk => (
+            Tone::Bad,
+            "When it is full no delivery can be stored, and Cirrus Insight gives up after a while. Make room, or move the data \
+             directory to a larger disk.",
+            "See what is stored",
+        ),
+        Kind::Calendar => {
+            (Tone::Bad, "When that is done, check the calendar: that tells whether it works.", "To the calendar")
+        }
+        Kind::Quarantine => (
+            Tone::Bad,
+            "They are kept as they came. Each says what was wrong with it; after an upgrade they can be tried again.",
+            "See them",
+        ),
+        Kind::MirrorLag => (
+            Tone::Bad,
+            "The server works on them by itself. If the number does not fall, the calendar's page and the log say why.",
+            "To the calendar",
+        ),
+        Kind::Backup => (Tone::Bad, "The log says why none was made. Make one now, and check it.", "See the last one"),
+        Kind::Silence => (
+            Tone::Waiting,
+            "Cirrus Insight disables an endpoint that fails for long, without a word. See in its settings whether the \
+             endpoint is active, and send its test event.",
+            "See what arrived",
+        ),
+        Kind::FeedTooLarge => (
+            Tone::Bad,
+            "Programs that subscribe don't see those. Narrow what such a feed selects, or its days.",
+            "See which",
+        ),
+    };
+    let sentence = match &condition.detail {
+        Some(detail) => format!("{}: {}", condition.summary.trim_end_matches('.'), sentence(detail)),
+        None => condition.summary.clone(),
+    };
+    let link = (condition.kind.path(&condition.subject), link);
+    Finding { advice: advice.to_owned(), link, ..Finding::new(tone, sentence) }
 }
 
 fn pending(evidence: &Evidence<'_>) -> Option<Finding> {
@@ -172,13 +191,6 @@ fn calendar_findings(calendar: &CalendarSummary) -> Vec<Finding> {
     let card = format!("/calendars#calendar-{}", calendar.id);
     let list = |standing| (format!("/meetings?calendar={}&standing={standing}", calendar.id), "See which");
     let mut found = Vec::new();
-    if let Some((problem, _)) = &calendar.problem {
-        found.push(Finding {
-            advice: "When that is done, check the calendar: that tells whether it works.".to_owned(),
-            link: (card.clone(), "To the calendar"),
-            ..Finding::new(Tone::Bad, format!("Calendar “{name}” needs a person: {problem}"))
-        });
-    }
     // The latest failure is told only where it is certain to be the one that is spoken of.
     let told = calendar.last_problem.as_ref().filter(|_| counts.rejected == 0 || counts.failing == 0);
     let why = told.map_or_else(|| ".".to_owned(), |text| format!(": {text}"));
@@ -235,24 +247,26 @@ mod tests {
     use super::super::feed::FeedCache;
     use super::super::testing::Stage;
     use super::*;
+    use crate::health::condition::conditions;
     use crate::meeting::selection::Selection;
     use crate::store::{Identity, ProblemKind};
+    use chrono::TimeDelta;
     use std::sync::Arc;
 
     async fn verdict(stage: &Stage) -> Vec<(Tone, String)> {
         let (store, times) = (&stage.site.store, Times::of(&stage.site));
         let mirror = Mirror::of(&stage.site);
-        let counts = store.mirror_counts(times.now()).await.unwrap();
+        let reading = store.reading(times.now()).await.unwrap();
         let held = store.held_changes().await.unwrap();
-        let calendars = CalendarSummary::all(&store.all_calendars().await.unwrap(), &counts, &held, &mirror, &times);
-        let inbox = store.inbox_counts().await.unwrap();
+        let calendars = CalendarSummary::all(&reading.calendars, &reading.mirror, &held, &mirror, &times);
+        let facts = reading.facts(stage.site.started_at, mirror.is_on());
         let evidence = Evidence {
-            inbox: &inbox,
+            inbox: &reading.inbox,
             calendars: &calendars,
             mirror: &mirror,
             public_url: stage.site.links.public_url(),
-            silence: None,
-            keeping: &Keeping::of(&stage.site, &FeedCache::new(stage.site.clone(), Arc::default()), &times)
+            conditions: &conditions(&facts, &stage.site.limits),
+            keeping: &Keeping::of(&stage.site, &reading, &FeedCache::new(stage.site.clone(), Arc::default()), &times)
                 .await
                 .unwrap(),
             times: &times,
@@ -296,8 +310,8 @@ mod tests {
         let found = verdict(&stage).await;
         let bad: Vec<&str> =
             found.iter().filter(|(tone, _)| *tone == Tone::Bad).map(|(_, text)| text.as_str()).collect();
-        assert_eq!(bad[0], "Google refuses 1 meeting in “Team”.");
-        assert_eq!(bad[1], "1 delivery could not be understood.");
+        assert_eq!(bad[0], "1 delivery could not be understood.");
+        assert_eq!(bad[1], "Google refuses 1 meeting in “Team”.");
         assert_eq!(
             bad[2],
             "1 delivery waits to be worked on, the oldest since Fri 20 Nov 2026, 13:00 CET (4 minutes ago)."
@@ -305,6 +319,6 @@ mod tests {
         assert_eq!(found[3].1, "1 meeting waits for Google in “Team”.");
         assert_eq!(found.len(), 4);
         stage.mirror(&[("late", "Google is busy", ProblemKind::Rejected)]).await;
-        assert_eq!(verdict(&stage).await[0].1, "Google refuses 2 meetings in “Team”: Google is busy.");
+        assert_eq!(verdict(&stage).await[1].1, "Google refuses 2 meetings in “Team”: Google is busy.");
     }
 }

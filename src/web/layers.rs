@@ -1,5 +1,5 @@
-//! The layer around every route: security headers, one log line per request, and a panic that becomes an answer. It is one layer
-//! and not three, since every request passes it and each layer costs about as much as finding the route.
+//! The layer around every route: security headers, one log line and one count per request, and a panic that becomes an answer. It is
+//! one layer and not four, since every request passes it and each layer costs about as much as finding the route.
 
 use std::panic::AssertUnwindSafe;
 
@@ -10,15 +10,17 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt as _;
 
+use super::counts::HttpCounts;
 use super::problem::Problem;
 use crate::clock::SharedClock;
 
 /// Puts the layer around a router. `https` when people come by https.
-pub fn wrap(router: Router, clock: SharedClock, https: bool) -> Router {
-    router.layer(middleware::from_fn(move |request, next| around(request, next, clock.clone(), https)))
+pub fn wrap(router: Router, clock: SharedClock, counts: HttpCounts, https: bool) -> Router {
+    let around = move |request, next| around(request, next, clock.clone(), counts.clone(), https);
+    router.layer(middleware::from_fn(around))
 }
 
-async fn around(request: Request, next: Next, clock: SharedClock, https: bool) -> Response {
+async fn around(request: Request, next: Next, clock: SharedClock, counts: HttpCounts, https: bool) -> Response {
     let begun = clock.monotonic();
     let method = request.method().clone();
     // The route's pattern, not the path: a feed's link must not stand in a log.
@@ -28,13 +30,15 @@ async fn around(request: Request, next: Next, clock: SharedClock, https: bool) -
             .into_response()
     });
     set_security_headers(&mut response, https);
-    let (status, route) = (response.status(), route.as_ref().map_or("(no route)", MatchedPath::as_str));
-    let milliseconds = clock.monotonic().saturating_sub(begun).as_millis();
+    let (status, took) = (response.status(), clock.monotonic().saturating_sub(begun));
+    let milliseconds = took.as_millis();
+    let pattern = route.as_ref().map_or("(no route)", MatchedPath::as_str);
     if status.is_server_error() {
-        tracing::warn!(%method, route, status = status.as_u16(), milliseconds, "answered a request with an error");
+        tracing::warn!(%method, route = pattern, status = status.as_u16(), milliseconds, "answered a request with an error");
     } else {
-        tracing::debug!(%method, route, status = status.as_u16(), milliseconds, "answered a request");
+        tracing::debug!(%method, route = pattern, status = status.as_u16(), milliseconds, "answered a request");
     }
+    counts.answered(route, status, took);
     response
 }
 
@@ -66,10 +70,12 @@ fn set_security_headers(response: &mut Response, https: bool) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::counts::registry;
     use super::*;
     use crate::clock::SystemClock;
     use axum::body::Body;
     use axum::routing::get;
+    use prometheus_client::encoding::text::encode;
     use std::sync::Arc;
     use tower::ServiceExt as _;
 
@@ -82,7 +88,8 @@ mod tests {
         let router = Router::new()
             .route("/panics", get(panics))
             .route("/own", get(|| async { ([(header::REFERRER_POLICY, "same-origin")], "fine") }));
-        let router = wrap(router, Arc::new(SystemClock::default()), true);
+        let counts = HttpCounts::default();
+        let router = wrap(router, Arc::new(SystemClock::default()), counts.clone(), true);
         let ask = async |path: &str| {
             let request = Request::get(path).body(Body::empty()).unwrap();
             router.clone().oneshot(request).await.unwrap()
@@ -95,6 +102,17 @@ mod tests {
             assert_eq!(response.headers()[header::REFERRER_POLICY], referrer, "{path}");
             assert_eq!(response.headers()[header::X_CONTENT_TYPE_OPTIONS], "nosniff", "{path}");
             assert_eq!(response.headers()[header::STRICT_TRANSPORT_SECURITY], "max-age=31536000", "{path}");
+        }
+        let (mut registry, mut told) = (registry(), String::new());
+        counts.register(&mut registry);
+        encode(&mut told, &registry).unwrap();
+        for line in [
+            "http_requests_total{route=\"/panics\",code=\"500\"} 1\n",
+            "http_requests_total{route=\"/own\",code=\"200\"} 1\n",
+            "http_requests_total{route=\"none\",code=\"404\"} 1\n",
+            "http_request_duration_seconds_count{route=\"/own\"} 1\n",
+        ] {
+            assert!(told.contains(line), "{line} is missing in {told}");
         }
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod audit_export;
 pub mod client_address;
+pub mod counts;
 pub mod csrf;
 pub mod csv_text;
 pub mod data_dir;

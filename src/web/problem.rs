@@ -1,23 +1,31 @@
 //! Errors of the API: `application/problem+json` (RFC 9457) with a code and a sentence. Causes go to the log, never here.
 
+use std::borrow::Cow;
+
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 /// An error as a client sees it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Problem {
     status: StatusCode,
     code: &'static str,
-    detail: &'static str,
+    detail: Cow<'static, str>,
     retry_after_seconds: Option<u32>,
 }
 
 impl Problem {
     /// An error with a short code for programs and a sentence for people.
-    pub fn new(status: StatusCode, code: &'static str, detail: &'static str) -> Self {
+    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
+        let detail = detail.into();
         Self { status, code, detail, retry_after_seconds: None }
+    }
+
+    /// The code.
+    pub fn code(&self) -> &'static str {
+        self.code
     }
 
     /// Asks the client to come again.

@@ -9,6 +9,8 @@ use axum_csrf::CsrfConfig;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, Quota, RateLimiter};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::registry::Registry;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -16,6 +18,8 @@ use tokio_util::task::TaskTracker;
 use super::links::Links;
 use crate::clock::{Randomness, SharedClock};
 use crate::config::KeepingSettings;
+use crate::health::condition::Limits;
+use crate::lifecycle::Pulses;
 use crate::store::Store;
 
 /// What every page and resource needs.
@@ -45,6 +49,14 @@ pub struct Site {
     pub audit_sent_to: Option<String>,
     /// How backups are made, and what is kept for how long.
     pub keeping: KeepingSettings,
+    /// Host that is told when something goes wrong; none = nobody is.
+    pub alerts_sent_to: Option<String>,
+    /// From where on something is wrong.
+    pub limits: Limits,
+    /// Tell which workers go round.
+    pub pulses: Pulses,
+    /// What is counted since the start.
+    pub counted: Arc<Registry>,
     /// Protection of forms.
     pub csrf: CsrfConfig,
     /// Pages that are told of changes while they are open.
@@ -91,6 +103,8 @@ impl FromRef<Site> for CsrfConfig {
 pub struct SignInLimits {
     per_address: DefaultKeyedRateLimiter<IpAddr>,
     in_total: DefaultDirectRateLimiter,
+    /// Passwords that were wrong, and attempts that were too many.
+    pub refused: Counter,
 }
 
 impl Default for SignInLimits {
@@ -100,6 +114,7 @@ impl Default for SignInLimits {
         Self {
             per_address: RateLimiter::keyed(Quota::per_minute(PER_ADDRESS)),
             in_total: RateLimiter::direct(Quota::per_minute(IN_TOTAL)),
+            refused: Counter::default(),
         }
     }
 }

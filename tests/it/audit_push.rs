@@ -3,13 +3,8 @@
 
 mod tls;
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use axum::Router;
-use axum::body::{Body, Bytes};
-use axum::http::{HeaderMap, Request, Response, StatusCode};
 use chrono::TimeDelta;
 use meeting_mirror::audit::chain::Hash;
 use meeting_mirror::audit::json::as_json;
@@ -18,96 +13,27 @@ use meeting_mirror::store::AuditPush;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::process_support::{Machine, event};
+use crate::receiver::{Received, Receiver, reply};
 use crate::support::TestApp;
 
 const PATH: &str = "/hooks/a-path-that-nobody-may-read?key=and-a-key";
 const AUTHORIZATION: &str = "Bearer not-for-your-eyes";
 
-/// What the receiver does with a request; none = it never answers.
-type Reply = Option<Response<Body>>;
-
-#[expect(clippy::unnecessary_wraps, reason = "what a script holds")]
-fn reply(status: u16, headers: &[(&str, &str)], text: &str) -> Reply {
-    let start = Response::builder().status(status);
-    let response = headers.iter().fold(start, |response, (name, value)| response.header(*name, *value));
-    Some(response.body(Body::from(text.to_owned())).unwrap())
+fn lines(request: &Received) -> Vec<Value> {
+    assert!(request.body.ends_with(b"\n"));
+    std::str::from_utf8(&request.body).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// A request as it came.
-struct Received {
-    path: String,
-    headers: HeaderMap,
-    body: Bytes,
+fn numbers(request: &Received) -> Vec<i64> {
+    lines(request).iter().map(|line| line["seq"].as_i64().unwrap()).collect()
 }
 
-impl Received {
-    fn lines(&self) -> Vec<Value> {
-        assert!(self.body.ends_with(b"\n"));
-        std::str::from_utf8(&self.body).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-    }
-
-    fn numbers(&self) -> Vec<i64> {
-        self.lines().iter().map(|line| line["seq"].as_i64().unwrap()).collect()
-    }
-}
-
-/// The other system. It takes everything but what the script says.
-struct Receiver {
-    base: String,
-    script: Arc<Mutex<VecDeque<Reply>>>,
-    received: mpsc::UnboundedReceiver<Received>,
-}
-
-impl Receiver {
-    async fn start(script: impl IntoIterator<Item = Reply>) -> Self {
-        let script = Arc::new(Mutex::new(script.into_iter().collect::<VecDeque<_>>()));
-        let (sender, received) = mpsc::unbounded_channel();
-        let replies = script.clone();
-        let service = move |request: Request<Body>| {
-            let (replies, sender) = (replies.clone(), sender.clone());
-            async move {
-                let (head, body) = request.into_parts();
-                let path = head.uri.path_and_query().unwrap().to_string();
-                let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
-                let reply = replies.lock().unwrap().pop_front();
-                sender.send(Received { path, headers: head.headers, body }).unwrap();
-                match reply {
-                    Some(Some(response)) => response,
-                    Some(None) => std::future::pending().await,
-                    None => Response::builder().status(StatusCode::NO_CONTENT).body(Body::empty()).unwrap(),
-                }
-            }
-        };
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let base = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(async move { axum::serve(listener, Router::new().fallback(service)).await });
-        Self { base, script, received }
-    }
-
-    fn url(&self) -> String {
-        format!("{}{PATH}", self.base)
-    }
-
-    fn host(&self) -> &str {
-        self.base.trim_start_matches("http://")
-    }
-
-    fn will(&self, script: impl IntoIterator<Item = Reply>) {
-        self.script.lock().unwrap().extend(script);
-    }
-
-    async fn next(&mut self) -> Received {
-        tokio::time::timeout(Duration::from_mins(1), self.received.recv()).await.unwrap().unwrap()
-    }
-
-    /// The numbers in each request that came since this was last asked.
-    fn requests(&mut self) -> Vec<Vec<i64>> {
-        std::iter::from_fn(|| self.received.try_recv().ok()).map(|request| request.numbers()).collect()
-    }
+/// The numbers in each request that came since this was last asked.
+fn requests(receiver: &mut Receiver) -> Vec<Vec<i64>> {
+    receiver.requests().iter().map(numbers).collect()
 }
 
 fn pushing_to(url: String) -> impl FnOnce(&mut Settings) {
@@ -154,7 +80,7 @@ impl TestApp {
 
 #[tokio::test]
 async fn a_large_backlog_goes_in_its_order_in_several_requests() {
-    let mut receiver = Receiver::start([]).await;
+    let mut receiver = Receiver::start(PATH, []).await;
     let app = TestApp::start_with(pushing_to(receiver.url())).await;
     assert_eq!(app.push().await, 0, "the log is empty");
     app.log(250).await;
@@ -164,18 +90,18 @@ async fn a_large_backlog_goes_in_its_order_in_several_requests() {
     assert_eq!(request.headers["content-type"], "application/x-ndjson");
     assert_eq!(request.headers["authorization"], AUTHORIZATION);
     let stored = app.store.audit_after(0, 100).await.unwrap();
-    assert_eq!(request.lines(), stored.iter().map(as_json).collect::<Vec<_>>());
-    assert_eq!(receiver.requests(), [(101..=200).collect::<Vec<_>>(), (201..=250).collect()]);
+    assert_eq!(lines(&request), stored.iter().map(as_json).collect::<Vec<_>>());
+    assert_eq!(requests(&mut receiver), [(101..=200).collect::<Vec<_>>(), (201..=250).collect()]);
 
     app.log(1).await;
     assert_eq!((app.push().await, app.push().await), (1, 0));
-    assert_eq!(receiver.requests(), [[251]]);
+    assert_eq!(requests(&mut receiver), [[251]]);
     assert_eq!(app.standing().await.pushed_at, Some(app.now()));
 }
 
 #[tokio::test]
 async fn no_request_is_larger_than_a_mebibyte() {
-    let mut receiver = Receiver::start([]).await;
+    let mut receiver = Receiver::start(PATH, []).await;
     let app = TestApp::start_with(pushing_to(receiver.url())).await;
     let mut tx = app.store.write().await.unwrap();
     for size in [400_000, 400_000, 400_000, 1_500_000, 10] {
@@ -183,13 +109,13 @@ async fn no_request_is_larger_than_a_mebibyte() {
     }
     tx.commit().await.unwrap();
     assert_eq!(app.push().await, 4);
-    assert_eq!(receiver.requests(), [vec![1, 2], vec![3], vec![4], vec![5]]);
+    assert_eq!(requests(&mut receiver), [vec![1, 2], vec![3], vec![4], vec![5]]);
 }
 
 #[tokio::test]
 async fn what_was_not_taken_is_sent_again_before_anything_else() {
     let busy = reply(503, &[("retry-after", "120")], "busy at /hooks/a-path-that-nobody-may-read?key=and-a-key");
-    let mut receiver = Receiver::start([busy, reply(500, &[], "out of\r\nspace")]).await;
+    let mut receiver = Receiver::start(PATH, [busy, reply(500, &[], "out of\r\nspace")]).await;
     let app = TestApp::start_with(pushing_to(receiver.url())).await;
     app.log(2).await;
     assert_eq!(app.push().await, 0);
@@ -198,7 +124,7 @@ async fn what_was_not_taken_is_sent_again_before_anything_else() {
     assert!((120..=121).contains(&pause), "{pause}");
     app.log(1).await;
     app.clock.advance(TimeDelta::seconds(119));
-    assert_eq!((app.push().await, receiver.requests()), (0, vec![vec![1, 2]]), "it is asked for time");
+    assert_eq!((app.push().await, requests(&mut receiver)), (0, vec![vec![1, 2]]), "it is asked for time");
 
     app.clock.advance(TimeDelta::seconds(2));
     assert_eq!(app.push().await, 0);
@@ -207,14 +133,14 @@ async fn what_was_not_taken_is_sent_again_before_anything_else() {
     assert!((2..=3).contains(&pause), "{pause}");
     app.clock.advance(TimeDelta::seconds(3));
     assert_eq!(app.push().await, 1);
-    assert_eq!(receiver.requests(), [[1, 2, 3], [1, 2, 3]]);
+    assert_eq!(requests(&mut receiver), [[1, 2, 3], [1, 2, 3]]);
     let standing = app.standing().await;
     assert_eq!((standing.pushed_seq, standing.attempts, standing.problem), (3, 0, None));
 }
 
 #[tokio::test]
 async fn a_redirect_is_not_followed_and_a_refusal_waits_for_a_person() {
-    let mut receiver = Receiver::start([]).await;
+    let mut receiver = Receiver::start(PATH, []).await;
     let elsewhere = format!("{}/elsewhere", receiver.base);
     receiver.will([reply(307, &[("location", &elsewhere)], ""), reply(401, &[], "who is there?")]);
     let app = TestApp::start_with(pushing_to(receiver.url())).await;
@@ -233,30 +159,30 @@ async fn a_redirect_is_not_followed_and_a_refusal_waits_for_a_person() {
     );
     assert_eq!(pause, 15 * 60);
     app.clock.advance(TimeDelta::minutes(15));
-    assert_eq!((app.push().await, receiver.requests()), (1, vec![vec![1]]));
+    assert_eq!((app.push().await, requests(&mut receiver)), (1, vec![vec![1]]));
 }
 
 #[tokio::test]
 async fn an_endpoint_that_takes_little_at_once_gets_less() {
     let too_large = || reply(413, &[], "");
-    let mut receiver = Receiver::start([too_large(), too_large()]).await;
+    let mut receiver = Receiver::start(PATH, [too_large(), too_large()]).await;
     let app = TestApp::start_with(pushing_to(receiver.url())).await;
     app.log(5).await;
     assert_eq!(app.push().await, 2);
-    assert_eq!(receiver.requests(), [vec![1, 2, 3, 4, 5], vec![1, 2], vec![1], vec![2, 3, 4, 5]]);
+    assert_eq!(requests(&mut receiver), [vec![1, 2, 3, 4, 5], vec![1, 2], vec![1], vec![2, 3, 4, 5]]);
 }
 
 #[tokio::test]
 async fn an_endpoint_that_does_not_answer_is_asked_again() {
-    let mut receiver = Receiver::start([None]).await;
+    let mut receiver = Receiver::start(PATH, [None]).await;
     let mut app = TestApp::start_with(pushing_to(receiver.url())).await;
-    app.audit_push.as_mut().unwrap().answer_within = Duration::from_secs(1);
+    app.audit_push.as_mut().unwrap().endpoint.answer_within = Duration::from_secs(1);
     app.log(1).await;
     assert_eq!(app.push().await, 0);
     let (problem, _) = app.problem().await;
     assert_eq!(problem, format!("{} did not answer within 1 s", receiver.host()));
     app.clock.advance(TimeDelta::seconds(3));
-    assert_eq!((app.push().await, receiver.requests()), (1, vec![vec![1], vec![1]]));
+    assert_eq!((app.push().await, requests(&mut receiver)), (1, vec![vec![1], vec![1]]));
 
     // Nobody listens there.
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
@@ -264,32 +190,32 @@ async fn an_endpoint_that_does_not_answer_is_asked_again() {
     assert_eq!(app.push().await, 0);
     let (problem, _) = app.problem().await;
     assert!(problem.starts_with(&format!("{closed} can't be reached: Connection refused")), "{problem}");
-    assert_eq!(receiver.requests(), Vec::<Vec<i64>>::new());
+    assert_eq!(requests(&mut receiver), Vec::<Vec<i64>>::new());
 }
 
 #[tokio::test]
 async fn a_clock_that_was_set_back_holds_nothing_up() {
-    let mut receiver = Receiver::start([reply(403, &[], "")]).await;
+    let mut receiver = Receiver::start(PATH, [reply(403, &[], "")]).await;
     let app = TestApp::start_with(pushing_to(receiver.url())).await;
     app.log(1).await;
     assert_eq!(app.push().await, 0);
     app.clock.advance(-TimeDelta::days(1));
-    assert_eq!((app.push().await, receiver.requests()), (1, vec![vec![1], vec![1]]));
+    assert_eq!((app.push().await, requests(&mut receiver)), (1, vec![vec![1], vec![1]]));
 }
 
 #[tokio::test]
 async fn a_restart_goes_on_and_another_endpoint_gets_everything() {
-    let mut receiver = Receiver::start([]).await;
+    let mut receiver = Receiver::start(PATH, []).await;
     let app = TestApp::start_with(pushing_to(receiver.url())).await;
     app.log(2).await;
     assert_eq!(app.push().await, 1);
     receiver.will([reply(403, &[], "")]);
     app.log(1).await;
     assert_eq!(app.push().await, 0);
-    assert_eq!(receiver.requests(), [vec![1, 2], vec![3]]);
+    assert_eq!(requests(&mut receiver), [vec![1, 2], vec![3]]);
 
     let app = app.restart().await;
-    assert_eq!((app.push().await, receiver.requests()), (1, vec![vec![3]]), "tried at once: it may be mended");
+    assert_eq!((app.push().await, requests(&mut receiver)), (1, vec![vec![3]]), "tried at once: it may be mended");
 
     let nowhere = |settings: &mut Settings| {
         (settings.audit_log.audit_push_url, settings.audit_log.audit_push_authorization) = (None, None);
@@ -306,27 +232,27 @@ async fn a_restart_goes_on_and_another_endpoint_gets_everything() {
     let app = app.restart_with(pushing_to(receiver.url())).await;
     assert_ne!(app.standing().await.endpoint, former, "nobody guesses the address");
     app.push().await;
-    let settings_changed: Vec<i64> = receiver.requests().concat();
+    let settings_changed: Vec<i64> = requests(&mut receiver).concat();
     assert!(settings_changed.first().is_some_and(|first| *first > 3), "{settings_changed:?}");
 
-    let mut other = Receiver::start([]).await;
+    let mut other = Receiver::start(PATH, []).await;
     let app = app.restart_with(pushing_to(other.url())).await;
     app.push().await;
-    let numbers: Vec<i64> = other.requests().concat();
+    let numbers: Vec<i64> = requests(&mut other).concat();
     let last = app.store.audit_head().await.unwrap().seq;
     assert!(last > 3 && numbers.iter().copied().eq(1..=last), "{numbers:?}");
-    assert_eq!(receiver.requests(), Vec::<Vec<i64>>::new());
+    assert_eq!(requests(&mut receiver), Vec::<Vec<i64>>::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_receiver_that_hangs_holds_up_neither_deliveries_nor_the_stop() {
-    let mut receiver = Receiver::start([None]).await;
+    let mut receiver = Receiver::start(PATH, [None]).await;
     let machine = Machine::new();
     machine.ok(&["feed", "add", "--name", "One"]);
     let url = receiver.url();
     let arguments = ["--audit-push-url", &url, "--audit-push-authorization", AUTHORIZATION];
     let mut server = machine.serve(&arguments);
-    assert_eq!(receiver.next().await.numbers(), [1]);
+    assert_eq!(numbers(&receiver.next().await), [1]);
     let body = event("e-1", "scheduled", "m-1", 5).to_string();
     assert_eq!(server.post(&reqwest::Client::new(), body).await.unwrap().0, 200);
     machine.until(&["meeting", "list", "--json"], |list| list.as_array().unwrap().len() == 1);
@@ -337,9 +263,9 @@ async fn a_receiver_that_hangs_holds_up_neither_deliveries_nor_the_stop() {
     // After the next start it is sent again, and so is what another process adds.
     receiver.will([reply(500, &[], "")]);
     let server = machine.serve(&arguments);
-    assert_eq!([receiver.next().await.numbers(), receiver.next().await.numbers()], [[1], [1]]);
+    assert_eq!([numbers(&receiver.next().await), numbers(&receiver.next().await)], [[1], [1]]);
     machine.ok(&["feed", "add", "--name", "Two"]);
-    assert_eq!(receiver.next().await.numbers(), [2]);
+    assert_eq!(numbers(&receiver.next().await), [2]);
     log += &server.stop();
     assert!(log.contains(&format!("{} answered 500", receiver.host())), "{log}");
     let secrets = ["a-path-that-nobody-may-read", "and-a-key", "not-for-your-eyes"];

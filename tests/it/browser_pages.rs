@@ -19,7 +19,7 @@ const SCREENSHOTS: &str = "BROWSER_SCREENSHOTS";
 const ALL_SCREENSHOTS: &str = "BROWSER_SCREENSHOTS_ALL";
 
 /// The pages that are always there.
-const PAGES: [&str; 17] = [
+const PAGES: [&str; 18] = [
     "/status",
     "/meetings",
     "/meetings?q=nothing-like-this",
@@ -33,6 +33,7 @@ const PAGES: [&str; 17] = [
     "/feeds?status=ended",
     "/feeds/new",
     "/feeds/personal",
+    "/alerts",
     "/audit",
     "/audit?source=admin&head=12ab",
     "/audit/1",

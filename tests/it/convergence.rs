@@ -14,6 +14,7 @@ use meeting_mirror::inbound::webhook::Webhook;
 use meeting_mirror::meeting::event::Kind;
 use meeting_mirror::meeting::state::Meeting;
 use meeting_mirror::store::{InboxWriter, MeetingFilter, Store};
+use meeting_mirror::web::counts::Tally;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -137,7 +138,14 @@ impl Bench {
         let store = Store::open(dir.path()).await.unwrap();
         let (writer, task) = InboxWriter::new(store.clone());
         tokio::spawn(task);
-        let webhook = Webhook { verifier: None, writer, arrived: Arc::default(), clock: clock.clone() }.router();
+        let webhook = Webhook {
+            verifier: None,
+            writer,
+            arrived: Arc::default(),
+            clock: clock.clone(),
+            answers: Tally::default(),
+        }
+        .router();
         let inbox = Inbox::new(store.clone(), clock.clone(), Arc::default(), Vec::new());
         Self { clock, store, webhook, inbox, dir }
     }

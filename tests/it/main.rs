@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod alerts;
 mod architecture;
 mod audit_events;
 mod audit_keeping;
@@ -25,9 +26,11 @@ mod fuzz;
 mod hostile;
 mod keeping;
 mod mirror;
+mod metrics;
 mod mirror_chaos;
 mod process;
 mod process_support;
+mod receiver;
 mod replaced;
 mod replay;
 mod security;

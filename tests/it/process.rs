@@ -7,7 +7,9 @@ mod disk;
 mod first_start;
 mod keeping;
 mod kills;
+mod log;
 mod mirroring;
+mod ready;
 mod start;
 mod stop;
 

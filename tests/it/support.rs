@@ -2,21 +2,22 @@
 //! simulated Google. The clock stands until it is moved, and the workers work when they are told to, so nothing waits.
 
 mod calendars;
+mod settings;
 
 use std::net::SocketAddr;
-use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use meeting_mirror::app::{App, Workers};
 use meeting_mirror::clock::{Clock, ManualClock, Randomness};
-use meeting_mirror::config::{AuditLogSettings, KeepingSettings, Secret, Settings};
+use meeting_mirror::config::Settings;
 use meeting_mirror::inbound::inbox::Inbox;
 use meeting_mirror::inbound::signature::sign;
 use meeting_mirror::lifecycle::Lifecycle;
 use meeting_mirror::meeting::selection::{Detail, Selection, ShowAs, Window};
 use meeting_mirror::meeting::state::Meeting;
+use meeting_mirror::outbound::alerts::Alerts;
 use meeting_mirror::outbound::audit_push::AuditPusher;
 use meeting_mirror::outbound::check::Checker;
 use meeting_mirror::outbound::mirror::Mirror;
@@ -34,6 +35,8 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use url::Url;
+
+pub(crate) use settings::settings;
 
 /// The signing key of every test.
 pub(crate) const KEY: &str = "a signing key for tests";
@@ -67,6 +70,7 @@ pub(crate) struct TestApp {
     pub(crate) audit_keeper: AuditKeeper,
     pub(crate) backups: Option<BackupSchedule>,
     pub(crate) retention: Retention,
+    pub(crate) alerts: Alerts,
     pub(crate) feeds: FeedCache,
     pub(crate) google: Option<SimulatedGoogle>,
     pub(crate) address: SocketAddr,
@@ -134,7 +138,7 @@ impl TestApp {
         app.limits = limits;
         let site = app.site.clone();
         let lifecycle = Lifecycle::default();
-        let Workers { inbox, mirror, checker, audit_push, audit_keeper, backups, retention, feeds, lock: _ } =
+        let Workers { inbox, mirror, checker, audit_push, audit_keeper, backups, retention, alerts, feeds, lock: _ } =
             app.start_serving(listener, &lifecycle);
         let http =
             reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).cookie_store(true).build().unwrap();
@@ -149,6 +153,7 @@ impl TestApp {
             audit_keeper,
             backups,
             retention,
+            alerts,
             feeds,
             google,
             address,
@@ -330,32 +335,6 @@ pub(crate) fn wish(google_id: &str) -> NewCalendar {
         window: Window { past_days: 30, future_days: 365 },
         on_cancel: OnCancel::Delete,
         on_drift: OnDrift::Repair,
-    }
-}
-
-/// The settings of a test.
-pub(crate) fn settings(dir: &TempDir) -> Settings {
-    Settings {
-        listen: "127.0.0.1:0".parse().unwrap(),
-        max_connections: 1000,
-        data_dir: dir.path().join("data"),
-        public_url: None,
-        signing_keys: Some(Secret::new(KEY)),
-        signing_keys_file: None,
-        signature_header: None,
-        allow_unsigned: false,
-        admin_password: Some(Secret::new(PASSWORD)),
-        admin_password_file: None,
-        google_credentials: None,
-        google_subject: None,
-        google_api_url: None,
-        google_rate: NonZeroU32::MAX,
-        google_calendar_rate: NonZeroU32::MAX,
-        drift_check_hours: 6,
-        audit_log: AuditLogSettings::default(),
-        keeping: KeepingSettings::default(),
-        time_zone: chrono_tz::UTC,
-        log: "warn".to_owned(),
     }
 }
 

@@ -6,12 +6,15 @@ use google_calendar3::common::{self, Delegate, Retry};
 use tokio::time::error::Elapsed;
 
 use super::super::https::root;
+use super::super::limiter::Limiter;
 use super::super::retry::{Refusal, refusal, retry_after};
 use super::tokens::{NoToken, Tokens};
 
 /// What google-calendar3 tells of a failed answer on the way; its error has lost status and headers by then.
 pub(super) struct Heard<'a> {
     tokens: &'a Tokens,
+    limiter: &'a Limiter,
+    begun: Duration,
     refreshed: bool,
     status: u16,
     reason: String,
@@ -40,12 +43,22 @@ impl Delegate for Heard<'_> {
 }
 
 impl<'a> Heard<'a> {
-    pub(super) fn new(tokens: &'a Tokens) -> Self {
-        Self { tokens, refreshed: false, status: 0, reason: String::new(), message: String::new(), retry_after: None }
+    pub(super) fn new(tokens: &'a Tokens, limiter: &'a Limiter) -> Self {
+        let begun = limiter.clock().monotonic();
+        let (reason, message) = (String::new(), String::new());
+        Self { tokens, limiter, begun, refreshed: false, status: 0, reason, message, retry_after: None }
     }
 
-    /// The value, or what the failure means.
+    /// The value, or what the failure means. Either is counted.
     pub(super) fn outcome<T>(self, result: Result<common::Result<T>, Elapsed>) -> Result<T, Refusal> {
+        let (limiter, begun) = (self.limiter, self.begun);
+        let outcome = self.meaning(result);
+        let word = outcome.as_ref().map_or_else(Refusal::word, |_| "ok");
+        limiter.counts().answered(word, limiter.clock().monotonic().saturating_sub(begun));
+        outcome
+    }
+
+    fn meaning<T>(self, result: Result<common::Result<T>, Elapsed>) -> Result<T, Refusal> {
         let error = match result {
             Ok(Ok(value)) => return Ok(value),
             Ok(Err(error)) => error,

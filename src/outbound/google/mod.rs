@@ -189,7 +189,7 @@ impl Google {
 
     async fn heard(&self, calendar: &str) -> Heard<'_> {
         self.limiter.turn(calendar).await;
-        Heard::new(&self.tokens)
+        Heard::new(&self.tokens, &self.limiter)
     }
 }
 

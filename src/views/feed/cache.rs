@@ -21,6 +21,7 @@ use super::render::{self, Fault};
 use super::slot::{Cached, Slot};
 use super::text;
 use super::token::FeedTokenError;
+use crate::lifecycle::Pulse;
 use crate::meeting::event::MeetingId;
 use crate::meeting::state::whole_seconds;
 use crate::store::{Feed, Positions, Rendition, StoreError, UnreadFeed};
@@ -31,6 +32,8 @@ use crate::web::site::Site;
 const POLL: Duration = Duration::from_millis(100);
 /// The pause after the database could not be used.
 const PAUSE: Duration = Duration::from_secs(1);
+/// A round takes at most this long: reading every feed and a thousand changes.
+pub const ROUND: Duration = Duration::from_mins(1);
 /// How often counted fetches are added to the database.
 const FLUSH_EVERY: Duration = Duration::from_secs(10);
 /// Nobody waits longer than this for a feed to be made; its last good bytes are served, and it is made all the same.
@@ -124,14 +127,15 @@ impl FeedCache {
     }
 
     /// Learns of changes until `stop`, and keeps the count of fetches.
-    pub async fn run(self, stop: CancellationToken) {
+    pub async fn run(self, pulse: Pulse, stop: CancellationToken) {
         // Two loops: writing waits for whoever else writes, learning of changes must not.
-        tokio::join!(self.learn(&stop), self.write_fetches(&stop));
+        tokio::join!(self.learn(&pulse, &stop), self.write_fetches(&stop));
         self.flush().await;
     }
 
-    async fn learn(&self, stop: &CancellationToken) {
+    async fn learn(&self, pulse: &Pulse, stop: &CancellationToken) {
         while !stop.is_cancelled() {
+            pulse.beat();
             let learned = self.catch_up().await;
             if let Err(error) = &learned {
                 tracing::error!(%error, cause = ?error, "changes of feeds and meetings could not be read; trying again");

@@ -21,7 +21,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
-pub use cache::{CacheCounts, FeedCache};
+pub use cache::{CacheCounts, FeedCache, ROUND};
 pub use program::Program;
 pub use render::{Fault, render};
 

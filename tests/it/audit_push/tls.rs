@@ -9,6 +9,7 @@ use meeting_mirror::config::PushTarget;
 use meeting_mirror::outbound::audit_push::AuditPusher;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::crypto::ring::default_provider;
 use tokio_rustls::rustls::pki_types::CertificateDer;
@@ -141,7 +142,7 @@ async fn a_server_that_never_shows_a_certificate_is_given_up() {
     let url = format!("https://localhost:{}/", silent.local_addr().unwrap().port());
     let mut app = TestApp::start_with(pushing_to(url.clone())).await;
     let mut pusher = trusting(&app, &Authority::new(), &url);
-    pusher.answer_within = Duration::from_millis(100);
+    pusher.endpoint.answer_within = Duration::from_millis(100);
     app.audit_push = Some(pusher);
     app.log(1).await;
     assert_eq!(app.push().await, 0);

@@ -19,7 +19,7 @@ fn refusal(machine: &Machine, arguments: &[&str]) -> String {
 fn settings_that_make_no_sense() {
     let machine = Machine::new();
     let long = format!("https://{}.example.com", "m".repeat(160));
-    let wrong: [&[&str]; 21] = [
+    let wrong: [&[&str]; 26] = [
         &["--listen", "nonsense"],
         &["--listen", "localhost:8080"],
         &["--max-connections", "63"],
@@ -39,6 +39,11 @@ fn settings_that_make_no_sense() {
         &["--google-calendar-rate", "many"],
         &["--drift-check-hours=-1"],
         &["--audit-keep-days", "29"],
+        &["--alert-mirror-lag-minutes", "0"],
+        &["--alert-silence-hours", "0"],
+        &["--alert-disk-free-percent", "91"],
+        &["--alert-format", "fax"],
+        &["--log-format", "xml"],
         &["--log", "info,=nonsense="],
         &["--no-such-setting"],
     ];
@@ -103,6 +108,32 @@ fn an_endpoint_for_the_audit_log_that_can_not_be_used() {
         &[fine[0], fine[1], "--audit-push-authorization", "Bearer private-value\nx: y"],
         &[fine[0], fine[1], "--audit-push-authorization-file", &empty],
         &[fine[0], fine[1], "--audit-push-authorization", "Bearer x", "--audit-push-authorization-file", &value],
+    ];
+    let told: Vec<String> = wrong
+        .iter()
+        .map(|arguments| {
+            let told = refusal(&machine, &[&["--signing-keys", KEY], *arguments].concat());
+            let (_, told) = told.split_once("\nerror: ").unwrap();
+            assert!(!told.contains("private"), "{told}");
+            told.to_owned()
+        })
+        .collect();
+    insta::assert_snapshot!(told.join("\n"));
+}
+
+#[test]
+fn an_address_for_alerts_that_can_not_be_used() {
+    let machine = Machine::new();
+    let fine = ["--alert-url", "https://hooks.example.com/private-path"];
+    let missing = machine.path("missing");
+    let file = machine.file("address", "http://hooks.example.com/private-path\n");
+    let wrong: [&[&str]; 6] = [
+        &["--alert-url", "hooks.example.com/private-path"],
+        &["--alert-url", "http://hooks.example.com/private-path"],
+        &["--alert-url-file", &file],
+        &["--alert-url-file", missing.to_str().unwrap()],
+        &[fine[0], fine[1], "--alert-url-file", &file],
+        &["--alert-format", "slack"],
     ];
     let told: Vec<String> = wrong
         .iter()

@@ -70,7 +70,8 @@ async fn changes_are_learned_while_nothing_can_be_written() {
     stage.event(&meeting_event("m-1", Kind::Scheduled, stage.now(), 2)).await;
     let writing = stage.site.store.write().await.unwrap();
     let stop = CancellationToken::new();
-    let worker = tokio::spawn(cache.clone().run(stop.clone()));
+    let pulse = stage.site.pulses.begin("feeds", ROUND);
+    let worker = tokio::spawn(cache.clone().run(pulse, stop.clone()));
     while slot.fresh(stage.now()).is_some() {
         stage.site.store.positions().await.unwrap();
     }

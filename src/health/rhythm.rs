@@ -1,12 +1,12 @@
-//! How long deliveries usually stay away, and whether they stay away longer than that now. An endpoint that failed for long is
-//! disabled by the sender without a word: then only the silence tells.
+//! How long deliveries usually stay away. An endpoint that failed for long is disabled by the sender without a word: then only
+//! the silence tells.
 
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 /// Days of arrivals that make up what is usual. Whole weeks: nobody books at night or on Sundays.
-pub(super) const USUAL_DAYS: i64 = 28;
+pub const USUAL_DAYS: i64 = 28;
 /// With arrivals over fewer days or of a smaller number, nothing is usual yet.
 const FEWEST_DAYS: i64 = 8;
 const FEWEST_ARRIVALS: u32 = 20;
@@ -15,23 +15,13 @@ const HOUR: i64 = 3600;
 
 /// The longest pause between arrivals in the last [`USUAL_DAYS`], to the hour above; none when there are too few to say.
 /// `arrivals` by hours since 1970-01-01 UTC.
-pub(super) fn longest_pause(arrivals: &BTreeMap<i64, u32>, now: DateTime<Utc>) -> Option<TimeDelta> {
+pub fn longest_pause(arrivals: &BTreeMap<i64, u32>, now: DateTime<Utc>) -> Option<TimeDelta> {
     let since = (now - TimeDelta::days(USUAL_DAYS)).timestamp().div_euclid(HOUR);
     let hours: Vec<i64> = arrivals.range(since..).map(|(hour, _)| *hour).collect();
     let number: u32 = arrivals.range(since..).map(|(_, number)| *number).fold(0, u32::saturating_add);
     let covers = hours.last()? - hours.first()? >= FEWEST_DAYS * 24;
     let longest = hours.windows(2).map(|pair| pair[1] - pair[0]).max()?;
     (covers && number >= FEWEST_ARRIVALS).then(|| TimeDelta::hours(longest + 1))
-}
-
-/// The silence since the last arrival and the longest usual pause, if it is longer than that.
-pub(super) fn unusual_silence(
-    arrivals: &BTreeMap<i64, u32>,
-    last_at: Option<DateTime<Utc>>,
-    now: DateTime<Utc>,
-) -> Option<(TimeDelta, TimeDelta)> {
-    let (silence, usual) = (now.signed_duration_since(last_at?), longest_pause(arrivals, now)?);
-    (silence > usual).then_some((silence, usual))
 }
 
 #[cfg(test)]
@@ -50,12 +40,10 @@ mod tests {
     }
 
     #[test]
-    fn a_weekend_is_usual_and_a_monday_without_anything_is_not() {
+    fn a_weekend_is_usual() {
         let (arrivals, last) = office(4);
-        let silent_for = |hours| unusual_silence(&arrivals, Some(last), last + TimeDelta::hours(hours));
+        // Until Monday morning.
         assert_eq!(longest_pause(&arrivals, last), Some(TimeDelta::hours(64)));
-        assert_eq!(silent_for(64), None, "until Monday morning");
-        assert_eq!(silent_for(66), Some((TimeDelta::hours(66), TimeDelta::hours(64))));
     }
 
     #[test]
@@ -64,7 +52,7 @@ mod tests {
         assert_eq!(longest_pause(&arrivals, last), None, "not a week");
         let few: BTreeMap<i64, u32> = office(4).0.into_iter().step_by(24).collect();
         assert_eq!(longest_pause(&few, last), None, "{}", few.len());
-        assert_eq!(unusual_silence(&BTreeMap::new(), None, last), None);
+        assert_eq!(longest_pause(&BTreeMap::new(), last), None);
         assert_eq!(longest_pause(&office(4).0, last + TimeDelta::days(40)), None, "all of it is long ago");
     }
 }

@@ -1,0 +1,363 @@
+//! What is wrong now. A condition is about the service, never about a meeting: it names no invitee and no title.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::rhythm::longest_pause;
+use super::words::{count, length, octets, verb};
+
+/// A backup that is due may take this long before it counts as overdue.
+const BACKUP_GRACE: TimeDelta = TimeDelta::hours(1);
+
+/// Kinds of conditions, worst first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kind {
+    /// The audit log is not as it was written.
+    AuditLog,
+    /// Little room is left beside the database.
+    Disk,
+    /// A person must act for a calendar.
+    Calendar,
+    /// Deliveries could not be understood.
+    Quarantine,
+    /// Work for a calendar waits for long.
+    MirrorLag,
+    /// No backup was made when one was due.
+    Backup,
+    /// Nothing was delivered for longer than usual.
+    Silence,
+    /// Feeds leave meetings out.
+    FeedTooLarge,
+}
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 8] = [
+        Self::AuditLog,
+        Self::Disk,
+        Self::Calendar,
+        Self::Quarantine,
+        Self::MirrorLag,
+        Self::Backup,
+        Self::Silence,
+        Self::FeedTooLarge,
+    ];
+
+    /// The word in messages, in metrics and in the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::AuditLog => "audit-log",
+            Self::Disk => "disk",
+            Self::Calendar => "calendar",
+            Self::Quarantine => "quarantine",
+            Self::MirrorLag => "mirror-lag",
+            Self::Backup => "backup",
+            Self::Silence => "silence",
+            Self::FeedTooLarge => "feed-too-large",
+        }
+    }
+
+    /// The kind of that word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+    }
+
+    /// The page that explains it, from the site's root on. `subject` as in [`Condition`].
+    pub fn path(self, subject: &str) -> String {
+        match self {
+            Self::AuditLog => "/audit#verify".to_owned(),
+            Self::Disk | Self::Backup => "/status#storage".to_owned(),
+            Self::Calendar | Self::MirrorLag => format!("/calendars#calendar-{subject}"),
+            Self::Quarantine => "/inbox?status=quarantined".to_owned(),
+            Self::Silence => "/status#inbound".to_owned(),
+            Self::FeedTooLarge => "/feeds?status=cut".to_owned(),
+        }
+    }
+}
+
+/// Something that is wrong now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Condition {
+    /// Of which kind.
+    pub kind: Kind,
+    /// What of that kind: a calendar's row id; empty where there is only one.
+    pub subject: String,
+    /// What is wrong, in a sentence that may be sent elsewhere.
+    pub summary: String,
+    /// More of it, for the admin pages only: it may repeat what Google said.
+    pub detail: Option<String>,
+}
+
+impl Condition {
+    fn new(kind: Kind, summary: String) -> Self {
+        Self { kind, subject: String::new(), summary, detail: None }
+    }
+
+    /// Whether it is the same happening as another one, whatever its words.
+    pub fn is_of(&self, kind: Kind, subject: &str) -> bool {
+        self.kind == kind && self.subject == subject
+    }
+}
+
+/// From where on something is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Minutes that work for a calendar may wait.
+    pub mirror_lag_minutes: u32,
+    /// Hours without a delivery; none = longer than the longest pause in four weeks.
+    pub silence_hours: Option<u32>,
+    /// Less free room on the database's disk is too little, in percent; 0 = never.
+    pub disk_free_percent: u32,
+    /// Hours between two backups; none = nobody promised any.
+    pub backup_hours: Option<u32>,
+}
+
+/// The room on a disk, in octets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// What may still be written.
+    pub free: u64,
+    /// All of it.
+    pub total: u64,
+}
+
+/// How a calendar's mirror stands.
+#[derive(Debug, Clone, Copy)]
+pub struct CalendarFacts<'a> {
+    /// Row id.
+    pub id: i64,
+    /// For people.
+    pub name: &'a str,
+    /// What a person must do.
+    pub problem: Option<&'a str>,
+    /// Meetings that wait for Google.
+    pub waiting: i64,
+    /// Since when the first of them waits.
+    pub waits_since: Option<DateTime<Utc>>,
+}
+
+/// What is known of the service.
+#[derive(Debug, Clone)]
+pub struct Facts<'a> {
+    /// When that is.
+    pub now: DateTime<Utc>,
+    /// When the server started.
+    pub running_since: DateTime<Utc>,
+    /// Latest arrival of a delivery.
+    pub last_delivery_at: Option<DateTime<Utc>>,
+    /// Arrivals by hours since 1970-01-01 UTC, of the last four weeks at least.
+    pub arrivals: &'a BTreeMap<i64, u32>,
+    /// Deliveries that could not be understood.
+    pub quarantined: i64,
+    /// Calendars in use; none of them while nothing is mirrored.
+    pub calendars: Vec<CalendarFacts<'a>>,
+    /// Feeds in use that leave meetings out.
+    pub cut_feeds: i64,
+    /// The disk that holds the database; none when it can't be told.
+    pub room: Option<Room>,
+    /// Where the audit log's chain was found to break.
+    pub audit_broken: Option<&'a str>,
+    /// The last backup.
+    pub last_backup_at: Option<DateTime<Utc>>,
+}
+
+/// All that is wrong, worst first.
+pub fn conditions(facts: &Facts<'_>, limits: &Limits) -> Vec<Condition> {
+    let mut found = Vec::new();
+    found.extend(facts.audit_broken.map(audit_broken));
+    found.extend(facts.room.and_then(|room| disk(room, limits)));
+    found.extend(facts.calendars.iter().filter_map(|calendar| needs_person(calendar)));
+    found.extend(quarantined(facts.quarantined));
+    found.extend(facts.calendars.iter().filter_map(|calendar| lags(calendar, facts.now, limits)));
+    found.extend(limits.backup_hours.and_then(|hours| backup_overdue(facts, hours)));
+    found.extend(silent(facts, limits));
+    found.extend(too_large(facts.cut_feeds));
+    found
+}
+
+fn audit_broken(broken: &str) -> Condition {
+    Condition::new(Kind::AuditLog, format!("The audit log is not as it was written: {broken}."))
+}
+
+fn disk(room: Room, limits: &Limits) -> Option<Condition> {
+    let is_little = u128::from(room.free) * 100 < u128::from(room.total) * u128::from(limits.disk_free_percent);
+    is_little.then(|| {
+        let percent = u128::from(room.free) * 100 / u128::from(room.total.max(1));
+        let summary =
+            format!("The disk that holds the database is nearly full: {} ({percent} %) are free.", octets(room.free));
+        Condition::new(Kind::Disk, summary)
+    })
+}
+
+fn needs_person(calendar: &CalendarFacts<'_>) -> Option<Condition> {
+    let problem = calendar.problem?;
+    let summary = format!("Calendar “{}” needs a person.", calendar.name);
+    let condition = Condition::new(Kind::Calendar, summary);
+    Some(Condition { subject: calendar.id.to_string(), detail: Some(problem.to_owned()), ..condition })
+}
+
+fn quarantined(number: i64) -> Option<Condition> {
+    let summary = || format!("{} could not be understood.", count(number, "delivery", "deliveries"));
+    (number > 0).then(|| Condition::new(Kind::Quarantine, summary()))
+}
+
+/// Where a person must act, that says why it waits.
+fn lags(calendar: &CalendarFacts<'_>, now: DateTime<Utc>, limits: &Limits) -> Option<Condition> {
+    let lag = now - calendar.waits_since.filter(|_| calendar.problem.is_none())?;
+    (lag >= TimeDelta::minutes(limits.mirror_lag_minutes.into())).then(|| {
+        let number = calendar.waiting;
+        let summary = format!(
+            "Calendar “{}” is behind: {} {} for Google, the longest for {}.",
+            calendar.name,
+            count(number, "meeting", "meetings"),
+            verb(number, "waits", "wait"),
+            length(lag)
+        );
+        Condition { subject: calendar.id.to_string(), ..Condition::new(Kind::MirrorLag, summary) }
+    })
+}
+
+/// Overdue is what an hour later than promised is not there: since the last backup, or since the start when there was none.
+fn backup_overdue(facts: &Facts<'_>, hours: u32) -> Option<Condition> {
+    let since = facts.last_backup_at.unwrap_or(facts.running_since);
+    (facts.now - since > TimeDelta::hours(hours.into()) + BACKUP_GRACE).then(|| {
+        let summary = match facts.last_backup_at {
+            Some(at) => format!("The last backup was made {} ago.", length(facts.now - at)),
+            None => "No backup has been made yet.".to_owned(),
+        };
+        let promised = count(hours.into(), "hour", "hours");
+        Condition::new(Kind::Backup, format!("{summary} One was to be made every {promised}."))
+    })
+}
+
+/// Nothing that ever came is no silence: then the service is not set up yet.
+fn silent(facts: &Facts<'_>, limits: &Limits) -> Option<Condition> {
+    let silence = facts.now - facts.last_delivery_at?;
+    let (limit, why) = match limits.silence_hours {
+        Some(hours) => (TimeDelta::hours(hours.into()), "the limit is"),
+        None => (longest_pause(facts.arrivals, facts.now)?, "in four weeks the longest pause was"),
+    };
+    (silence > limit).then(|| {
+        let summary = format!("No delivery has come for {}; {why} {}.", length(silence), length(limit));
+        Condition::new(Kind::Silence, summary)
+    })
+}
+
+fn too_large(number: i64) -> Option<Condition> {
+    let feeds = count(number, "feed is", "feeds are");
+    (number > 0).then(|| Condition::new(Kind::FeedTooLarge, format!("{feeds} too large: meetings are left out.")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits =
+        Limits { mirror_lag_minutes: 15, silence_hours: None, disk_free_percent: 10, backup_hours: None };
+
+    fn now() -> DateTime<Utc> {
+        "2026-11-23T12:00:00Z".parse().unwrap()
+    }
+
+    /// A service in which all is well.
+    fn fine(arrivals: &BTreeMap<i64, u32>) -> Facts<'_> {
+        Facts {
+            now: now(),
+            running_since: now() - TimeDelta::days(3),
+            last_delivery_at: Some(now() - TimeDelta::hours(1)),
+            arrivals,
+            quarantined: 0,
+            calendars: vec![CalendarFacts {
+                id: 3,
+                name: "Team",
+                problem: None,
+                waiting: 2,
+                waits_since: Some(now() - TimeDelta::minutes(14)),
+            }],
+            cut_feeds: 0,
+            room: Some(Room { free: 10, total: 100 }),
+            audit_broken: None,
+            last_backup_at: None,
+        }
+    }
+
+    fn told(facts: &Facts<'_>, limits: &Limits) -> Vec<(&'static str, String)> {
+        conditions(facts, limits).into_iter().map(|found| (found.kind.as_str(), found.summary)).collect()
+    }
+
+    #[test]
+    fn nothing_is_wrong_where_all_is_within_its_limits() {
+        let arrivals = BTreeMap::new();
+        assert_eq!(told(&fine(&arrivals), &LIMITS), []);
+        let never = Facts { last_delivery_at: None, ..fine(&arrivals) };
+        assert_eq!(told(&never, &Limits { silence_hours: Some(1), ..LIMITS }), [], "not set up yet");
+    }
+
+    #[test]
+    fn each_kind_is_told_in_a_sentence_the_worst_first() {
+        let arrivals = BTreeMap::new();
+        let bad = Facts {
+            last_delivery_at: Some(now() - TimeDelta::hours(30)),
+            quarantined: 3,
+            calendars: vec![
+                CalendarFacts {
+                    id: 1,
+                    name: "A",
+                    problem: Some("share it"),
+                    waiting: 5,
+                    waits_since: Some(now() - TimeDelta::days(1)),
+                },
+                CalendarFacts {
+                    id: 2,
+                    name: "B",
+                    problem: None,
+                    waiting: 1,
+                    waits_since: Some(now() - TimeDelta::minutes(15)),
+                },
+            ],
+            cut_feeds: 1,
+            room: Some(Room { free: 1_999_999_999, total: 20_000_000_000 }),
+            audit_broken: Some("entry 5 was changed"),
+            last_backup_at: Some(now() - TimeDelta::hours(26)),
+            ..fine(&arrivals)
+        };
+        let limits = Limits { silence_hours: Some(24), backup_hours: Some(24), ..LIMITS };
+        let expected = [
+            ("audit-log", "The audit log is not as it was written: entry 5 was changed."),
+            ("disk", "The disk that holds the database is nearly full: 2.0 GB (9 %) are free."),
+            ("calendar", "Calendar “A” needs a person."),
+            ("quarantine", "3 deliveries could not be understood."),
+            ("mirror-lag", "Calendar “B” is behind: 1 meeting waits for Google, the longest for 15 minutes."),
+            ("backup", "The last backup was made 26 hours ago. One was to be made every 24 hours."),
+            ("silence", "No delivery has come for 30 hours; the limit is 24 hours."),
+            ("feed-too-large", "1 feed is too large: meetings are left out."),
+        ];
+        let found = conditions(&bad, &limits);
+        assert_eq!(
+            found.iter().map(|found| (found.kind.as_str(), found.summary.as_str())).collect::<Vec<_>>(),
+            expected
+        );
+        assert!(found.is_sorted_by_key(|found| found.kind));
+        assert_eq!((found[2].subject.as_str(), found[2].detail.as_deref()), ("1", Some("share it")));
+        assert_eq!(found[4].kind.path(&found[4].subject), "/calendars#calendar-2");
+        assert!(Kind::ALL.iter().all(|kind| Kind::from_word(kind.as_str()) == Some(*kind)));
+    }
+
+    #[test]
+    fn limits_can_be_far_off_and_edges_count_as_they_say() {
+        let arrivals = BTreeMap::new();
+        let facts = Facts { room: Some(Room { free: 0, total: 0 }), ..fine(&arrivals) };
+        assert_eq!(told(&facts, &LIMITS), [], "a disk without a size says nothing");
+        let full = Facts { room: Some(Room { free: 0, total: u64::MAX }), ..fine(&arrivals) };
+        assert_eq!(told(&full, &LIMITS)[0].0, "disk");
+        assert_eq!(told(&full, &Limits { disk_free_percent: 0, ..LIMITS }), [], "switched off");
+        let limits = Limits { backup_hours: Some(24), ..LIMITS };
+        let in_time = Facts { last_backup_at: Some(now() - TimeDelta::hours(25)), ..fine(&arrivals) };
+        assert_eq!(told(&in_time, &limits), [], "within the grace");
+        let expected = "No backup has been made yet. One was to be made every 24 hours.";
+        assert_eq!(told(&fine(&arrivals), &limits), [("backup", expected.to_owned())]);
+        let back = Facts { now: now() - TimeDelta::days(9), ..fine(&arrivals) };
+        assert_eq!(told(&back, &limits), [], "the clock was set back");
+    }
+}

@@ -1,0 +1,234 @@
+//! Episodes of what is wrong: which are open, and what of them is still to be told. One message is never behind another: each
+//! has its own next try.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::{Store, StoreError, WriteTx, count, millis, time};
+use crate::health::condition::Kind;
+use crate::health::episode::{Open, Step, is_past};
+
+/// Episodes that ended longer ago are forgotten.
+const KEPT: TimeDelta = TimeDelta::days(365);
+/// Messages that are sent at a time.
+const AT_ONCE: i64 = 20;
+
+/// An episode.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Alert {
+    /// Row id.
+    pub id: i64,
+    /// Of which kind.
+    pub kind: Kind,
+    /// What of that kind: a calendar's row id; empty where there is only one.
+    pub subject: String,
+    /// The condition in a sentence, as it was last told, or as it was when it began.
+    pub summary: String,
+    /// When the condition was first seen.
+    pub began_at: DateTime<Utc>,
+    /// Since when it is not seen; none = it is.
+    pub gone_since: Option<DateTime<Utc>>,
+    /// When it was over.
+    pub ended_at: Option<DateTime<Utc>>,
+    /// When its begin was taken by whoever is told.
+    pub told_at: Option<DateTime<Utc>>,
+    /// The same for its end.
+    pub end_told_at: Option<DateTime<Utc>>,
+    /// Tries of the next message that failed.
+    pub attempts: u32,
+    /// That is not to be tried earlier.
+    pub due_at: DateTime<Utc>,
+    /// Why the last try failed.
+    pub problem: Option<String>,
+}
+
+impl Alert {
+    /// What decides about it while it is open.
+    pub fn open(&self) -> Open {
+        let (kind, subject) = (self.kind, self.subject.clone());
+        let (began_at, gone_since) = (self.began_at, self.gone_since);
+        Open { id: self.id, kind, subject, began_at, gone_since, told: self.told_at.is_some() }
+    }
+
+    /// Whether it has lasted so long that it counts.
+    pub fn is_steady(&self, now: DateTime<Utc>) -> bool {
+        self.ended_at.is_some() || is_past(self.began_at, now)
+    }
+
+    /// When somebody was last told of it.
+    pub fn last_told_at(&self) -> Option<DateTime<Utc>> {
+        self.end_told_at.or(self.told_at)
+    }
+}
+
+struct AlertRow {
+    id: i64,
+    kind: String,
+    subject: String,
+    summary: String,
+    began_at: i64,
+    gone_since: Option<i64>,
+    ended_at: Option<i64>,
+    told_at: Option<i64>,
+    end_told_at: Option<i64>,
+    attempts: i64,
+    due_at: i64,
+    problem: Option<String>,
+}
+
+impl TryFrom<AlertRow> for Alert {
+    type Error = StoreError;
+
+    fn try_from(row: AlertRow) -> Result<Self, StoreError> {
+        let at = |millis, column| time(millis, "alerts", column);
+        Ok(Self {
+            id: row.id,
+            kind: Kind::from_word(&row.kind).ok_or_else(|| StoreError::row("alerts", "kind", &row.kind))?,
+            subject: row.subject,
+            summary: row.summary,
+            began_at: at(row.began_at, "began_at")?,
+            gone_since: row.gone_since.map(|millis| at(millis, "gone_since")).transpose()?,
+            ended_at: row.ended_at.map(|millis| at(millis, "ended_at")).transpose()?,
+            told_at: row.told_at.map(|millis| at(millis, "told_at")).transpose()?,
+            end_told_at: row.end_told_at.map(|millis| at(millis, "end_told_at")).transpose()?,
+            attempts: count(row.attempts, "alerts", "attempts")?,
+            due_at: at(row.due_at, "due_at")?,
+            problem: row.problem,
+        })
+    }
+}
+
+impl Store {
+    /// The episodes that have not ended, in the order in which they began.
+    ///
+    /// # Errors
+    /// When they can't be read.
+    pub async fn open_alerts(&self) -> Result<Vec<Alert>, StoreError> {
+        let rows = sqlx::query_as!(
+            AlertRow,
+            "SELECT id, kind, subject, summary, began_at, gone_since, ended_at, told_at, end_told_at, attempts, due_at, problem
+             FROM alerts WHERE ended_at IS NULL ORDER BY id"
+        )
+        .fetch_all(&self.reader)
+        .await?;
+        rows.into_iter().map(Alert::try_from).collect()
+    }
+
+    /// The latest episodes, the latest first.
+    ///
+    /// # Errors
+    /// When they can't be read.
+    pub async fn latest_alerts(&self, most: u32) -> Result<Vec<Alert>, StoreError> {
+        let rows = sqlx::query_as!(
+            AlertRow,
+            "SELECT id, kind, subject, summary, began_at, gone_since, ended_at, told_at, end_told_at, attempts, due_at, problem
+             FROM alerts ORDER BY id DESC LIMIT ?",
+            most
+        )
+        .fetch_all(&self.reader)
+        .await?;
+        rows.into_iter().map(Alert::try_from).collect()
+    }
+
+    /// Episodes whose end is to be told, as their begin was; some at a time.
+    ///
+    /// # Errors
+    /// When they can't be read.
+    pub async fn alerts_ended_untold(&self) -> Result<Vec<Alert>, StoreError> {
+        let rows = sqlx::query_as!(
+            AlertRow,
+            "SELECT id, kind, subject, summary, began_at, gone_since, ended_at, told_at, end_told_at, attempts, due_at, problem
+             FROM alerts WHERE ended_at IS NOT NULL AND told_at IS NOT NULL AND end_told_at IS NULL
+             ORDER BY due_at LIMIT ?",
+            AT_ONCE
+        )
+        .fetch_all(&self.reader)
+        .await?;
+        rows.into_iter().map(Alert::try_from).collect()
+    }
+}
+
+impl WriteTx<'_> {
+    /// Keeps what became of episodes.
+    ///
+    /// # Errors
+    /// When the database can't be written.
+    pub async fn keep_alerts(&mut self, steps: &[Step], now: DateTime<Utc>) -> Result<(), StoreError> {
+        let (forgotten, now) = (millis(now - KEPT), millis(now));
+        for step in steps {
+            let done = match step {
+                Step::Begin(condition) => {
+                    let kind = condition.kind.as_str();
+                    sqlx::query!(
+                        "INSERT INTO alerts (kind, subject, summary, began_at, due_at) VALUES (?1, ?2, ?3, ?4, ?4)",
+                        kind,
+                        condition.subject,
+                        condition.summary,
+                        now
+                    )
+                }
+                Step::Leave(id) => sqlx::query!("UPDATE alerts SET gone_since = ? WHERE id = ?", now, id),
+                Step::Return(id) => sqlx::query!("UPDATE alerts SET gone_since = NULL WHERE id = ?", id),
+                Step::End(id, at) => {
+                    let at = millis(*at);
+                    sqlx::query!(
+                        "UPDATE alerts SET ended_at = ?1, attempts = 0, due_at = ?2, problem = NULL WHERE id = ?3",
+                        at,
+                        now,
+                        id
+                    )
+                }
+                Step::Forget(id) => sqlx::query!("DELETE FROM alerts WHERE id = ?", id),
+            };
+            done.execute(&mut *self.0).await?;
+        }
+        sqlx::query!("DELETE FROM alerts WHERE ended_at < ?", forgotten).execute(&mut *self.0).await?;
+        Ok(())
+    }
+
+    /// Keeps that a message was taken: of the end, if the episode has ended, else of its begin.
+    ///
+    /// # Errors
+    /// When the database can't be written.
+    pub async fn alert_was_told(&mut self, alert: &Alert, now: DateTime<Utc>) -> Result<(), StoreError> {
+        let (ended, now) = (alert.ended_at.is_some(), millis(now));
+        sqlx::query!(
+            "UPDATE alerts SET told_at = CASE WHEN ?1 THEN told_at ELSE ?2 END, end_told_at = CASE WHEN ?1 THEN ?2 END,
+                    summary = ?3, attempts = 0, due_at = ?2, problem = NULL
+             WHERE id = ?4",
+            ended,
+            now,
+            alert.summary,
+            alert.id
+        )
+        .execute(&mut *self.0)
+        .await?;
+        Ok(())
+    }
+
+    /// Keeps that a message was not taken, and when it is tried again.
+    ///
+    /// # Errors
+    /// When the database can't be written.
+    pub async fn alert_not_told(&mut self, id: i64, problem: &str, due_at: DateTime<Utc>) -> Result<(), StoreError> {
+        let due_at = millis(due_at);
+        sqlx::query!(
+            "UPDATE alerts SET attempts = attempts + 1, due_at = ?, problem = ? WHERE id = ?",
+            due_at,
+            problem,
+            id
+        )
+        .execute(&mut *self.0)
+        .await?;
+        Ok(())
+    }
+
+    /// Has every message that was not taken tried now: somebody may have mended it.
+    ///
+    /// # Errors
+    /// When the database can't be written.
+    pub async fn try_alerts_again(&mut self, now: DateTime<Utc>) -> Result<(), StoreError> {
+        let now = millis(now);
+        sqlx::query!("UPDATE alerts SET due_at = ?1 WHERE due_at > ?1", now).execute(&mut *self.0).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,100 @@
+//! All that the service's health is judged by, read at once: the status page, the metrics and the alerts go by the same.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::{
+    AuditVerified, BackupMade, Calendar, DeliveryStatus, Feed, InboxCounts, MirrorCounts, RenditionFacts, Storage,
+    Store, StoreError,
+};
+use crate::health::condition::{CalendarFacts, Facts};
+
+/// Days of arrivals that are read: what is usual needs four weeks.
+pub const ARRIVAL_DAYS: i64 = 30;
+
+/// What the service's health is judged by.
+#[derive(Debug)]
+pub struct Reading {
+    /// When it was read.
+    pub now: DateTime<Utc>,
+    /// Deliveries.
+    pub inbox: InboxCounts,
+    /// Arrivals of [`ARRIVAL_DAYS`] by hours since 1970-01-01 UTC.
+    pub arrivals: BTreeMap<i64, u32>,
+    /// Calendars in use.
+    pub calendars: Vec<Calendar>,
+    /// Mirror work by calendar.
+    pub mirror: Vec<MirrorCounts>,
+    /// Feeds in use.
+    pub feeds: Vec<Feed>,
+    /// Others, which can't be read.
+    pub unread_feeds: i64,
+    /// Bytes of feeds that are kept, also of some that were revoked.
+    pub renditions: Vec<RenditionFacts>,
+    /// What the audit log's last verification found.
+    pub audit: Option<AuditVerified>,
+    /// The last backup.
+    pub backup: Option<BackupMade>,
+    /// What is stored, and where.
+    pub storage: Storage,
+}
+
+impl Store {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// When something of it can't be read.
+    pub async fn reading(&self, now: DateTime<Utc>) -> Result<Reading, StoreError> {
+        let (feeds, unread): (Vec<_>, Vec<_>) = self.feeds_in_use().await?.into_iter().partition(Result::is_ok);
+        Ok(Reading {
+            now,
+            inbox: self.inbox_counts().await?,
+            arrivals: self.arrivals(now - TimeDelta::days(ARRIVAL_DAYS)).await?,
+            calendars: self.calendars().await?,
+            mirror: self.mirror_counts(now).await?,
+            feeds: feeds.into_iter().flatten().collect(),
+            unread_feeds: i64::try_from(unread.len()).unwrap_or(i64::MAX),
+            renditions: self.rendition_facts().await?,
+            audit: self.audit_verified().await?,
+            backup: self.last_backup().await?,
+            storage: self.storage().await?,
+        })
+    }
+}
+
+impl Reading {
+    /// Mirror work of a calendar.
+    pub fn mirror_of(&self, calendar_id: i64) -> MirrorCounts {
+        self.mirror.iter().find(|counts| counts.calendar_id == calendar_id).cloned().unwrap_or_default()
+    }
+
+    /// Feeds in use that leave meetings out.
+    pub fn cut_feeds(&self) -> i64 {
+        let is_used = |id| self.feeds.iter().any(|feed| feed.id == id);
+        let cut = self.renditions.iter().filter(|facts| facts.left_out.meetings > 0 && is_used(facts.feed_id));
+        i64::try_from(cut.count()).unwrap_or(i64::MAX)
+    }
+
+    /// What is judged. Without a mirror calendars don't matter.
+    pub fn facts(&self, running_since: DateTime<Utc>, mirror_is_on: bool) -> Facts<'_> {
+        let calendars = self.calendars.iter().filter(|_| mirror_is_on).map(|calendar| {
+            let counts = self.mirror_of(calendar.id);
+            let (name, problem) = (calendar.wish.name.as_str(), calendar.problem.as_deref());
+            let (waiting, waits_since) = (counts.pending + counts.failing, counts.waits_since);
+            CalendarFacts { id: calendar.id, name, problem, waiting, waits_since }
+        });
+        Facts {
+            now: self.now,
+            running_since,
+            last_delivery_at: self.inbox.last_received_at,
+            arrivals: &self.arrivals,
+            quarantined: self.inbox.of(DeliveryStatus::Quarantined),
+            calendars: calendars.collect(),
+            cut_feeds: self.cut_feeds(),
+            room: self.storage.room,
+            audit_broken: self.audit.as_ref().and_then(|found| found.broken.as_deref()),
+            last_backup_at: self.backup.as_ref().map(|made| made.at),
+        }
+    }
+}
