@@ -12,6 +12,9 @@ use super::secret_signs::{has_secret_form, holds_a_secret, is_an_id, looks_rando
 /// What stands in place of a value that looks like a secret.
 pub const HIDDEN: &str = "[hidden]";
 
+/// Octets of a name that may be a secret; no key is longer.
+const LONGEST_NAME: usize = 4096;
+
 /// Values that say something of a secret without telling it.
 const HARMLESS: &[&str] = &[
     "",
@@ -100,8 +103,11 @@ impl Secrets {
     #[must_use]
     pub fn hidden_in(self, change: Change) -> Change {
         let place = change.field.split('.').fold(self, Self::below);
-        let field = if has_secret_form(&change.field) { HIDDEN.to_owned() } else { change.field };
-        Change { field, before: place.hidden(change.before), after: place.hidden(change.after) }
+        Change {
+            field: hidden_name(change.field),
+            before: place.hidden(change.before),
+            after: place.hidden(change.after),
+        }
     }
 
     fn hidden(self, value: Value) -> Value {
@@ -123,7 +129,7 @@ impl Secrets {
 
 /// A name, unless it is a secret itself.
 pub fn hidden_name(name: String) -> String {
-    if has_secret_form(&name) { HIDDEN.to_owned() } else { name }
+    if name.len() <= LONGEST_NAME && has_secret_form(&name) { HIDDEN.to_owned() } else { name }
 }
 
 /// Text that is no JSON, with what looks like a secret hidden.

@@ -61,27 +61,27 @@ const ABOUT: &[&str] = &[
 /// Words that say the same as the first one of a name.
 const ASKS: &[&str] = &["allow", "enable", "max", "min", "require", "required"];
 
-/// Secrets that show by their form.
+/// Secrets that show by their form. ASCII only: that is much faster in long texts.
 static FORMS: LazyLock<RegexSet> = LazyLock::new(|| {
     let forms = [
         r"-----BEGIN [A-Z ]*PRIVATE KEY",
-        r"\beyJ[\w-]{8,}\.[\w-]{8,}\.",
-        r"\b[spr]k_(live|test)_[[:alnum:]]{8,}",
-        r"\bwhsec_[[:alnum:]+/=]{8,}",
-        r"\bgh[pousr]_[[:alnum:]]{20,}",
-        r"\bxox[abeprs]-[[:alnum:]-]{10,}",
-        r"\bAKIA[0-9A-Z]{16}\b",
-        r"\bAIza[\w-]{30,}",
-        r"\bya29\.[\w-]{10,}",
-        r"\bGOCSPX-[\w-]{10,}",
-        r"\b1//[\w-]{20,}",
-        r"\bgithub_pat_\w{20,}",
-        r"\bglpat-[\w-]{16,}",
-        r"\bsk-[\w-]{20,}",
-        r"\bSG\.[\w-]{16,}\.[\w-]{16,}",
-        r"\bhooks\.slack\.com/\w+/\S{16,}",
+        r"(?-u:\b)eyJ[[:word:]-]{8,}\.[[:word:]-]{8,}\.",
+        r"(?-u:\b)[spr]k_(live|test)_[[:alnum:]]{8,}",
+        r"(?-u:\b)whsec_[[:alnum:]+/=]{8,}",
+        r"(?-u:\b)gh[pousr]_[[:alnum:]]{20,}",
+        r"(?-u:\b)xox[abeprs]-[[:alnum:]-]{10,}",
+        r"(?-u:\b)AKIA[0-9A-Z]{16}(?-u:\b)",
+        r"(?-u:\b)AIza[[:word:]-]{30,}",
+        r"(?-u:\b)ya29\.[[:word:]-]{10,}",
+        r"(?-u:\b)GOCSPX-[[:word:]-]{10,}",
+        r"(?-u:\b)1//[[:word:]-]{20,}",
+        r"(?-u:\b)github_pat_[[:word:]]{20,}",
+        r"(?-u:\b)glpat-[[:word:]-]{16,}",
+        r"(?-u:\b)sk-[[:word:]-]{20,}",
+        r"(?-u:\b)SG\.[[:word:]-]{16,}\.[[:word:]-]{16,}",
+        r"(?-u:\b)hooks\.slack\.com/[[:word:]]+/\S{16,}",
         // Not "basic authentication".
-        r"(?i:\b(bearer|basic))\s+[\w.~+/-]*([0-9=]|[a-z][A-Z])[\w.~+/=-]{4,}",
+        r"(?i:(?-u:\b)(bearer|basic))\s+[[:word:].~+/-]*([0-9=]|[a-z][A-Z])[[:word:].~+/=-]{4,}",
         r"://[^/\s:@]*:[^/\s@]+@",
     ];
     RegexSet::new(forms).unwrap_or_else(|_| RegexSet::empty())

@@ -4,7 +4,7 @@
 use chrono::TimeDelta;
 use meeting_mirror::config::{AlertFormat, Secret, Settings};
 use meeting_mirror::meeting::selection::Detail;
-use meeting_mirror::store::{Alert, OnCancel};
+use meeting_mirror::store::{Alert, Delivery, DeliveryFilter, DeliveryStatus, OnCancel, Settled};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
@@ -37,10 +37,10 @@ impl TestApp {
     /// Has nothing in quarantine any more.
     async fn release(&self) {
         let mut tx = self.store.write().await.unwrap();
-        for delivery in self.store.deliveries(&meeting_mirror::store::DeliveryFilter::default(), 100).await.unwrap() {
-            let status = meeting_mirror::store::DeliveryStatus::Ignored;
-            tx.settle_delivery(delivery.id, status, None, self.now()).await.unwrap();
-        }
+        let all = self.store.deliveries(&DeliveryFilter::default(), 100).await.unwrap();
+        let ignored = |delivery: Delivery| Settled { id: delivery.id, status: DeliveryStatus::Ignored, reason: None };
+        let settled: Vec<Settled> = all.into_iter().map(ignored).collect();
+        tx.settle_deliveries(&settled, self.now()).await.unwrap();
         tx.commit().await.unwrap();
     }
 

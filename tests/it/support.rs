@@ -120,7 +120,7 @@ impl TestApp {
         settings.google_credentials = Some(credentials);
         settings.google_api_url = Some(Url::parse(&google.api_url()).unwrap());
         set(&mut settings);
-        Self::build(dir, settings, clock, Some(google), Limits::default()).await
+        Box::pin(Self::build(dir, settings, clock, Some(google), Limits::default())).await
     }
 
     async fn build(
@@ -176,7 +176,7 @@ impl TestApp {
         lifecycle.stop().cancel();
         lifecycle.ended().await;
         store.close().await;
-        Self::build(dir, settings, clock, google, Limits::default()).await
+        Box::pin(Self::build(dir, settings, clock, google, Limits::default())).await
     }
 
     pub(crate) fn now(&self) -> DateTime<Utc> {
@@ -308,7 +308,7 @@ impl TestApp {
         assert_eq!(answer.status(), 303, "the sign-in was refused");
     }
 
-    /// A page for those who are signed in.
+    /// A page, for those who are signed in, or a feed.
     pub(crate) async fn page(&self, path: &str) -> String {
         let response = self.http.get(self.url(path)).send().await.unwrap();
         assert_eq!(response.status(), 200, "{path}");
@@ -319,9 +319,32 @@ impl TestApp {
     pub(crate) async fn feed_text(&self, feed: &Feed) -> String {
         self.feeds.catch_up().await.unwrap();
         let path = format!("/feeds/{}.ics", self.site.links.token(feed));
-        let response = self.http.get(self.url(&path)).send().await.unwrap();
-        assert_eq!(response.status(), 200);
-        response.text().await.unwrap()
+        self.page(&path).await
+    }
+
+    /// Compares every calendar with what was written, now, and lets the mirror put differences right.
+    pub(crate) async fn check_calendars(&self) {
+        for calendar in self.store.calendars().await.unwrap() {
+            let mut tx = self.store.write().await.unwrap();
+            tx.check_calendar_at(calendar.id, self.now()).await.unwrap();
+            tx.resume_calendar(calendar.id).await.unwrap();
+            tx.commit().await.unwrap();
+        }
+        let checker = self.checker.as_ref().expect("this test has no Google");
+        checker.check_due().await.unwrap();
+        self.settle().await;
+    }
+
+    /// The events in a calendar that are not deleted and carry our mark, by meeting id.
+    pub(crate) fn mirrored(&self, calendar: &str) -> Vec<(String, SimulatedEvent)> {
+        let events = self.google.as_ref().expect("this test has no Google").events(calendar);
+        let mut ours: Vec<(String, SimulatedEvent)> = events
+            .into_iter()
+            .filter(|event| !event.is_deleted())
+            .filter_map(|event| Some((event.private_properties.get("meetingMirrorMeeting")?.clone(), event)))
+            .collect();
+        ours.sort_by(|a, b| a.0.cmp(&b.0));
+        ours
     }
 }
 

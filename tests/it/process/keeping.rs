@@ -12,7 +12,7 @@ const TEAM: &str = "team@group.calendar.example.com";
 
 /// The path of the feed's link.
 fn link(machine: &Machine) -> String {
-    let link = machine.json(&["feed", "list", "--json"])[0]["url"].as_str().unwrap().to_owned();
+    let link = machine.json(&["feed", "list", "--json"])[0]["link"].as_str().unwrap().to_owned();
     format!("/feeds/{}", link.split_once("/feeds/").unwrap().1)
 }
 
@@ -84,7 +84,7 @@ async fn a_damaged_backup_is_told_by_check_before_the_server_is_started() {
 #[test]
 fn backup_needs_a_place_and_says_what_is_wrong_with_it() {
     let machine = Machine::started();
-    machine.run(&["backup"]).refused(2, &["--to"]);
+    machine.run(&["backup"]).refused(2, &["<FILE>"]);
     machine.run(&["backup", "file.db", "--keep", "3"]).refused(2, &["--to"]);
     let nowhere = machine.path("nowhere");
     machine
