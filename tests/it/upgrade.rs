@@ -201,7 +201,7 @@ async fn keep_the_newest() {
     use_it(&app).await;
     let file = file_of(versions().pop().unwrap());
     let _ = std::fs::remove_file(&file);
-    app.store.backup(&file).await.unwrap();
+    app.store.copy_to(&file).await.unwrap();
     // Small, and in one file.
     let mut kept = SqliteConnectOptions::new().filename(&file).connect().await.unwrap();
     sqlx::raw_sql("PRAGMA journal_mode = DELETE; PRAGMA page_size = 512; VACUUM").execute(&mut kept).await.unwrap();
