@@ -171,7 +171,7 @@ mod tests {
         let clock = Arc::new(ManualClock::new(DateTime::UNIX_EPOCH));
         let pulses = Pulses::new(clock.clone());
         let (quick, _slow) =
-            (pulses.begin("quick", Duration::from_secs(60)), pulses.begin("slow", Duration::from_secs(600)));
+            (pulses.begin("quick", Duration::from_mins(1)), pulses.begin("slow", Duration::from_mins(10)));
         let stuck = || -> Vec<&str> {
             pulses.ages().iter().filter(|pulse| pulse.is_stuck()).map(|pulse| pulse.worker).collect()
         };

@@ -20,7 +20,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "DIR")]
     to: Option<PathBuf>,
     /// Then remove the oldest such files there beyond this number; nothing else is touched [default: all are kept]
-    #[arg(long, value_name = "N", requires = "to", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", conflicts_with = "file", value_parser = clap::value_parser!(u32).range(1..))]
     keep: Option<u32>,
 }
 

@@ -85,7 +85,7 @@ async fn a_damaged_backup_is_told_by_check_before_the_server_is_started() {
 fn backup_needs_a_place_and_says_what_is_wrong_with_it() {
     let machine = Machine::started();
     machine.run(&["backup"]).refused(2, &["<FILE>"]);
-    machine.run(&["backup", "file.db", "--keep", "3"]).refused(2, &["--to"]);
+    machine.run(&["backup", "file.db", "--keep", "3"]).refused(2, &["--keep"]);
     let nowhere = machine.path("nowhere");
     machine
         .run(&["backup", "--to", nowhere.to_str().unwrap()])
