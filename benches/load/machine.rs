@@ -35,8 +35,9 @@ fn filesystem(dir: &Path) -> String {
 fn flush(dir: &Path) -> f64 {
     let mut file = File::create(dir.join("flush")).unwrap();
     let mut times = Vec::new();
+    let octets = vec![1; 64 * 1024];
     for _ in 0..50 {
-        file.write_all(&[1; 64 * 1024]).unwrap();
+        file.write_all(&octets).unwrap();
         let begun = now();
         file.sync_data().unwrap();
         times.push(begun.elapsed().as_secs_f64() * 1000.0);

@@ -99,5 +99,5 @@ async fn a_backup_that_fails_is_told_tried_again_and_costs_none_that_is_there() 
     assert!(!app.page("/status").await.contains("The backup failed"));
     app.clock.advance(TimeDelta::hours(49));
     app.sign_in().await;
-    assert!(app.page("/status").await.contains("No backup was made for "));
+    assert!(app.page("/status").await.contains("One was to be made every 24 hours."));
 }

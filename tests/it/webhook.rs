@@ -283,7 +283,7 @@ async fn two_hundred_at_once_are_each_stored_once_and_share_commits() {
 
     let before = commits(&app.store);
     app.apply().await;
-    assert_eq!(commits(&app.store) - before, 2, "a hundred are applied in one commit");
+    assert_eq!(commits(&app.store) - before, 4, "64 are applied in one commit");
     assert_eq!(app.store.inbox_counts().await.unwrap().of(DeliveryStatus::Applied), 200);
 }
 

@@ -126,13 +126,13 @@ fn an_address_for_alerts_that_can_not_be_used() {
     let machine = Machine::new();
     let fine = ["--alert-url", "https://hooks.example.com/private-path"];
     let missing = machine.path("missing");
-    let file = machine.file("address", "http://hooks.example.com/private-path\n");
+    let from_file = machine.file("address", "http://hooks.example.com/private-path\n");
     let wrong: [&[&str]; 6] = [
         &["--alert-url", "hooks.example.com/private-path"],
         &["--alert-url", "http://hooks.example.com/private-path"],
-        &["--alert-url-file", &file],
+        &["--alert-url-file", &from_file],
         &["--alert-url-file", missing.to_str().unwrap()],
-        &[fine[0], fine[1], "--alert-url-file", &file],
+        &[fine[0], fine[1], "--alert-url-file", &from_file],
         &["--alert-format", "slack"],
     ];
     let told: Vec<String> = wrong

@@ -91,7 +91,7 @@ async fn tables_of_another_program_are_left_alone() {
         .execute(&mut database)
         .await
         .unwrap();
-    machine.run(&START).refused(1, &["can't be brought up to date", "inbox already exists", "Nothing in it is lost"]);
+    machine.run(&START).refused(1, &["its tables are those of another program", "Restore it from a backup"]);
     let letter: String = sqlx::query_scalar("SELECT letter FROM inbox").fetch_one(&mut database).await.unwrap();
     assert_eq!(letter, "Dear Ada");
 }
