@@ -120,7 +120,7 @@ impl Erasure {
         }
         for step in self.deliveries.chunks(STEP) {
             let mut tx = store.write().await?;
-            tx.erase_deliveries(step, clock.now()).await?;
+            tx.erase_deliveries(step, false, clock.now()).await?;
             tx.commit().await?;
         }
         self.forget_feeds(installation).await

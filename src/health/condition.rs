@@ -146,7 +146,7 @@ pub struct Facts<'a> {
     pub running_since: DateTime<Utc>,
     /// Latest arrival of a delivery.
     pub last_delivery_at: Option<DateTime<Utc>>,
-    /// Arrivals by hours since 1970-01-01 UTC, of the last four weeks at least.
+    /// Arrivals by hours since 1970-01-01 UTC, of the four weeks before the last delivery at least.
     pub arrivals: &'a BTreeMap<i64, u32>,
     /// Deliveries that could not be understood.
     pub quarantined: i64,
@@ -233,10 +233,11 @@ fn backup_overdue(facts: &Facts<'_>, hours: u32) -> Option<Condition> {
 
 /// Nothing that ever came is no silence: then the service is not set up yet.
 fn silent(facts: &Facts<'_>, limits: &Limits) -> Option<Condition> {
-    let silence = facts.now - facts.last_delivery_at?;
+    let last = facts.last_delivery_at?;
+    let silence = facts.now - last;
     let (limit, why) = match limits.silence_hours {
         Some(hours) => (TimeDelta::hours(hours.into()), "the limit is"),
-        None => (longest_pause(facts.arrivals, facts.now)?, "in four weeks the longest pause was"),
+        None => (longest_pause(facts.arrivals, last)?, "in the four weeks before the longest pause was"),
     };
     (silence > limit).then(|| {
         let summary = format!("No delivery has come for {}; {why} {}.", length(silence), length(limit));

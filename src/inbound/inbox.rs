@@ -177,7 +177,7 @@ impl Inbox {
             Payload::Meeting(event) => {
                 if let Some(reason) = stays_forgotten(tx, event, now).await? {
                     // Settled with its reason below; what it says is not kept either.
-                    tx.erase_deliveries(&[delivery.id], now).await?;
+                    tx.erase_deliveries(&[delivery.id], true, now).await?;
                     return Ok((DeliveryStatus::Ignored, Some(reason.to_owned())));
                 }
                 match apply_meeting(tx, event, delivery.id, calendars, now).await? {

@@ -161,20 +161,22 @@ impl Store {
 }
 
 impl WriteTx<'_> {
-    /// Empties deliveries for good: also what waited or was in quarantine is settled and can't be worked on again.
+    /// Empties deliveries for good: also what was in quarantine is settled and can't be worked on again. What waits is left alone
+    /// unless it is `applied`, being worked on just now: it arrived since it was looked for, and may change another meeting.
     ///
     /// # Errors
     /// When the database can't be written.
-    pub async fn erase_deliveries(&mut self, ids: &[i64], now: DateTime<Utc>) -> Result<(), StoreError> {
+    pub async fn erase_deliveries(&mut self, ids: &[i64], applied: bool, now: DateTime<Utc>) -> Result<(), StoreError> {
         let (ids, now) = (json_text(&ids)?, millis(now));
         sqlx::query!(
             "UPDATE inbox SET body = x'', headers = '[]', body_removed_at = ?1, settled_at = coalesce(settled_at, ?1),
                     reason = CASE WHEN status IN ('applied', 'superseded') THEN reason ELSE ?2 END,
                     status = CASE WHEN status IN ('applied', 'superseded') THEN status ELSE 'ignored' END
-             WHERE id IN (SELECT value FROM json_each(?3))",
+             WHERE id IN (SELECT value FROM json_each(?3)) AND (?4 OR status <> 'pending')",
             now,
             ERASED,
-            ids
+            ids,
+            applied
         )
         .execute(&mut *self.0)
         .await?;

@@ -20,7 +20,7 @@ pub struct Reading {
     pub now: DateTime<Utc>,
     /// Deliveries.
     pub inbox: InboxCounts,
-    /// Arrivals of [`ARRIVAL_DAYS`] by hours since 1970-01-01 UTC.
+    /// Arrivals by hours since 1970-01-01 UTC, of [`ARRIVAL_DAYS`] before the last one.
     pub arrivals: BTreeMap<i64, u32>,
     /// Calendars in use.
     pub calendars: Vec<Calendar>,
@@ -47,10 +47,13 @@ impl Store {
     /// When something of it can't be read.
     pub async fn reading(&self, now: DateTime<Utc>) -> Result<Reading, StoreError> {
         let (feeds, unread): (Vec<_>, Vec<_>) = self.feeds_in_use().await?.into_iter().partition(Result::is_ok);
+        let inbox = self.inbox_counts().await?;
+        // However long nothing has come, what was usual before is known.
+        let last = inbox.last_received_at.map_or(now, |last| last.min(now));
         Ok(Reading {
             now,
-            inbox: self.inbox_counts().await?,
-            arrivals: self.arrivals(now - TimeDelta::days(ARRIVAL_DAYS)).await?,
+            inbox,
+            arrivals: self.arrivals(last - TimeDelta::days(ARRIVAL_DAYS)).await?,
             calendars: self.calendars().await?,
             mirror: self.mirror_counts(now).await?,
             feeds: feeds.into_iter().flatten().collect(),

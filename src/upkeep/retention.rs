@@ -51,25 +51,46 @@ impl Retention {
         self.remove_forgotten().await
     }
 
-    /// Runs once, if the last run is a day old or had other settings. Returns whether it was.
+    /// Runs, if the last run is a day old or had other settings. Returns whether it was.
     ///
     /// # Errors
     /// When the database can't be used; what is left is removed by the next run.
     pub async fn run_due(&self) -> Result<bool, StoreError> {
-        let now = self.clock.now();
-        let run = RetentionRun { at: now, bodies_days: self.bodies_days, meetings_days: self.meetings_days };
+        let run = self.this_run();
+        let now = run.at;
         // A run that lies ahead of now is from before the clock was set back.
         let is_same = |last: RetentionRun| {
             (last.at..last.at + EVERY).contains(&now) && last == RetentionRun { at: last.at, ..run.clone() }
         };
-        if self.store.retention_run().await?.is_some_and(is_same) {
+        let last = self.store.retention_run().await?;
+        // A clock that is far ahead must not cost anything: only the second of two runs in a row removes.
+        let in_a_row = last.as_ref().is_some_and(|last| (last.at..last.at + EVERY * 2).contains(&now));
+        if last.is_some_and(is_same) {
             return Ok(false);
         }
-        self.remove_old(now).await?;
+        self.run_at(run, in_a_row).await?;
+        Ok(true)
+    }
+
+    /// Runs now, and removes what is too old.
+    ///
+    /// # Errors
+    /// When the database can't be used; what is left is removed by the next run.
+    pub async fn run_once(&self) -> Result<(), StoreError> {
+        self.run_at(self.this_run(), true).await
+    }
+
+    fn this_run(&self) -> RetentionRun {
+        RetentionRun { at: self.clock.now(), bodies_days: self.bodies_days, meetings_days: self.meetings_days }
+    }
+
+    async fn run_at(&self, run: RetentionRun, removes: bool) -> Result<(), StoreError> {
+        if removes {
+            self.remove_old(run.at).await?;
+        }
         let mut tx = self.store.write().await?;
         tx.retention_ran(&run).await?;
-        tx.commit().await?;
-        Ok(true)
+        tx.commit().await
     }
 
     async fn remove_old(&self, now: DateTime<Utc>) -> Result<(), StoreError> {

@@ -173,7 +173,8 @@ fn inbound(inbox: &InboxCounts, arrivals: &BTreeMap<i64, u32>, public_url: &str,
         tone: Tone::Quiet,
     };
     let mut days = BTreeMap::<i64, u32>::new();
-    for (hour, number) in arrivals {
+    let since = (times.now() - TimeDelta::days(ARRIVAL_DAYS)).timestamp().div_euclid(3600);
+    for (hour, number) in arrivals.range(since..) {
         let day = DateTime::from_timestamp(hour * 3600, 0).map_or(0, |at| times.day_number(at));
         *days.entry(day).or_default() += number;
     }
@@ -182,7 +183,7 @@ fn inbound(inbox: &InboxCounts, arrivals: &BTreeMap<i64, u32>, public_url: &str,
         arrivals: DayBars::over("Deliveries", &days, times.day_number(times.now()), ARRIVAL_DAYS),
         arrived_href: format!("/inbox?from={}", times.day(times.now() - TimeDelta::days(ARRIVAL_DAYS))),
         arrived: format!("{} in {ARRIVAL_DAYS} days", words::count(number, "arrival", "arrivals")),
-        usual_pause: longest_pause(arrivals, times.now()).map(words::length),
+        usual_pause: longest_pause(arrivals, inbox.last_received_at.unwrap_or(times.now())).map(words::length),
         endpoint: format!("{public_url}/webhooks/cirrus-insight"),
         last: inbox.last_received_at.map(|at| times.at(at)),
         test: inbox.last_test.as_ref().map(|(at, signature)| (times.at(*at), signature.clone())),
@@ -331,7 +332,7 @@ mod tests {
         stage.clock.advance(TimeDelta::hours(2));
         admin.get("/status").await.assert_shows(&[
             "verdict-waiting",
-            "No delivery has come for 12 hours; in four weeks the longest pause was 11 hours.",
+            "No delivery has come for 12 hours; in the four weeks before the longest pause was 11 hours.",
             "whether the endpoint is active",
         ]);
     }

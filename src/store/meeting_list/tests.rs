@@ -226,9 +226,12 @@ async fn plan(store: &Store, sql: QueryBuilder<Sqlite>) -> String {
 #[tokio::test]
 async fn what_finds_the_fewest_leads() {
     let dir = tempfile::tempdir().unwrap();
-    let events: Vec<_> = (0..9)
-        .map(|id| event(id, 2, 1, Kind::Scheduled, "ada@example.com", if id < 2 { "Rare demo" } else { "Demo" }))
-        .collect();
+    let title = |id| match id {
+        0 => "Rare fine demo",
+        1..4 => "Fine demo",
+        _ => "Demo",
+    };
+    let events: Vec<_> = (0..16).map(|id| event(id, 2, 1, Kind::Scheduled, "ada@example.com", title(id))).collect();
     let few = store(&dir.path().join("few"), &events[..3]).await;
     let many = store(&dir.path().join("many"), &events).await;
     let (all, none) = (Some((CALENDAR, None)), Some((CALENDAR, Some(Standing::Refused))));
@@ -237,6 +240,8 @@ async fn what_finds_the_fewest_leads() {
         (&many, None, all, Lead::Order),
         (&many, Some("demo"), all, Lead::Order),
         (&many, Some("rare"), all, Lead::Text),
+        (&many, Some("fine"), all, Lead::Order),
+        (&many, Some("fine"), None, Lead::Text),
         (&many, Some("demo"), none, Lead::Calendar),
         (&many, Some("rare"), none, Lead::Calendar),
         (&few, None, all, Lead::Calendar),
