@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::ConnectOptions as _;
 
 use super::meetings::MeetingRow;
-use super::word_index::words;
+use super::word_index::Sought;
 use super::{DeliveryStatus, ERASED, Store, StoreError, WriteTx, json_text, millis};
 use crate::meeting::state::Meeting;
 
@@ -65,7 +65,7 @@ impl Store {
     /// # Errors
     /// When they can't be read.
     pub async fn meetings_holding(&self, text: &str) -> Result<Vec<Meeting>, StoreError> {
-        let Some(words) = words(text) else { return Ok(Vec::new()) };
+        let Some(words) = Sought::new(text).map(|sought| sought.in_index()) else { return Ok(Vec::new()) };
         let rows = sqlx::query_as!(
             MeetingRow,
             "SELECT meeting_id, happened_at_ns, kind, event_id, replaced_by, details, revision, first_seen_at, last_modified_at, forget_since

@@ -51,7 +51,6 @@ impl DeliveryFilter {
         sql.push(match self {
             // A few rows, by their ids.
             Self { about: Some(_), .. } => " FROM inbox NOT INDEXED WHERE 1",
-            Self { with_body: true, .. } if !self.has_bodies() => " FROM inbox INDEXED BY inbox_bodies WHERE 1",
             Self { repeated: true, .. } => " FROM inbox INDEXED BY inbox_again WHERE 1",
             Self { status: Some(_), event_type: Some(_), .. } => " FROM inbox INDEXED BY inbox_status_type WHERE 1",
             Self { status: Some(_), .. } => " FROM inbox INDEXED BY inbox_status WHERE 1",
@@ -229,7 +228,7 @@ mod tests {
         let event_type = Some("scheduling".to_owned());
         for status in [None, Some(DeliveryStatus::Applied), Some(DeliveryStatus::Pending)] {
             for event_type in [None, event_type.clone()] {
-                for repeated in [false, true] {
+                for (repeated, with_body) in [(false, false), (true, false), (false, true), (true, true)] {
                     let index = match (repeated, status, &event_type) {
                         (true, ..) => "inbox_again",
                         (_, Some(_), Some(_)) => "inbox_status_type (status=? AND event_type=?",
@@ -240,16 +239,8 @@ mod tests {
                     for (from, after) in [(None, None), (Some(DateTime::UNIX_EPOCH), Some(7))] {
                         let event_type = event_type.clone();
                         let until = from;
-                        let filter = DeliveryFilter {
-                            status,
-                            event_type,
-                            repeated,
-                            from,
-                            until,
-                            after,
-                            about: None,
-                            with_body: false,
-                        };
+                        let filter =
+                            DeliveryFilter { status, event_type, repeated, from, until, after, about: None, with_body };
                         let page = plan(&store, &filter, "body", " ORDER BY received_at DESC, id DESC LIMIT 50").await;
                         assert!(page.contains(&format!("inbox USING INDEX {index}")), "{filter:?}: {page}");
                         assert!(!page.contains("USE TEMP B-TREE"), "{filter:?}: {page}");

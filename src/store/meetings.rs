@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{Store, StoreError, WriteTx, count, millis, time};
+use super::{Store, StoreError, WriteTx, count, millis, time, word_index};
 use crate::meeting::apply::Effect;
 use crate::meeting::event::{EventId, EventKey, Kind, MeetingEvent, MeetingId, OrganizationId};
 use crate::meeting::state::Meeting;
@@ -107,8 +107,10 @@ impl WriteTx<'_> {
     /// # Errors
     /// When the database can't be written.
     pub async fn save_meeting(&mut self, meeting: &Meeting) -> Result<(), StoreError> {
-        let details =
-            serde_json::to_string(&meeting.details).map_err(|error| StoreError::row("meetings", "details", error))?;
+        let is_no_json = |error| StoreError::row("meetings", "details", error);
+        let details = serde_json::to_string(&meeting.details).map_err(is_no_json)?;
+        let words =
+            word_index::of_meeting(meeting.id.as_str(), &serde_json::to_value(&meeting.details).map_err(is_no_json)?);
         let (nanos, kind, event_id) = key_columns(&meeting.latest);
         let (id, replaced_by) = (meeting.id.as_str(), meeting.replaced_by.as_ref().map(MeetingId::as_str));
         let (starts, ends) = (millis(meeting.details.starts_at), millis(meeting.details.ends_at));
@@ -116,11 +118,11 @@ impl WriteTx<'_> {
         let position = self.next_meeting_position().await?;
         sqlx::query!(
             "INSERT INTO meetings (meeting_id, happened_at_ns, kind, event_id, replaced_by, starts_at, ends_at, details, revision,
-                                   first_seen_at, last_modified_at, position, number)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, (SELECT coalesce(max(number), 0) + 1 FROM meetings))
+                                   first_seen_at, last_modified_at, position, words, number)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, (SELECT coalesce(max(number), 0) + 1 FROM meetings))
              ON CONFLICT (meeting_id) DO UPDATE SET
                  happened_at_ns = ?2, kind = ?3, event_id = ?4, replaced_by = ?5, starts_at = ?6, ends_at = ?7, details = ?8,
-                 revision = ?9, last_modified_at = ?11,
+                 revision = ?9, last_modified_at = ?11, words = ?13,
                  position = CASE WHEN revision = ?9 THEN position ELSE ?12 END",
             id,
             nanos,
@@ -133,7 +135,8 @@ impl WriteTx<'_> {
             meeting.revision,
             first_seen,
             modified,
-            position
+            position,
+            words
         )
         .execute(&mut *self.0)
         .await?;

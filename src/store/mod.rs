@@ -187,6 +187,7 @@ impl Store {
         writer: SqlitePool,
         options: SqliteConnectOptions,
     ) -> Result<Self, StoreError> {
+        word_index::complete(&writer).await?;
         let reader = pool(4).connect_with(options.pragma("query_only", "ON")).await?;
         Ok(Self { reader, writer, path, turns: Turns::default() })
     }
