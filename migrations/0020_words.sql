@@ -1,4 +1,4 @@
--- What is searched, and what can be worked on again, found in fewer steps.
+-- What is searched, what can be worked on again, and what changed, found and written in fewer steps.
 
 -- The words of a meeting, as the program makes them of its id and every text of its details: a list that meets many of them soon
 -- is read in its order, and each is asked for the words; others are found by the word index. The program fills the column of the
@@ -45,3 +45,14 @@ CREATE INDEX inbox_status_type ON inbox (status, event_type, received_at, id, bo
 CREATE INDEX inbox_again ON inbox (received_at, id, status, event_type, body_removed_at) WHERE deliveries > 1;
 -- Retention: what is old.
 CREATE INDEX inbox_bodies ON inbox (received_at) WHERE body_removed_at IS NULL;
+
+-- A visible change of a meeting takes the next position by itself.
+CREATE TRIGGER meetings_positioned AFTER INSERT ON meetings
+BEGIN
+    UPDATE changes SET position = new.position WHERE of = 'meetings' AND position < new.position;
+END;
+
+CREATE TRIGGER meetings_repositioned AFTER UPDATE OF position ON meetings WHEN new.position > old.position
+BEGIN
+    UPDATE changes SET position = new.position WHERE of = 'meetings' AND position < new.position;
+END;

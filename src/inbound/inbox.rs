@@ -121,6 +121,9 @@ impl Inbox {
         let now = self.clock.now();
         let mut settled = Vec::with_capacity(pending.len());
         for delivery in &pending {
+            if self.store.is_turn_over(settled.len()) {
+                break;
+            }
             let applied = AssertUnwindSafe(self.apply_one(&mut tx, delivery, &calendars, now)).catch_unwind().await;
             let reason = match applied {
                 Ok(Ok((status, reason))) => {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
+use super::turns::Turns;
 use super::{NewDelivery, Store, StoreError, Stored};
 
 /// The most deliveries in one commit.
@@ -25,13 +26,15 @@ struct Job {
 pub struct InboxWriter {
     sender: mpsc::Sender<Job>,
     room: Arc<Semaphore>,
+    turns: Turns,
 }
 
 impl InboxWriter {
     /// A writer, and the work of its task, which ends when every clone of the writer is gone and nothing waits.
     pub fn new(store: Store) -> (Self, impl Future<Output = ()> + Send) {
         let (sender, receiver) = mpsc::channel(QUEUE);
-        (Self { sender, room: Arc::new(Semaphore::new(QUEUE_KIB)) }, run(store, receiver))
+        let turns = store.turns.clone();
+        (Self { sender, room: Arc::new(Semaphore::new(QUEUE_KIB)), turns }, run(store, receiver))
     }
 
     /// Stores a delivery; when this returns, it is on disk.
@@ -47,7 +50,11 @@ impl InboxWriter {
         };
         let kib = u32::try_from((delivery.body.len() + delivery.headers.len()) / 1024 + 1).unwrap_or(u32::MAX);
         let room = self.room.clone().try_acquire_many_owned(kib).map_err(|cause| refused(&cause))?;
-        self.sender.try_send(Job { delivery, answer, _room: room }).map_err(|cause| refused(&cause))?;
+        self.turns.waits();
+        self.sender.try_send(Job { delivery, answer, _room: room }).map_err(|cause| {
+            self.turns.refused();
+            refused(&cause)
+        })?;
         answered.await.unwrap_or_else(|_| Err(gone()))
     }
 }

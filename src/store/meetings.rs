@@ -115,15 +115,15 @@ impl WriteTx<'_> {
         let (id, replaced_by) = (meeting.id.as_str(), meeting.replaced_by.as_ref().map(MeetingId::as_str));
         let (starts, ends) = (millis(meeting.details.starts_at), millis(meeting.details.ends_at));
         let (first_seen, modified) = (millis(meeting.first_seen_at), millis(meeting.last_modified_at));
-        let position = self.next_meeting_position().await?;
         sqlx::query!(
             "INSERT INTO meetings (meeting_id, happened_at_ns, kind, event_id, replaced_by, starts_at, ends_at, details, revision,
-                                   first_seen_at, last_modified_at, position, words, number)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, (SELECT coalesce(max(number), 0) + 1 FROM meetings))
+                                   first_seen_at, last_modified_at, words, number, position)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, (SELECT coalesce(max(number), 0) + 1 FROM meetings),
+                     (SELECT position + 1 FROM changes WHERE of = 'meetings'))
              ON CONFLICT (meeting_id) DO UPDATE SET
                  happened_at_ns = ?2, kind = ?3, event_id = ?4, replaced_by = ?5, starts_at = ?6, ends_at = ?7, details = ?8,
-                 revision = ?9, last_modified_at = ?11, words = ?13,
-                 position = CASE WHEN revision = ?9 THEN position ELSE ?12 END",
+                 revision = ?9, last_modified_at = ?11, words = ?12,
+                 position = CASE WHEN revision = ?9 THEN position ELSE excluded.position END",
             id,
             nanos,
             kind,
@@ -135,7 +135,6 @@ impl WriteTx<'_> {
             meeting.revision,
             first_seen,
             modified,
-            position,
             words
         )
         .execute(&mut *self.0)
