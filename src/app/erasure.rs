@@ -14,6 +14,8 @@ use crate::views::feed::text::uid;
 
 /// Rows read or written at a time: others write in between.
 const STEP: usize = 500;
+/// Deliveries emptied at a time: each may be large.
+const BODIES: usize = 50;
 
 /// What tells of an invitee.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -32,6 +34,10 @@ pub struct Erasure {
     pub feeds: Vec<String>,
     /// Meetings with other invitees in whose texts the address stands. They stay.
     pub mentions: usize,
+    /// Of all these meetings, the ones that arrived while others were being forgotten.
+    pub late_meetings: usize,
+    /// The same of the deliveries.
+    pub late_deliveries: usize,
 }
 
 impl Erasure {
@@ -39,7 +45,13 @@ impl Erasure {
     ///
     /// # Errors
     /// When the database can't be used.
-    pub async fn find(
+    pub async fn find(installation: &Installation, address: &str, tell: impl FnMut(usize)) -> Result<Self, StoreError> {
+        Self::find_beyond(&[], installation, address, tell).await
+    }
+
+    /// The same, but for meetings that are being forgotten: their rows may wait for Google.
+    async fn find_beyond(
+        begun: &[String],
         installation: &Installation,
         address: &str,
         mut tell: impl FnMut(usize),
@@ -49,8 +61,10 @@ impl Erasure {
         Inbox::new(store.clone(), clock.clone(), Arc::default(), Vec::new()).drain().await?;
         let now = clock.now();
         let holding = store.meetings_holding(address).await?;
-        let (inviting, others): (Vec<_>, Vec<_>) =
+        let (mut inviting, others): (Vec<_>, Vec<_>) =
             holding.into_iter().partition(|meeting| meeting.details.invites(address));
+        let begun: HashSet<&str> = begun.iter().map(String::as_str).collect();
+        inviting.retain(|meeting| !begun.contains(meeting.id.as_str()));
         let meetings: Vec<String> = inviting.iter().map(|meeting| meeting.id.to_string()).collect();
         let known: HashSet<&str> = meetings.iter().map(String::as_str).collect();
 
@@ -90,6 +104,8 @@ impl Erasure {
             events: store.events_of(&meetings).await?,
             feeds: feeds.map(|feed| feed.wish.name).collect(),
             mentions: others.iter().filter(|meeting| meeting.details.mentions(address)).count(),
+            late_meetings: 0,
+            late_deliveries: 0,
             meetings,
         })
     }
@@ -118,12 +134,52 @@ impl Erasure {
             tx.forget_meetings(step, Forgetting::Erased, clock.now()).await?;
             tx.commit().await?;
         }
-        for step in self.deliveries.chunks(STEP) {
+        for step in self.deliveries.chunks(BODIES) {
             let mut tx = store.write().await?;
             tx.erase_deliveries(step, false, clock.now()).await?;
             tx.commit().await?;
         }
         self.forget_feeds(installation).await
+    }
+
+    /// Looks again, and forgets what arrived since it was looked for. Returns whether there was any: then it is to be asked again.
+    ///
+    /// # Errors
+    /// When the database can't be used; then it is to be done again.
+    pub async fn catch_up(
+        &mut self,
+        installation: &Installation,
+        address: &str,
+        way: &str,
+    ) -> Result<bool, StoreError> {
+        let late = Self::find_beyond(&self.meetings, installation, address, |_| {}).await?;
+        self.mentions = late.mentions;
+        if late.is_empty() {
+            return Ok(false);
+        }
+        late.begin(installation, way).await?;
+        self.add(late);
+        Ok(true)
+    }
+
+    fn add(&mut self, late: Self) {
+        self.late_meetings += late.meetings.len() + late.unknown.len();
+        self.late_deliveries += late.deliveries.len();
+        self.to_come += late.to_come;
+        self.meetings.extend(late.meetings);
+        self.unknown.extend(late.unknown);
+        self.deliveries.extend(late.deliveries);
+        for there in late.events {
+            match self.events.iter_mut().find(|known| known.calendar_id == there.calendar_id) {
+                Some(known) => known.events += there.events,
+                None => self.events.push(there),
+            }
+        }
+        for feed in late.feeds {
+            if !self.feeds.contains(&feed) {
+                self.feeds.push(feed);
+            }
+        }
     }
 
     /// Removes what no calendar holds any more. Returns what still waits for Google.
@@ -132,14 +188,14 @@ impl Erasure {
     /// When the database can't be used.
     pub async fn go_on(&self, installation: &Installation) -> Result<Vec<EventsThere>, StoreError> {
         let Installation { store, clock, .. } = installation;
-        while store.remove_forgotten(clock.now()).await?.meetings > 0 {}
+        while store.remove_forgotten(clock.now()).await? > 0 {}
         let mut waiting = store.events_of(&self.meetings).await?;
         waiting.retain(|there| !there.removed);
         Ok(waiting)
     }
 
-    /// Sees to it that nothing is left in the files. False when somebody reads the database for so long that its log could not be
-    /// emptied.
+    /// Sees to it that nothing is left in the files. False when somebody used the database just now, so that its log could not be
+    /// emptied: then [`crate::store::Store::wipe_deleted`] is to be asked again.
     ///
     /// # Errors
     /// When the database can't be used.
@@ -150,11 +206,12 @@ impl Erasure {
     }
 
     async fn forget_feeds(&self, installation: &Installation) -> Result<(), StoreError> {
-        let Installation { store, id, .. } = installation;
+        let Installation { store, clock, id, .. } = installation;
         let uids: Vec<String> = self.meetings.iter().map(|meeting| uid(id, &MeetingId::new(meeting))).collect();
         for feed in store.feeds_holding(&uids).await? {
             let mut tx = store.write().await?;
             tx.forget_rendition(feed).await?;
+            tx.ask_wipe(clock.now()).await?;
             tx.commit().await?;
         }
         Ok(())

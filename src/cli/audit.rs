@@ -174,8 +174,12 @@ async fn list(context: &Context, store: &Store, filter: &AuditFilter, limit: u32
 
 async fn verify(context: &Context, store: &Store, remembered: Option<Hash>) -> anyhow::Result<ExitCode> {
     let found = store.verify_audit(context.clock.now()).await?;
+    let remembered = match remembered {
+        Some(head) => Some((head, store.audit_entry_of_head(&head).await?)),
+        None => None,
+    };
     let mut tx = store.write().await?;
-    tx.keep_asked_audit_verified("command line", &found).await?;
+    tx.keep_asked_audit_verified("command line", &found, remembered).await?;
     tx.commit().await?;
     if let Some(broken) = found.broken {
         output::line(format_args!("BROKEN: {broken}."));
@@ -188,15 +192,15 @@ async fn verify(context: &Context, store: &Store, remembered: Option<Hash>) -> a
         return Ok(ExitCode::FAILURE);
     }
     output::line(format_args!("intact: {} entries, head {}", found.entries, found.head));
-    let Some(remembered) = remembered else { return Ok(ExitCode::SUCCESS) };
-    match (store.audit_entry_of_head(&remembered).await?, store.audit_checkpoint().await?) {
-        (Some(seq), _) => {
+    match remembered {
+        None => Ok(ExitCode::SUCCESS),
+        Some((_, Some(seq))) => {
             output::line(format_args!("the head you remember is that of entry {seq}: nothing up to it was cut off"));
             Ok(ExitCode::SUCCESS)
         }
-        (None, checkpoint) => {
+        Some((_, None)) => {
             output::line("BROKEN: no entry has the head you remember: the end was cut off, or the log is another one.");
-            if let Some(checkpoint) = checkpoint {
+            if let Some(checkpoint) = store.audit_checkpoint().await? {
                 let seq = checkpoint.seq;
                 output::line(format_args!(
                     "Or it is of one of the entries up to {seq}, which were too old to be kept."

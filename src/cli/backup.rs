@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 
 use super::{Context, output};
 use crate::store::{BackupMade, Store};
-use crate::upkeep::backup;
+use crate::upkeep::backup::{self, Copied};
 use crate::web::secret_key::SECRET_KEY_FILE;
 
 /// Where to.
@@ -16,10 +16,10 @@ pub(super) struct Args {
     /// The new file
     #[arg(required_unless_present = "to", conflicts_with = "to")]
     file: Option<PathBuf>,
-    /// Write to a new file in this directory, named after the time
+    /// Write to a new file in this directory, named after this installation and the time
     #[arg(long, value_name = "DIR")]
     to: Option<PathBuf>,
-    /// Then remove the oldest such files there beyond this number; nothing else is touched [default: all are kept]
+    /// Then remove the oldest such files of this installation beyond this number; nothing else is touched [default: all are kept]
     #[arg(long, value_name = "N", conflicts_with = "file", value_parser = clap::value_parser!(u32).range(1..))]
     keep: Option<u32>,
 }
@@ -30,23 +30,28 @@ pub(super) async fn run(context: &Context, args: Args) -> anyhow::Result<()> {
     let spinner = output::spinner("Copying the database and checking the copy");
     let written = write(&store, args, now).await;
     spinner.finish_and_clear();
-    let made = BackupMade { at: now, file: written?.display().to_string() };
+    let Copied { file, left } = written?;
+    let made = BackupMade { at: now, file: file.display().to_string() };
     let mut tx = store.write().await?;
     tx.backup_was_made(&made, "command line").await?;
     tx.commit().await?;
     output::line(format_args!("wrote and checked {}", made.file));
+    for left in left {
+        output::note(format_args!(
+            "{} is an unfinished backup that was left there: remove it, unless another backup is just being made.",
+            left.display()
+        ));
+    }
     let key = context.settings.data_dir.join(SECRET_KEY_FILE);
     output::note(format_args!("Keep a copy of {} beside it: without it every feed link changes.", key.display()));
     Ok(())
 }
 
-/// Returns the file.
-async fn write(store: &Store, args: Args, now: DateTime<Utc>) -> anyhow::Result<PathBuf> {
+async fn write(store: &Store, args: Args, now: DateTime<Utc>) -> anyhow::Result<Copied> {
     let no_backup = |place: &Path| format!("no backup was made at {}", place.display());
     if let Some(dir) = &args.to {
         return backup::to_dir(store, dir, args.keep, now).await.with_context(|| no_backup(dir));
     }
     let file = args.file.unwrap_or_default();
-    backup::to_file(store, &file).await.with_context(|| no_backup(&file))?;
-    Ok(file)
+    backup::to_file(store, &file).await.with_context(|| no_backup(&file))
 }

@@ -14,6 +14,8 @@ use crate::views::count;
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 /// Looks without any progress after which it is not waited for longer: the server goes on by itself.
 const PATIENCE: u32 = 50;
+/// How the audit log names whoever asks.
+const WAY: &str = "command line";
 
 /// Whom.
 #[derive(Debug, clap::Args)]
@@ -40,14 +42,19 @@ pub(super) async fn run(context: &Context, args: Args) -> anyhow::Result<()> {
     })
     .await;
     spinner.finish_and_clear();
-    let found = found?;
+    let mut found = found?;
     if found.is_empty() {
         return report(&installation, &args, &found, &[], true).await;
     }
     output::confirm(&format!("Found: {}. Forget all of it? It can't be undone.", in_words(&found)), args.yes)?;
-    found.begin(&installation, "command line").await?;
-    let waiting = wait(context, &installation, &found).await?;
-    let is_wiped = found.finish(&installation).await?;
+    found.begin(&installation, WAY).await?;
+    let waiting = loop {
+        let waiting = wait(context, &installation, &found).await?;
+        if !found.catch_up(&installation, address, WAY).await? {
+            break waiting;
+        }
+    };
+    let is_wiped = wipe(context, &installation, &found).await?;
     report(&installation, &args, &found, &waiting, is_wiped).await
 }
 
@@ -92,6 +99,19 @@ async fn wait(context: &Context, installation: &Installation, found: &Erasure) -
     Ok(waiting)
 }
 
+/// Has the files wiped. False when the database was in use at every look.
+async fn wipe(context: &Context, installation: &Installation, found: &Erasure) -> anyhow::Result<bool> {
+    let mut is_wiped = found.finish(installation).await?;
+    for _ in 0..PATIENCE {
+        if is_wiped {
+            break;
+        }
+        context.clock.sleep(LOOK_AGAIN).await;
+        is_wiped = installation.store.wipe_deleted().await?;
+    }
+    Ok(is_wiped)
+}
+
 async fn report(
     installation: &Installation,
     args: &Args,
@@ -115,6 +135,7 @@ async fn report(
             "removedCalendars": events(removed),
             "feeds": found.feeds,
             "mentions": found.mentions,
+            "arrivedMeanwhile": {"meetings": found.late_meetings, "deliveries": found.late_deliveries},
             "filesAreClean": is_wiped,
             "lastBackup": backup.map(|backup| json!({"at": output::stamp(backup.at), "file": backup.file})),
         }));
@@ -124,6 +145,11 @@ async fn report(
         output::line("Nothing here tells of that invitee.");
     } else {
         output::line(format_args!("erased: {}", in_words(found)));
+        if found.late_deliveries > 0 {
+            let meetings = number(found.late_meetings, "meeting", "meetings");
+            let deliveries = number(found.late_deliveries, "delivery", "deliveries");
+            output::line(format_args!("Of this, {meetings} and the bodies of {deliveries} arrived meanwhile."));
+        }
         if !found.feeds.is_empty() {
             output::line("Feeds show it no more; calendar programs follow when they next fetch them.");
         }
@@ -152,7 +178,8 @@ async fn report(
     }
     if !is_wiped {
         output::line(
-            "The database was being read: what was deleted may stand in its -wal file until the next start of the server.",
+            "The database was in use all the time: what was deleted may stand in its files until a server, running or started \
+             later, has wiped it.",
         );
     }
     if let Some(backup) = backup {

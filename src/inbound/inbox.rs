@@ -178,12 +178,15 @@ impl Inbox {
         }
         let status = match &envelope.payload {
             Payload::Meeting(event) => {
-                if let Some(reason) = stays_forgotten(tx, event, now).await? {
-                    // Settled with its reason below; what it says is not kept either.
-                    tx.erase_deliveries(&[delivery.id], true, now).await?;
-                    return Ok((DeliveryStatus::Ignored, Some(reason.to_owned())));
-                }
-                match apply_meeting(tx, event, delivery.id, calendars, now).await? {
+                let first_revision = match admit(tx, event, now).await? {
+                    Ok(first_revision) => first_revision,
+                    Err(reason) => {
+                        // Settled with its reason below; what it says is not kept either.
+                        tx.erase_deliveries(&[delivery.id], true, now).await?;
+                        return Ok((DeliveryStatus::Ignored, Some(reason.to_owned())));
+                    }
+                };
+                match apply_meeting(tx, event, first_revision, delivery.id, calendars, now).await? {
                     Effect::Superseded => DeliveryStatus::Superseded,
                     _ => DeliveryStatus::Applied,
                 }
@@ -203,28 +206,30 @@ impl Inbox {
     }
 }
 
-/// Why an event is not applied, because its meeting was forgotten. A meeting that was too old is kept from now on when a greater
-/// event speaks of it.
-async fn stays_forgotten(
+/// Why an event is not applied, because its meeting was forgotten; or else the revision with which the meeting begins if it is not
+/// known: beyond those that it had before it was forgotten, or programs would keep what they have. A meeting that was too old is
+/// kept from now on when a greater event speaks of it.
+async fn admit(
     tx: &mut WriteTx<'_>,
     event: &MeetingEvent,
     now: DateTime<Utc>,
-) -> Result<Option<&'static str>, StoreError> {
+) -> Result<Result<u32, &'static str>, StoreError> {
     match tx.forgotten(&event.meeting_id).await? {
-        None => Ok(None),
-        Some(Forgotten { why: Forgetting::Erased, .. }) => Ok(Some(ERASED)),
-        Some(Forgotten { why: Forgetting::TooOld, latest }) if event.key <= latest => Ok(Some(TOO_OLD)),
-        Some(_) => {
+        None => Ok(Ok(0)),
+        Some(Forgotten { why: Forgetting::Erased, .. }) => Ok(Err(ERASED)),
+        Some(Forgotten { why: Forgetting::TooOld, latest, .. }) if event.key <= latest => Ok(Err(TOO_OLD)),
+        Some(Forgotten { revision, .. }) => {
             tx.keep_meeting(&event.meeting_id, now).await?;
-            Ok(None)
+            Ok(Ok(revision.saturating_add(1)))
         }
     }
 }
 
-/// Applies an event to its meeting, then to those it takes over.
+/// Applies an event to its meeting, then to those it takes over. A meeting that is not known begins with `first_revision`.
 async fn apply_meeting(
     tx: &mut WriteTx<'_>,
     event: &MeetingEvent,
+    first_revision: u32,
     inbox_id: i64,
     calendars: &[Calendar],
     now: DateTime<Utc>,
@@ -240,7 +245,10 @@ async fn apply_meeting(
     };
     let settled = settle_claims(tx, &mut meeting, live.as_ref().max(own), now).await?;
     // However much one event changes of its meeting, people see one change.
-    meeting.revision = meeting.revision.min(known_revision.map_or(0, |known| known.saturating_add(1)));
+    meeting.revision = match known_revision {
+        Some(known) => meeting.revision.min(known.saturating_add(1)),
+        None => first_revision,
+    };
     let effect = settled_effect(received, settled, meeting.status());
     if effect != Effect::Superseded {
         tx.save_meeting(&meeting).await?;

@@ -1,13 +1,16 @@
 //! Erasing an invitee: finding what holds an address, emptying it, and seeing to it that nothing of it is left in the files.
 
 use chrono::{DateTime, Utc};
-use sqlx::ConnectOptions as _;
+use futures_util::TryStreamExt as _;
+use sqlx::{ConnectOptions as _, Connection as _};
 
 use super::meetings::MeetingRow;
 use super::word_index::Sought;
-use super::{DeliveryStatus, ERASED, Store, StoreError, WriteTx, json_text, millis};
+use super::{DeliveryStatus, ERASED, Fact, Store, StoreError, WriteTx, json_text, millis};
 use crate::meeting::state::Meeting;
 
+/// Octets of bodies that are read or emptied at a time, or one body: each may be as large as a delivery.
+pub(super) const STEP_OCTETS: i64 = 8 << 20;
 /// Pages of the word index that are merged in one transaction.
 const MERGE: i64 = 500;
 
@@ -38,26 +41,28 @@ pub struct EventsThere {
 }
 
 impl Store {
-    /// Deliveries whose body is kept, by row id.
+    /// The next deliveries whose body is kept, by row id: at most so many, fewer when they are large.
     ///
     /// # Errors
     /// When they can't be read.
     pub async fn kept_bodies(&self, after: i64, most: u32) -> Result<Vec<KeptBody>, StoreError> {
-        let rows = sqlx::query!(
+        let mut rows = sqlx::query!(
             r#"SELECT id AS "id!", meeting_id, status, body FROM inbox
                WHERE id > ? AND body_removed_at IS NULL ORDER BY id LIMIT ?"#,
             after,
             most
         )
-        .fetch_all(&self.reader)
-        .await?;
-        rows.into_iter()
-            .map(|row| {
-                let status = DeliveryStatus::from_word(&row.status)
-                    .ok_or_else(|| StoreError::row("inbox", "status", &row.status))?;
-                Ok(KeptBody { id: row.id, meeting_id: row.meeting_id, status, body: row.body })
-            })
-            .collect()
+        .fetch(&self.reader);
+        let (mut bodies, mut octets) = (Vec::new(), 0);
+        while octets < STEP_OCTETS
+            && let Some(row) = rows.try_next().await?
+        {
+            let status = DeliveryStatus::from_word(&row.status)
+                .ok_or_else(|| StoreError::row("inbox", "status", &row.status))?;
+            octets += i64::try_from(row.body.len()).unwrap_or(i64::MAX);
+            bodies.push(KeptBody { id: row.id, meeting_id: row.meeting_id, status, body: row.body });
+        }
+        Ok(bodies)
     }
 
     /// The meetings in which the words of a text stand one after the other.
@@ -128,13 +133,14 @@ impl Store {
         Ok(holding)
     }
 
-    /// Sees to it that what was deleted is no longer in the database's files: the word index is made anew without it, step by
-    /// step, and what was written is brought from the log into the file. Says whether the log could be emptied: a reader may
-    /// hold it.
+    /// If it is due: sees to it that what was deleted is no longer in the database's files. The word index is made anew without
+    /// it, step by step, and what was written is brought from the log into the file. Says whether that is done; while somebody
+    /// uses the database the log can't be emptied, and it stays due. Nobody waits for it.
     ///
     /// # Errors
-    /// When the database fails.
+    /// When the database fails; then it stays due.
     pub async fn wipe_deleted(&self) -> Result<bool, StoreError> {
+        let Some(due) = self.fact(Fact::WipeDue).await? else { return Ok(true) };
         // The first step has all parts of the index merged; the next ones go on, until a step changes nothing.
         let mut step = -MERGE;
         loop {
@@ -154,19 +160,38 @@ impl Store {
         }
         let mut connection =
             self.reader.connect_options().as_ref().clone().pragma("query_only", "OFF").connect().await?;
+        sqlx::query("PRAGMA busy_timeout = 0").execute(&mut connection).await?;
+        // This brings over nearly all while others write, so that there is little left to do while they can't.
+        sqlx::query("PRAGMA wal_checkpoint(PASSIVE)").execute(&mut connection).await?;
         let (is_busy, _, _): (i64, i64, i64) =
             sqlx::query_as("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut connection).await?;
-        Ok(is_busy == 0)
+        connection.close().await?;
+        if is_busy != 0 {
+            return Ok(false);
+        }
+        let mut tx = self.write().await?;
+        tx.forget_fact(Fact::WipeDue, &due).await?;
+        tx.commit().await?;
+        Ok(true)
     }
 }
 
 impl WriteTx<'_> {
+    /// Has what this transaction deletes wiped from the files, also after a stop: [`Store::wipe_deleted`] does it.
+    ///
+    /// # Errors
+    /// When the database can't be written.
+    pub async fn ask_wipe(&mut self, now: DateTime<Utc>) -> Result<(), StoreError> {
+        self.keep_fact(Fact::WipeDue, &now.to_rfc3339()).await
+    }
+
     /// Empties deliveries for good: also what was in quarantine is settled and can't be worked on again. What waits is left alone
     /// unless it is `applied`, being worked on just now: it arrived since it was looked for, and may change another meeting.
     ///
     /// # Errors
     /// When the database can't be written.
     pub async fn erase_deliveries(&mut self, ids: &[i64], applied: bool, now: DateTime<Utc>) -> Result<(), StoreError> {
+        self.ask_wipe(now).await?;
         let (ids, now) = (json_text(&ids)?, millis(now));
         sqlx::query!(
             "UPDATE inbox SET body = x'', headers = '[]', body_removed_at = ?1, settled_at = coalesce(settled_at, ?1),
@@ -181,5 +206,26 @@ impl WriteTx<'_> {
         .execute(&mut *self.0)
         .await?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn wiping_that_somebody_holds_up_stays_due_and_is_done_next_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).await.unwrap();
+        let mut tx = store.write().await.unwrap();
+        tx.ask_wipe(DateTime::UNIX_EPOCH).await.unwrap();
+        tx.commit().await.unwrap();
+        let mut reading = store.reader.begin().await.unwrap();
+        sqlx::query("SELECT count(*) FROM inbox").execute(&mut *reading).await.unwrap();
+        assert!(!store.wipe_deleted().await.unwrap());
+        reading.rollback().await.unwrap();
+        assert!(store.fact(Fact::WipeDue).await.unwrap().is_some());
+        assert!(store.wipe_deleted().await.unwrap());
+        assert_eq!(store.fact(Fact::WipeDue).await.unwrap(), None);
     }
 }

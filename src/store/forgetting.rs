@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use sqlx::SqliteConnection;
 
 use super::meetings::event_key;
-use super::{Store, StoreError, WriteTx, json_text, millis, time};
+use super::{Store, StoreError, WriteTx, count, json_text, millis, time};
 use crate::meeting::event::{EventKey, MeetingId};
 
 /// Meetings that go in one transaction: others write in between.
@@ -28,15 +28,8 @@ pub struct Forgotten {
     pub why: Forgetting,
     /// The greatest event that touched it.
     pub latest: EventKey,
-}
-
-/// What one step removed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Gone {
-    /// Meetings.
-    pub meetings: usize,
-    /// Whether an invitee of one of them was erased: then nothing of it may be left in the files.
-    pub erased: bool,
+    /// No revision that it ever had was greater: each change of a meeting takes a position, and this is a later one.
+    pub revision: u32,
 }
 
 /// What waits to be forgotten.
@@ -90,11 +83,12 @@ impl WriteTx<'_> {
         )
         .execute(&mut *self.0)
         .await?;
-        // Asked for by a setting or a person: no approval is waited for, and what failed before is tried again.
+        // Asked for by a setting or a person: no approval is waited for, and what failed before is tried again. What once was
+        // written and deleted may be back by somebody's hand, so Google is asked.
         sqlx::query!(
             "UPDATE mirror SET due_at = ?1, asked = asked + 1, held = 0, attempts = 0, problem = NULL, problem_kind = NULL,
-                    problem_at = NULL
-             WHERE meeting_id IN (SELECT value FROM json_each(?2)) AND presence <> 'absent'
+                    problem_at = NULL, presence = CASE presence WHEN 'absent' THEN 'unknown' ELSE presence END
+             WHERE meeting_id IN (SELECT value FROM json_each(?2)) AND (presence <> 'absent' OR written_revision IS NOT NULL)
                    AND calendar_id IN (SELECT id FROM calendars WHERE removed_at IS NULL)",
             now,
             ids
@@ -111,7 +105,7 @@ impl WriteTx<'_> {
     pub async fn forgotten(&mut self, id: &MeetingId) -> Result<Option<Forgotten>, StoreError> {
         let id = id.as_str();
         let row = sqlx::query!(
-            r#"SELECT erased AS "erased: bool", happened_at_ns, kind, event_id FROM forgotten WHERE meeting_id = ?"#,
+            r#"SELECT erased AS "erased: bool", happened_at_ns, kind, event_id, position FROM forgotten WHERE meeting_id = ?"#,
             id
         )
         .fetch_optional(&mut *self.0)
@@ -120,6 +114,7 @@ impl WriteTx<'_> {
             Ok(Forgotten {
                 why: if row.erased { Forgetting::Erased } else { Forgetting::TooOld },
                 latest: event_key("forgotten", row.happened_at_ns, row.kind, row.event_id)?,
+                revision: count(row.position, "forgotten", "position")?,
             })
         })
         .transpose()
@@ -155,7 +150,7 @@ impl WriteTx<'_> {
         if !taken_over.is_empty() {
             self.forget_meetings(&taken_over, Forgetting::TooOld, now).await?;
         }
-        self.empty_bodies_of(meetings, now).await?;
+        while self.empty_bodies_of(meetings, now).await? > 0 {}
         for delete in [
             sqlx::query!("DELETE FROM mirror_attempts WHERE meeting_id IN (SELECT value FROM json_each(?))", ids),
             sqlx::query!("DELETE FROM mirror WHERE meeting_id IN (SELECT value FROM json_each(?))", ids),
@@ -176,14 +171,24 @@ impl WriteTx<'_> {
 
 impl Store {
     /// Removes some of the marked meetings that no calendar holds any more. What is in a calendar that was removed stays there:
-    /// a purge finds it by its mark.
+    /// a purge finds it by its mark. Returns how many went.
     ///
     /// # Errors
     /// When the database fails; those that are left wait.
-    pub async fn remove_forgotten(&self, now: DateTime<Utc>) -> Result<Gone, StoreError> {
+    pub async fn remove_forgotten(&self, now: DateTime<Utc>) -> Result<usize, StoreError> {
         // Asked of a reading connection: mostly there is nothing to remove.
         if removable(&mut *self.reader.acquire().await?).await?.is_empty() {
-            return Ok(Gone::default());
+            return Ok(0);
+        }
+        // Bodies may be large: these go in steps of their own.
+        loop {
+            let mut tx = self.write().await?;
+            let meetings = removable(&mut tx.0).await?;
+            let emptied = tx.empty_bodies_of(&meetings, now).await?;
+            tx.commit().await?;
+            if emptied == 0 {
+                break;
+            }
         }
         let mut tx = self.write().await?;
         let meetings = removable(&mut tx.0).await?;
@@ -196,8 +201,11 @@ impl Store {
         .fetch_one(&mut *tx.0)
         .await?;
         tx.remove_meetings(&meetings, now).await?;
+        if erased {
+            tx.ask_wipe(now).await?;
+        }
         tx.commit().await?;
-        Ok(Gone { meetings: meetings.len(), erased })
+        Ok(meetings.len())
     }
 
     /// What waits to be forgotten.

@@ -17,6 +17,8 @@ pub enum Fact {
     BackupFailed,
     /// JSON of [`super::RetentionRun`].
     Retention,
+    /// When something was deleted of which nothing may be left in the files, and still may be (RFC 3339); none = nothing.
+    WipeDue,
     /// JSON of [`super::AuditVerified`].
     AuditVerified,
     /// When the audit log was last seen to, as every day (RFC 3339).
@@ -34,6 +36,7 @@ impl Fact {
             Self::LastBackup => "last_backup",
             Self::BackupFailed => "backup_failed",
             Self::Retention => "retention",
+            Self::WipeDue => "wipe_due",
             Self::AuditVerified => "audit_verified",
             Self::AuditKept => "audit_kept",
             Self::Settings => "settings",
@@ -81,6 +84,15 @@ impl WriteTx<'_> {
         )
         .execute(&mut *self.0)
         .await?;
+        Ok(())
+    }
+
+    /// Forgets a value, unless it is another one by now.
+    pub(super) async fn forget_fact(&mut self, fact: Fact, value: &str) -> Result<(), StoreError> {
+        let name = fact.as_str();
+        sqlx::query!("DELETE FROM installation WHERE name = ? AND value = ?", name, value)
+            .execute(&mut *self.0)
+            .await?;
         Ok(())
     }
 }

@@ -78,7 +78,7 @@ pub use error::StoreError;
 pub use feed_fetches::{FetchKey, FetchSummary, Reader, TOLD_DAYS, Tally, day_of};
 pub use feed_meetings::FeedMeetings;
 pub use feeds::{Feed, NewFeed, UnreadFeed};
-pub use forgetting::{Forgetting, Forgotten, Gone, Leaving};
+pub use forgetting::{Forgetting, Forgotten, Leaving};
 pub use group_commit::InboxWriter;
 pub use held_changes::{HeldChange, HeldReason, Why};
 pub use inbox::{Delivery, DeliveryStatus, ERASED, Identity, NewDelivery, PendingDelivery, Settled, Stored};

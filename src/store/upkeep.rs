@@ -167,17 +167,28 @@ impl WriteTx<'_> {
         self.keep_fact(Fact::AuditVerified, &serde_json::to_string(found).unwrap_or_default()).await
     }
 
-    /// The same for a verification that an admin asked for, who came by `way`: the log tells of it.
+    /// The same for a verification that an admin asked for, who came by `way`: the log tells of it, and if a head was remembered,
+    /// of which entry that is.
     ///
     /// # Errors
     /// When the database can't be written.
-    pub async fn keep_asked_audit_verified(&mut self, way: &str, found: &AuditVerified) -> Result<(), StoreError> {
+    pub async fn keep_asked_audit_verified(
+        &mut self,
+        way: &str,
+        found: &AuditVerified,
+        remembered: Option<(Hash, Option<i64>)>,
+    ) -> Result<(), StoreError> {
         let what = match &found.broken {
             Some(broken) => format!("broken: {broken}"),
             None if found.entries == 1 => "1 entry is intact".to_owned(),
             None => format!("{} entries are intact", found.entries),
         };
-        self.append_admin_action(way, "audit", format!("Verified the audit log: {what}"), found.at).await?;
+        let head = match remembered {
+            None => String::new(),
+            Some((_, Some(seq))) => format!("; the remembered head is that of entry {seq}"),
+            Some((head, None)) => format!("; no entry has the remembered head {}", HEXLOWER.encode(&head)),
+        };
+        self.append_admin_action(way, "audit", format!("Verified the audit log: {what}{head}"), found.at).await?;
         self.keep_audit_verified(found).await
     }
 }

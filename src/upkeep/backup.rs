@@ -7,13 +7,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
 use tokio_util::sync::CancellationToken;
 
 use crate::audit::entry::Actor;
 use crate::clock::SharedClock;
 use crate::config::KeepingSettings;
 use crate::lifecycle::Pulse;
-use crate::store::{BackupFailed, BackupMade, Store, StoreError};
+use crate::store::{BackupFailed, BackupMade, Fact, Store, StoreError};
 
 /// How often the clock is looked at.
 const POLL: Duration = Duration::from_secs(30);
@@ -23,8 +25,10 @@ pub const ROUND: Duration = Duration::from_hours(2);
 const TRY_AGAIN: TimeDelta = TimeDelta::minutes(10);
 /// An unfinished file that is older was left by a run that was broken off.
 const LEFT_BEHIND: TimeDelta = TimeDelta::days(1);
-/// Name of a backup in a directory: the time, UTC.
-const NAME: &str = "meeting-mirror-%Y%m%dT%H%M%SZ.db";
+/// End of the name of a backup in a directory: the time, UTC.
+const TIME: &str = "%Y%m%dT%H%M%SZ.db";
+/// So many characters of the installation's id stand in the name, before the time.
+const SHORT_ID: usize = 8;
 /// What an unfinished one is called beside that.
 const UNFINISHED: &str = ".part";
 
@@ -59,12 +63,22 @@ pub enum BackupError {
     Store(#[from] StoreError),
 }
 
+/// A backup that was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Copied {
+    /// Where it is.
+    pub file: PathBuf,
+    /// Unfinished files of backups that were broken off, or that another process is making. They were not touched.
+    pub left: Vec<PathBuf>,
+}
+
 /// Writes a backup to a new file.
 ///
 /// # Errors
 /// A [`BackupError`].
-pub async fn to_file(store: &Store, file: &Path) -> Result<(), BackupError> {
-    if file.exists() {
+pub async fn to_file(store: &Store, file: &Path) -> Result<Copied, BackupError> {
+    // Looked at before, too: copying takes long.
+    if is_taken(file) {
         return Err(BackupError::Exists(file.to_owned()));
     }
     let dir = match file.parent() {
@@ -72,60 +86,94 @@ pub async fn to_file(store: &Store, file: &Path) -> Result<(), BackupError> {
         _ => Path::new("."),
     };
     has_room(store, dir).await?;
-    store.copy_to(file).await?;
-    sync_dir(dir)
+    let mut left = Vec::new();
+    let mut unfinished = beside(file, UNFINISHED);
+    for number in 2.. {
+        if !is_taken(&unfinished) {
+            break;
+        }
+        left.push(std::mem::replace(&mut unfinished, beside(file, &format!(".{number}{UNFINISHED}"))));
+    }
+    store.copy_to(&unfinished).await?;
+    if let Err(error) = name_anew(&unfinished, file) {
+        let _ = std::fs::remove_file(&unfinished);
+        return Err(error);
+    }
+    sync_dir(dir)?;
+    Ok(Copied { file: file.to_owned(), left })
 }
 
-/// Writes a backup into a directory, under a name made of the time. Then the oldest backups beyond `keep` are removed; none =
-/// all are kept. Other files are never touched. Returns the file.
+/// Writes a backup into a directory, under a name made of the installation and the time. Then the installation's oldest backups
+/// beyond `keep` are removed; none = all are kept. Other files are never touched.
 ///
 /// # Errors
-/// A [`BackupError`]; then nothing was removed.
-pub async fn to_dir(store: &Store, dir: &Path, keep: Option<u32>, now: DateTime<Utc>) -> Result<PathBuf, BackupError> {
-    let file = dir.join(now.format(NAME).to_string());
-    if file.exists() {
-        return Err(BackupError::Exists(file));
-    }
-    let failed = |path: &Path| {
-        let path = path.to_owned();
-        move |source| BackupError::Place { path, source }
-    };
-    for (at, left) in stamped(dir, UNFINISHED).map_err(failed(dir))? {
-        if now - at > LEFT_BEHIND {
-            std::fs::remove_file(&left).map_err(failed(&left))?;
+/// A [`BackupError`]; then no backup was removed.
+pub async fn to_dir(store: &Store, dir: &Path, keep: Option<u32>, now: DateTime<Utc>) -> Result<Copied, BackupError> {
+    let names = names(store).await?;
+    let mut left = Vec::new();
+    for (at, unfinished) in stamped(dir, &names, UNFINISHED).map_err(failed(dir))? {
+        if now - at > LEFT_BEHIND && std::fs::remove_file(&unfinished).is_err() {
+            left.push(unfinished);
         }
     }
-    has_room(store, dir).await?;
-    let unfinished = PathBuf::from(format!("{}{UNFINISHED}", file.display()));
-    store.copy_to(&unfinished).await?;
-    std::fs::rename(&unfinished, &file).map_err(failed(&file))?;
-    sync_dir(dir)?;
+    let mut copied = to_file(store, &dir.join(now.format(&names).to_string())).await?;
+    copied.left.append(&mut left);
     if let Some(keep) = keep {
-        let mut others = backups(dir).map_err(failed(dir))?;
-        others.retain(|(_, other)| *other != file);
+        let mut others = stamped(dir, &names, "").map_err(failed(dir))?;
+        others.retain(|(_, other)| *other != copied.file);
         let going = (others.len() + 1).saturating_sub(usize::try_from(keep.max(1)).unwrap_or(usize::MAX));
         for (_, old) in others.iter().take(going) {
             std::fs::remove_file(old).map_err(failed(old))?;
         }
     }
-    Ok(file)
+    Ok(copied)
 }
 
-/// The backups in a directory with the time in their name, oldest first.
-fn backups(dir: &Path) -> io::Result<Vec<(DateTime<Utc>, PathBuf)>> {
-    stamped(dir, "")
+fn failed(path: &Path) -> impl FnOnce(io::Error) -> BackupError {
+    let path = path.to_owned();
+    move |source| BackupError::Place { path, source }
 }
 
-/// Files that are named as backups are, with `suffix` after that; oldest first.
-fn stamped(dir: &Path, suffix: &str) -> io::Result<Vec<(DateTime<Utc>, PathBuf)>> {
+/// Whether a name is in use, if only by a link that leads nowhere.
+fn is_taken(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
+}
+
+fn beside(file: &Path, suffix: &str) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// Gives a file a name that is not in use.
+fn name_anew(file: &Path, name: &Path) -> Result<(), BackupError> {
+    let renamed = match renameat_with(CWD, file, CWD, name, RenameFlags::NOREPLACE) {
+        // Some file systems can't see to it themselves.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) if !is_taken(name) => std::fs::rename(file, name),
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP | Errno::EXIST) => {
+            return Err(BackupError::Exists(name.to_owned()));
+        }
+        renamed => renamed.map_err(io::Error::from),
+    };
+    renamed.map_err(failed(name))
+}
+
+/// How this installation names its backups in a directory: a format of times. Others may put theirs there, too.
+async fn names(store: &Store) -> Result<String, StoreError> {
+    let id = store.fact(Fact::Id).await?.unwrap_or_default();
+    Ok(format!("meeting-mirror-{}-{TIME}", id.get(..SHORT_ID).unwrap_or(&id)))
+}
+
+/// Files that are named like this, with `suffix` after that; oldest first.
+fn stamped(dir: &Path, names: &str, suffix: &str) -> io::Result<Vec<(DateTime<Utc>, PathBuf)>> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(dir)? {
         let entry = entry?;
         let name = entry.file_name();
         let stamp = name.to_str().and_then(|name| name.strip_suffix(suffix)).and_then(|name| {
-            let at = NaiveDateTime::parse_from_str(name, NAME).ok()?.and_utc();
+            let at = NaiveDateTime::parse_from_str(name, names).ok()?.and_utc();
             // Reading is laxer than writing.
-            (at.format(NAME).to_string() == name).then_some(at)
+            (at.format(names).to_string() == name).then_some(at)
         });
         if let Some(at) = stamp.filter(|_| entry.file_type().is_ok_and(|kind| kind.is_file())) {
             found.push((at, entry.path()));
@@ -194,16 +242,19 @@ impl BackupSchedule {
         if self.store.backup_failed().await?.is_some_and(|failed| is_recent(failed.at, TRY_AGAIN)) {
             return Ok(false);
         }
-        let known = backups(&self.dir).unwrap_or_default();
+        let known = stamped(&self.dir, &names(&self.store).await?, "").unwrap_or_default();
         if known.iter().any(|(at, _)| is_recent(*at, self.every)) {
             return Ok(false);
         }
         let made = to_dir(&self.store, &self.dir, Some(self.keep), now).await;
         let mut tx = self.store.write().await?;
         match &made {
-            Ok(file) => {
-                let file = file.display().to_string();
+            Ok(copied) => {
+                let file = copied.file.display().to_string();
                 tracing::info!(file, "made a backup");
+                for left in &copied.left {
+                    tracing::warn!(file = %left.display(), "an unfinished backup was left here: remove it");
+                }
                 tx.backup_was_made(&BackupMade { at: now, file }, Actor::SERVER).await?;
             }
             Err(error) => {

@@ -18,7 +18,7 @@ const EVERY: TimeDelta = TimeDelta::days(1);
 const POLL: Duration = Duration::from_secs(5);
 /// A round takes at most this long: a first run over many old rows, and the longer pause.
 pub const ROUND: Duration = Duration::from_hours(1);
-/// Deliveries or meetings in one transaction.
+/// Deliveries or meetings in one transaction, at most.
 const STEP: u32 = 500;
 
 /// The worker.
@@ -104,7 +104,7 @@ impl Retention {
                 let mut tx = self.store.write().await?;
                 let emptied = tx.empty_old_bodies(bodies, STEP, now).await?;
                 tx.commit().await?;
-                if emptied < STEP.into() {
+                if emptied == 0 {
                     break;
                 }
             }
@@ -134,23 +134,21 @@ impl Retention {
         tx.commit().await
     }
 
-    /// Removes the rows of meetings that are to be forgotten and that no calendar holds any more. Returns how many there were.
+    /// Removes the rows of meetings that are to be forgotten and that no calendar holds any more, and wipes what was erased from
+    /// the files. Returns how many meetings there were.
     ///
     /// # Errors
     /// When the database can't be used; what is left is removed later.
     pub async fn remove_forgotten(&self) -> Result<usize, StoreError> {
-        let (mut removed, mut erased) = (0, false);
+        let mut removed = 0;
         loop {
-            let gone = self.store.remove_forgotten(self.clock.now()).await?;
-            removed += gone.meetings;
-            erased |= gone.erased;
-            if gone.meetings == 0 {
-                break;
+            match self.store.remove_forgotten(self.clock.now()).await? {
+                0 => break,
+                meetings => removed += meetings,
             }
         }
-        if erased {
-            self.store.wipe_deleted().await?;
-        }
+        // Also what was erased before a stop, or while the database was in use.
+        self.store.wipe_deleted().await?;
         Ok(removed)
     }
 }

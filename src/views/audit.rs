@@ -159,8 +159,12 @@ async fn verify(visit: Visit, form: Result<Form<Verify>, FormRejection>) -> Resu
     visit.check(&form.token)?;
     let store = &visit.site.store;
     let found = store.verify_audit(visit.times.now()).await?;
+    let remembered = match parse_head(&form.head) {
+        Some(head) => Some((head, store.audit_entry_of_head(&head).await?)),
+        None => None,
+    };
     let mut tx = store.write().await?;
-    tx.keep_asked_audit_verified("admin page", &found).await?;
+    tx.keep_asked_audit_verified("admin page", &found, remembered).await?;
     tx.commit().await?;
     Ok(Redirect::to(&format!("{}#verify", href("/audit", &[("head", form.head.trim())]))))
 }

@@ -46,7 +46,7 @@ async fn broken() -> Stage {
     let until = stage.now() + TimeDelta::minutes(5);
     tx.pause_calendar(1, until, PausedFor::Person, Some(&problem), stage.now()).await.unwrap();
     let verified = stage.site.store.verify_audit(stage.now()).await.unwrap();
-    tx.keep_asked_audit_verified("admin page", &verified).await.unwrap();
+    tx.keep_asked_audit_verified("admin page", &verified, None).await.unwrap();
     let feed = stage.site.store.feed("1").await.unwrap().unwrap();
     let left_out = LeftOut { meetings: 12, ahead: 2, from: Some(stage.now()) };
     let rendition = Rendition { body: vec![1; 9], digest: vec![2], last_modified_at: stage.now(), left_out };

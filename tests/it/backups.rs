@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use chrono::TimeDelta;
+use meeting_mirror::store::Fact;
 use meeting_mirror::upkeep::backup;
 
 use crate::support::{TestApp, event};
@@ -12,6 +13,14 @@ fn names(dir: &Path) -> Vec<String> {
         std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names
+}
+
+impl TestApp {
+    /// How its backups are named by the time.
+    async fn backup_names(&self) -> String {
+        let id = self.store.fact(Fact::Id).await.unwrap().unwrap();
+        format!("meeting-mirror-{}-%Y%m%dT%H%M%SZ.db", &id[..8])
+    }
 }
 
 async fn with_schedule() -> (TestApp, tempfile::TempDir) {
@@ -38,6 +47,48 @@ async fn a_copy_is_made_while_somebody_writes_and_shows_one_moment() {
     assert_eq!(copy.meeting("m-1").await.unwrap().unwrap(), app.meeting("m-1").await);
     copy.close().await;
     assert!(backup::to_file(&app.store, &file).await.unwrap_err().to_string().contains("exists already"));
+    assert!(names(place.path()).iter().all(|name| !name.contains(".part")), "{:?}", names(place.path()));
+}
+
+#[tokio::test]
+async fn what_a_broken_off_backup_left_is_told_and_holds_up_none() {
+    let (app, dir) = with_schedule().await;
+    let place = dir.path().join("backups");
+    std::fs::create_dir(&place).unwrap();
+    let file = place.join("copy.db");
+    // It can't be written over, nor removed as a file is.
+    std::fs::create_dir(place.join("copy.db.part")).unwrap();
+    let copied = backup::to_file(&app.store, &file).await.unwrap();
+    assert_eq!((copied.file, copied.left), (file, vec![place.join("copy.db.part")]));
+    let unfinished = app.now().format(&app.backup_names().await).to_string() + ".part";
+    std::fs::write(place.join(&unfinished), "half").unwrap();
+    let copied = backup::to_dir(&app.store, &place, None, app.now()).await.unwrap();
+    assert_eq!(copied.left, [place.join(&unfinished)]);
+    let made = copied.file.file_name().unwrap().to_str().unwrap();
+    let mut expected = vec!["copy.db", "copy.db.part", made, &unfinished];
+    expected.sort_unstable();
+    assert_eq!(names(&place), expected);
+}
+
+#[tokio::test]
+async fn two_installations_share_a_directory_and_remove_only_their_own() {
+    let ((one, dir), other) = (with_schedule().await, TestApp::start().await);
+    let mut tx = other.store.write().await.unwrap();
+    tx.keep_fact(Fact::Id, "0123456789abcdef0123456789abcdef").await.unwrap();
+    tx.commit().await.unwrap();
+    let place = dir.path().join("backups");
+    std::fs::create_dir(&place).unwrap();
+    // As backups were named before.
+    std::fs::write(place.join("meeting-mirror-20261101T000000Z.db"), "old").unwrap();
+    for _ in 0..3 {
+        backup::to_dir(&one.store, &place, Some(1), one.now()).await.unwrap();
+        backup::to_dir(&other.store, &place, Some(2), one.now()).await.unwrap();
+        one.clock.advance(TimeDelta::hours(1));
+    }
+    let of = |id: &str| names(&place).iter().filter(|name| name.contains(id)).count();
+    let id = one.store.fact(Fact::Id).await.unwrap().unwrap();
+    assert_eq!((of(&id[..8]), of("-01234567-"), names(&place).len()), (1, 2, 4), "{:?}", names(&place));
+    assert!(!one.backups.as_ref().unwrap().run_due().await.unwrap(), "its own is recent");
 }
 
 #[tokio::test]
@@ -50,13 +101,15 @@ async fn the_schedule_makes_backups_and_removes_only_the_oldest_of_its_own() {
         std::fs::write(place.join(name), name).unwrap();
     }
     // Left by a run that was broken off.
-    std::fs::write(place.join("meeting-mirror-20261101T000000Z.db.part"), "half").unwrap();
+    let named = app.backup_names().await;
+    let unfinished = (app.now() - TimeDelta::days(2)).format(&named).to_string() + ".part";
+    std::fs::write(place.join(unfinished), "half").unwrap();
     let schedule = app.backups.as_ref().unwrap();
     let mut made = Vec::new();
     for _ in 0..4 {
         assert!(schedule.run_due().await.unwrap());
         assert!(!schedule.run_due().await.unwrap(), "the next one is due in a day");
-        made.push(app.now().format("meeting-mirror-%Y%m%dT%H%M%SZ.db").to_string());
+        made.push(app.now().format(&named).to_string());
         app.clock.advance(TimeDelta::hours(24));
     }
     let mut expected: Vec<String> = strangers.iter().map(|name| (*name).to_owned()).chain(made[2..].to_vec()).collect();

@@ -98,6 +98,48 @@ async fn an_invitee_is_forgotten_everywhere_and_nothing_brings_the_meeting_back(
 }
 
 #[tokio::test]
+async fn what_arrives_after_it_was_looked_for_is_forgotten_too() {
+    let app = TestApp::start_with_google().await;
+    app.add_calendar(TEAM, Detail::Full, OnCancel::Delete).await;
+    app.deliver_all(&[of(event("e-1", "scheduled", "m-1", 5, 10), "quillfeather@example.org")]).await;
+    app.settle().await;
+    let command = app.installation().await;
+    let mut found = Erasure::find(&command, WHO, |_| {}).await.unwrap();
+    // As if while the question is asked: one is applied, one waits.
+    app.deliver_all(&[of(event("e-2", "scheduled", "m-2", 5, 11), "quillfeather@example.org")]).await;
+    app.settle().await;
+    app.deliver(&of(event("e-3", "scheduled", "m-3", 5, 12), "quillfeather@example.org")).await;
+    found.begin(&command, "command line").await.unwrap();
+    assert!(app.meeting("m-2").await.forget_since.is_none());
+
+    assert!(found.catch_up(&command, WHO, "command line").await.unwrap());
+    assert!(!found.catch_up(&command, WHO, "command line").await.unwrap(), "nothing is left");
+    assert_eq!((found.meetings.len(), found.deliveries.len(), found.to_come), (3, 3, 3));
+    assert_eq!((found.late_meetings, found.late_deliveries), (2, 2));
+    assert_eq!(found.events.iter().map(|there| there.events).sum::<i64>(), 2, "{found:?}");
+    app.settle().await;
+    assert_eq!(found.go_on(&command).await.unwrap(), []);
+    assert!(found.finish(&command).await.unwrap());
+    assert!(app.mirrored(TEAM).is_empty());
+    assert_eq!(app.store.meeting_counts().await.unwrap(), [0, 0, 0]);
+    assert_eq!(holding(&app, "quillfeather"), [""; 0]);
+    command.store.close().await;
+}
+
+#[tokio::test]
+async fn a_command_that_is_killed_leaves_it_to_the_server_to_wipe_the_files() {
+    let app = TestApp::start().await;
+    app.post("{\"eventId\": \"broken\", \"to\": \"quillfeather@example.org\"}").await;
+    let command = app.installation().await;
+    let found = Erasure::find(&command, WHO, |_| {}).await.unwrap();
+    found.begin(&command, "command line").await.unwrap();
+    assert!(!holding(&app, "quillfeather").is_empty(), "it stands in the log of the database");
+    command.store.close().await;
+    app.retention.remove_forgotten().await.unwrap();
+    assert_eq!(holding(&app, "quillfeather"), [""; 0]);
+}
+
+#[tokio::test]
 async fn while_google_can_not_be_reached_it_waits_and_the_server_goes_on_by_itself() {
     let app = TestApp::start_with_google().await;
     app.add_calendar(TEAM, Detail::Full, OnCancel::Delete).await;

@@ -158,6 +158,46 @@ async fn a_meeting_waits_until_its_event_is_gone_and_a_greater_event_keeps_it_me
 }
 
 #[tokio::test]
+async fn an_event_that_somebody_brought_back_goes_before_its_meeting_does() {
+    let app = TestApp::start_with_google_and(keep_meetings).await;
+    app.add_calendar(TEAM, Detail::Full, OnCancel::Delete).await;
+    app.deliver_all(&[event("e-1", "scheduled", "m-1", 5, 10)]).await;
+    app.settle().await;
+    app.deliver_all(&[event("e-2", "canceled", "m-1", 6, 10)]).await;
+    app.settle().await;
+    assert!(app.mirrored(TEAM).is_empty());
+    let event_id = app.google().events(TEAM).remove(0).id;
+    // Out of the bin.
+    assert!(app.google().edit_by_hand(TEAM, &event_id, |event| event["status"] = "confirmed".into()));
+    app.clock.advance(TimeDelta::days(102));
+    app.retain().await;
+    assert_eq!(app.store.leaving().await.unwrap().events, [(1, 1)]);
+    app.settle().await;
+    app.retention.remove_forgotten().await.unwrap();
+    assert!(app.mirrored(TEAM).is_empty());
+    assert!(app.store.meeting("m-1").await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_meeting_that_comes_back_has_a_greater_revision_than_it_ever_had() {
+    let app = TestApp::start_with(keep_meetings).await;
+    let feed = app.add_feed("Team", Selection::default(), Detail::Full).await;
+    for (minute, hour) in [(5, 10), (6, 11), (7, 12), (8, 13)] {
+        app.deliver_all(&[event(&format!("e-{minute}"), "rescheduled", "m-1", minute, hour)]).await;
+    }
+    assert_eq!(app.meeting("m-1").await.revision, 3);
+    app.clock.advance(TimeDelta::days(102));
+    app.retain().await;
+    assert!(app.store.meeting("m-1").await.unwrap().is_none());
+    app.deliver_all(&[later(event("e-9", "rescheduled", "m-1", 9, 10), 150)]).await;
+    let revision = app.meeting("m-1").await.revision;
+    assert!(revision > 3, "{revision}");
+    assert!(app.feed_text(&feed).await.contains(&format!("SEQUENCE:{revision}\r\n")));
+    app.deliver_all(&[later(event("e-10", "rescheduled", "m-1", 10, 11), 151)]).await;
+    assert_eq!(app.meeting("m-1").await.revision, revision + 1);
+}
+
+#[tokio::test]
 async fn a_booking_that_was_taken_over_goes_with_the_one_that_took_it() {
     let app = TestApp::start_with(keep_meetings).await;
     let taking = with(event("e-2", "rescheduled", "m-2", 6, 10), |data| {

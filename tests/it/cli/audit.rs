@@ -203,6 +203,15 @@ fn a_head_that_is_remembered_shows_a_cut_tail_that_the_chain_alone_does_not() {
     let other = "ab".repeat(32);
     let ran = machine.run(&["audit", "verify", "--head", &other]);
     assert!(ran.code == 1 && ran.stdout.contains("BROKEN: no entry has the head you remember"), "{ran:?}");
+    let summaries = machine.json(&["audit", "list", "--limit", "2", "--json"]);
+    assert_eq!(
+        summaries[1]["summary"],
+        "Verified the audit log: 3 entries are intact; the remembered head is that of entry 3"
+    );
+    assert_eq!(
+        summaries[0]["summary"],
+        format!("Verified the audit log: 4 entries are intact; no entry has the remembered head {other}")
+    );
     machine.run(&["audit", "verify", "--head", "12ab"]).refused(2, &["64 hexadecimal digits are needed"]);
 }
 

@@ -129,6 +129,7 @@ async fn an_invitee_is_erased_beside_a_running_server_with_a_report() {
         report,
         json!({
             "meetings": 1, "toCome": 1, "deliveries": 1, "mentions": 0, "feeds": ["Sales"], "waiting": [], "removedCalendars": [],
+            "arrivedMeanwhile": {"meetings": 0, "deliveries": 0},
             "calendars": [{"calendar": "Team", "id": 1, "events": 1}], "filesAreClean": true, "lastBackup": null,
         })
     );
