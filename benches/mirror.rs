@@ -108,6 +108,7 @@ async fn mirror(dir: &Path, answer: Duration) -> f64 {
         google: access,
         installation_id: "bench".into(),
         latest: meeting_mirror::clock::Latest::default(),
+        pulse: meeting_mirror::lifecycle::Pulse::default(),
         due: Arc::default(),
     };
     let stop = CancellationToken::new();

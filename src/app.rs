@@ -4,6 +4,7 @@ mod erasure;
 mod installation;
 mod parts;
 mod settings_log;
+mod workers;
 
 use std::fs::File;
 use std::net::SocketAddr;
@@ -17,24 +18,22 @@ use tokio_util::task::TaskTracker;
 
 pub use erasure::Erasure;
 pub use installation::{Installation, StartError};
+pub use workers::Workers;
 
 use self::installation::http_url;
 use crate::clock::{Latest, Randomness, SharedClock};
 use crate::config::{Secret, Settings};
-use crate::inbound::inbox::{self, Inbox};
+use crate::inbound::inbox::Inbox;
 use crate::inbound::signature::Verifier;
 use crate::inbound::webhook::Webhook;
-use crate::lifecycle::{Lifecycle, Pulses};
-use crate::outbound::alerts::{self, Alerts};
-use crate::outbound::audit_push::{self, AuditPusher};
-use crate::outbound::check::{self, Checker};
+use crate::lifecycle::{Lifecycle, Pulse, Pulses};
+use crate::outbound::check::Checker;
 use crate::outbound::google;
-use crate::outbound::jobs::{self, Jobs};
-use crate::outbound::mirror::{self, Mirror};
+use crate::outbound::mirror::Mirror;
 use crate::store::{Fact, InboxWriter, Store};
-use crate::upkeep::audit::{self, AuditKeeper};
-use crate::upkeep::backup::{self, BackupSchedule};
-use crate::upkeep::retention::{self, Retention};
+use crate::upkeep::audit::AuditKeeper;
+use crate::upkeep::backup::BackupSchedule;
+use crate::upkeep::retention::Retention;
 use crate::views::{self, FeedCache};
 use crate::web::counts::{HttpCounts, Tally};
 use crate::web::links::Links;
@@ -51,53 +50,12 @@ pub struct App {
     pub router: Router,
     /// What a peer may keep the server waiting with.
     pub limits: Limits,
-    /// Applies deliveries.
-    pub inbox: Inbox,
-    /// Keeps Google in step; none without credentials.
-    pub mirror: Option<Mirror>,
-    /// Compares what is at Google with what was written; none without credentials.
-    pub checker: Option<Checker>,
-    /// Sends the audit log on; none when it is not to be sent.
-    pub audit_push: Option<AuditPusher>,
-    /// Sees to the audit log every day.
-    pub audit_keeper: AuditKeeper,
-    /// Makes backups; none without a directory for them.
-    pub backups: Option<BackupSchedule>,
-    /// Removes what is too old.
-    pub retention: Retention,
-    /// Tells of what is wrong.
-    pub alerts: Alerts,
-    /// Keeps feeds ready to be served.
-    pub feeds: FeedCache,
+    /// What works beside the requests.
+    pub workers: Workers,
     /// The admin password, when it was made just now: to be shown once, then kept.
     pub new_password: Option<Secret>,
     writer: WriterTask,
     lock: File,
-}
-
-/// The workers of a service that is serving.
-#[derive(Debug)]
-pub struct Workers {
-    /// Applies deliveries.
-    pub inbox: Inbox,
-    /// Keeps Google in step.
-    pub mirror: Option<Mirror>,
-    /// Compares what is at Google with what was written.
-    pub checker: Option<Checker>,
-    /// Sends the audit log on.
-    pub audit_push: Option<AuditPusher>,
-    /// Sees to the audit log every day.
-    pub audit_keeper: AuditKeeper,
-    /// Makes backups; none without a directory for them.
-    pub backups: Option<BackupSchedule>,
-    /// Removes what is too old.
-    pub retention: Retention,
-    /// Tells of what is wrong.
-    pub alerts: Alerts,
-    /// Keeps feeds ready to be served.
-    pub feeds: FeedCache,
-    /// To be held until the last of them has ended, so that no second server works on the same data.
-    pub lock: File,
 }
 
 struct WriterTask(std::pin::Pin<Box<dyn Future<Output = ()> + Send>>);
@@ -193,6 +151,7 @@ impl App {
             installation_id: id.clone(),
             due,
             latest: Latest::default(),
+            pulse: Pulse::default(),
         });
         let every = TimeDelta::hours(settings.drift_check_hours.into());
         let checker = mirror.clone().map(|mirror| Checker { mirror, every });
@@ -205,23 +164,8 @@ impl App {
             sent_to: audit_push.as_ref().map(|push| push.endpoint(secret)),
         };
         let writer = WriterTask(Box::pin(writer_task));
-        Ok(Self {
-            site,
-            router,
-            limits,
-            inbox,
-            mirror,
-            checker,
-            audit_push,
-            audit_keeper,
-            backups,
-            retention,
-            alerts,
-            feeds,
-            new_password,
-            writer,
-            lock,
-        })
+        let workers = Workers { inbox, mirror, checker, audit_push, audit_keeper, backups, retention, alerts, feeds };
+        Ok(Self { site, router, limits, workers, new_password, writer, lock })
     }
 
     /// Keeps the password that was made. Not before it was shown: were the start broken off in between, nobody would know it.
@@ -239,53 +183,17 @@ impl App {
     /// until the service has ended.
     #[must_use]
     pub fn start(self, listener: TcpListener, lifecycle: &Lifecycle) -> File {
-        let stop = lifecycle.stop();
         let pulses = self.site.pulses.clone();
-        let Workers { inbox, mirror, checker, audit_push, audit_keeper, backups, retention, alerts, feeds, lock } =
-            self.start_serving(listener, lifecycle);
-        lifecycle.spawn("inbox", inbox.run(pulses.begin("inbox", inbox::ROUND), stop.clone()));
-        lifecycle.spawn("feeds", feeds.run(pulses.begin("feeds", views::FEEDS_ROUND), stop.clone()));
-        lifecycle.spawn("audit log", audit_keeper.run(pulses.begin("audit log", audit::ROUND), stop.clone()));
-        lifecycle.spawn("alerts", alerts.run(pulses.begin("alerts", alerts::ROUND), stop.clone()));
-        lifecycle.spawn("retention", retention.run(pulses.begin("retention", retention::ROUND), stop.clone()));
-        if let Some(backups) = backups {
-            lifecycle.spawn("backups", backups.run(pulses.begin("backups", backup::ROUND), stop.clone()));
-        }
-        if let Some(audit_push) = audit_push {
-            let pulse = pulses.begin("audit log push", audit_push::ROUND);
-            lifecycle.spawn("audit log push", audit_push.run(pulse, stop.clone()));
-        }
-        if let Some(mirror) = mirror {
-            let jobs = Jobs { mirror: mirror.clone() };
-            lifecycle.spawn("calendar jobs", jobs.run(pulses.begin("calendar jobs", jobs::ROUND), stop.clone()));
-            lifecycle.spawn("mirror", mirror.run(pulses.begin("mirror", mirror::ROUND), stop.clone()));
-        }
-        if let Some(checker) = checker {
-            lifecycle.spawn("calendar checks", checker.run(pulses.begin("calendar checks", check::ROUND), stop));
-        }
+        let (workers, lock) = self.start_serving(listener, lifecycle);
+        workers.start(lifecycle, &pulses);
         lock
     }
 
-    /// Starts serving only, and returns the workers for the caller to drive.
-    pub fn start_serving(self, listener: TcpListener, lifecycle: &Lifecycle) -> Workers {
+    /// Starts serving only, and returns the workers for the caller to drive, with the lock on the data directory.
+    pub fn start_serving(self, listener: TcpListener, lifecycle: &Lifecycle) -> (Workers, File) {
         let stop = lifecycle.stop();
-        let (stopping, tasks) = (self.site.watching.stopping.clone(), self.site.tasks.clone());
-        let Self {
-            router,
-            limits,
-            inbox,
-            mirror,
-            checker,
-            audit_push,
-            audit_keeper,
-            backups,
-            retention,
-            alerts,
-            feeds,
-            writer,
-            lock,
-            ..
-        } = self;
+        let Self { site, router, limits, workers, writer, lock, .. } = self;
+        let (stopping, tasks) = (site.watching.stopping, site.tasks);
         lifecycle.spawn("deliveries writer", writer.0);
         lifecycle.spawn("http", async move {
             let stop_watching = async {
@@ -297,7 +205,7 @@ impl App {
             tasks.close();
             tasks.wait().await;
         });
-        Workers { inbox, mirror, checker, audit_push, audit_keeper, backups, retention, alerts, feeds, lock }
+        (workers, lock)
     }
 }
 

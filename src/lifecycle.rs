@@ -54,6 +54,17 @@ impl Lifecycle {
         });
     }
 
+    /// Runs a worker that tells by its pulse that it goes round, with no more than `longest` between two beats. It may end only after the stop.
+    pub fn work<Work: Future<Output = ()> + Send + 'static>(
+        &self,
+        pulses: &Pulses,
+        name: &'static str,
+        longest: Duration,
+        worker: impl FnOnce(Pulse, CancellationToken) -> Work,
+    ) {
+        self.spawn(name, worker(pulses.begin(name, longest), self.stop()));
+    }
+
     /// Stops at SIGTERM or Ctrl-C; at the second signal the process ends at once.
     ///
     /// # Errors
@@ -86,9 +97,9 @@ impl Lifecycle {
     }
 }
 
-/// Tells that a worker goes round.
-#[derive(Debug, Clone)]
-pub struct Pulse(Arc<Beats>);
+/// Tells that a worker goes round. By default nobody listens.
+#[derive(Debug, Clone, Default)]
+pub struct Pulse(Option<Arc<Beats>>);
 
 #[derive(Debug)]
 struct Beats {
@@ -100,9 +111,12 @@ struct Beats {
 }
 
 impl Pulse {
-    /// To be called each time round, before anything that may take long.
+    /// To be called each time round, before anything that may take long, and with each step of what takes longer the more
+    /// there is to do.
     pub fn beat(&self) {
-        self.0.last.store(milliseconds(&self.0.clock), Ordering::Relaxed);
+        if let Some(beats) = &self.0 {
+            beats.last.store(milliseconds(&beats.clock), Ordering::Relaxed);
+        }
     }
 }
 
@@ -113,7 +127,7 @@ pub struct PulseAge {
     pub worker: &'static str,
     /// Since its last beat.
     pub age: Duration,
-    /// The longest that a round may take.
+    /// The longest that there may be between two beats.
     pub longest: Duration,
 }
 
@@ -137,12 +151,12 @@ impl Pulses {
         Self { clock, beats: Arc::default() }
     }
 
-    /// The pulse of a worker that begins now, and whose rounds take no longer than `longest` each.
+    /// The pulse of a worker that begins now, with no more than `longest` between two beats.
     pub fn begin(&self, worker: &'static str, longest: Duration) -> Pulse {
         let last = AtomicU64::new(milliseconds(&self.clock));
         let beats = Arc::new(Beats { worker, longest, clock: self.clock.clone(), last });
         self.beats.lock().unwrap_or_else(PoisonError::into_inner).push(beats.clone());
-        Pulse(beats)
+        Pulse(Some(beats))
     }
 
     /// How long ago each worker told that it goes round.

@@ -8,7 +8,7 @@ use crate::config::{AlertTarget, PushTarget, Secret, Settings};
 use crate::health::condition::Limits;
 use crate::inbound::inbox::Inbox;
 use crate::inbound::webhook::Webhook;
-use crate::outbound::alerts::{Alerts, Messenger};
+use crate::outbound::alerts::{Alerts, Knowledge, Messenger};
 use crate::outbound::audit_push::AuditPusher;
 use crate::outbound::google::GoogleAccess;
 use crate::outbound::https;
@@ -52,8 +52,8 @@ pub(super) fn alerts(site: &Site, messenger: Option<Messenger>) -> Alerts {
         randomness: site.randomness.clone(),
         limits: site.limits.clone(),
         mirror_is_on: site.google.is_some(),
-        running_since: site.started_at,
         messenger,
+        known: Knowledge::default(),
     }
 }
 
@@ -116,6 +116,9 @@ pub(super) async fn begin(
     tx.keep_fact(Fact::PublicUrl, public_url).await?;
     tx.end_waits_beyond(clock.now() + retry::LONGEST_PAUSE, clock.now()).await?;
     settings_log::record(store, &mut tx, set, secret, clock.now()).await?;
+    // A time that lies ahead is from before the clock was set back.
+    let since = store.backups_since().await?.map_or(clock.now(), |since| since.min(clock.now()));
+    tx.keep_backups_since(set.0.keeping.backup_dir.as_ref().map(|_| since)).await?;
     if let Some(push) = audit_push {
         let (endpoint, before) = (push.endpoint(secret), push.endpoint_before());
         tx.begin_audit_push(&endpoint, &before, clock.now()).await?;

@@ -13,6 +13,8 @@ const BACKUP_GRACE: TimeDelta = TimeDelta::hours(1);
 /// Kinds of conditions, worst first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
+    /// The database can't be read or written.
+    Database,
     /// The audit log is not as it was written.
     AuditLog,
     /// Little room is left beside the database.
@@ -33,7 +35,8 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
+        Self::Database,
         Self::AuditLog,
         Self::Disk,
         Self::Calendar,
@@ -47,6 +50,7 @@ impl Kind {
     /// The word in messages, in metrics and in the database.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Database => "database",
             Self::AuditLog => "audit-log",
             Self::Disk => "disk",
             Self::Calendar => "calendar",
@@ -67,7 +71,7 @@ impl Kind {
     pub fn path(self, subject: &str) -> String {
         match self {
             Self::AuditLog => "/audit#verify".to_owned(),
-            Self::Disk | Self::Backup => "/status#storage".to_owned(),
+            Self::Database | Self::Disk | Self::Backup => "/status#storage".to_owned(),
             Self::Calendar | Self::MirrorLag => format!("/calendars#calendar-{subject}"),
             Self::Quarantine => "/inbox?status=quarantined".to_owned(),
             Self::Silence => "/status#inbound".to_owned(),
@@ -92,6 +96,12 @@ pub struct Condition {
 impl Condition {
     fn new(kind: Kind, summary: String) -> Self {
         Self { kind, subject: String::new(), summary, detail: None }
+    }
+
+    /// That the database fails: no fact that could be read from it, so whoever finds it says so.
+    pub fn database_fails() -> Self {
+        let summary = "The database can't be read or written, so deliveries are refused. The server's log says why.";
+        Self::new(Kind::Database, summary.to_owned())
     }
 
     /// Whether it is the same happening as another one, whatever its words.
@@ -142,8 +152,6 @@ pub struct CalendarFacts<'a> {
 pub struct Facts<'a> {
     /// When that is.
     pub now: DateTime<Utc>,
-    /// When the server started.
-    pub running_since: DateTime<Utc>,
     /// Latest arrival of a delivery.
     pub last_delivery_at: Option<DateTime<Utc>>,
     /// Arrivals by hours since 1970-01-01 UTC, of the four weeks before the last delivery at least.
@@ -160,6 +168,8 @@ pub struct Facts<'a> {
     pub audit_broken: Option<&'a str>,
     /// The last backup.
     pub last_backup_at: Option<DateTime<Utc>>,
+    /// Since when they are to be made on a schedule, however often the server was restarted.
+    pub backups_since: Option<DateTime<Utc>>,
 }
 
 /// All that is wrong, worst first.
@@ -218,9 +228,9 @@ fn lags(calendar: &CalendarFacts<'_>, now: DateTime<Utc>, limits: &Limits) -> Op
     })
 }
 
-/// Overdue is what an hour later than promised is not there: since the last backup, or since the start when there was none.
+/// Overdue is what an hour later than promised is not there: since the last backup, and since one is promised.
 fn backup_overdue(facts: &Facts<'_>, hours: u32) -> Option<Condition> {
-    let since = facts.last_backup_at.unwrap_or(facts.running_since);
+    let since = facts.backups_since?.max(facts.last_backup_at.unwrap_or_default());
     (facts.now - since > TimeDelta::hours(hours.into()) + BACKUP_GRACE).then(|| {
         let summary = match facts.last_backup_at {
             Some(at) => format!("The last backup was made {} ago.", length(facts.now - at)),
@@ -265,7 +275,6 @@ mod tests {
     fn fine(arrivals: &BTreeMap<i64, u32>) -> Facts<'_> {
         Facts {
             now: now(),
-            running_since: now() - TimeDelta::days(3),
             last_delivery_at: Some(now() - TimeDelta::hours(1)),
             arrivals,
             quarantined: 0,
@@ -280,6 +289,7 @@ mod tests {
             room: Some(Room { free: 10, total: 100 }),
             audit_broken: None,
             last_backup_at: None,
+            backups_since: Some(now() - TimeDelta::days(3)),
         }
     }
 
@@ -358,6 +368,12 @@ mod tests {
         assert_eq!(told(&in_time, &limits), [], "within the grace");
         let expected = "No backup has been made yet. One was to be made every 24 hours.";
         assert_eq!(told(&fine(&arrivals), &limits), [("backup", expected.to_owned())]);
+        let new = Facts {
+            last_backup_at: Some(now() - TimeDelta::days(90)),
+            backups_since: Some(now() - TimeDelta::hours(25)),
+            ..fine(&arrivals)
+        };
+        assert_eq!(told(&new, &limits), [], "the schedule is new");
         let back = Facts { now: now() - TimeDelta::days(9), ..fine(&arrivals) };
         assert_eq!(told(&back, &limits), [], "the clock was set back");
     }

@@ -11,8 +11,8 @@ pub const STEADY: TimeDelta = TimeDelta::minutes(1);
 /// An episode that has not ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Open {
-    /// Row id.
-    pub id: i64,
+    /// By which whoever asks knows it.
+    pub id: usize,
     /// Of which kind.
     pub kind: Kind,
     /// What of that kind.
@@ -38,13 +38,13 @@ pub enum Step {
     /// A condition holds that did not before.
     Begin(Condition),
     /// It no longer holds, for the moment.
-    Leave(i64),
+    Leave(usize),
     /// It holds again.
-    Return(i64),
+    Return(usize),
     /// It was over at this time.
-    End(i64, DateTime<Utc>),
+    End(usize, DateTime<Utc>),
     /// It did not last: it never was.
-    Forget(i64),
+    Forget(usize),
 }
 
 /// What becomes of the open episodes and of new ones, from what is wrong now.

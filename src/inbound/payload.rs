@@ -125,6 +125,31 @@ pub fn parse(body: &[u8]) -> Result<Envelope, Rejection> {
     Ok(Envelope { event_id, event_type, organization_id, happened_at, delivery_attempt, payload })
 }
 
+/// What a body that can't be understood still tells of its identity, read as strictly as in one that can.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Legible {
+    /// `eventType`.
+    pub event_type: Option<String>,
+    /// `organizationGuid`.
+    pub organization_id: Option<String>,
+    /// `data.id` of an event about a meeting.
+    pub meeting_id: Option<String>,
+}
+
+/// Reads that much of a body.
+pub fn legible(body: &[u8]) -> Legible {
+    let Ok(Value::Object(envelope)) = json::read(body) else { return Legible::default() };
+    let envelope = Fields { path: String::new(), map: &envelope };
+    let event_type = envelope.id("eventType").ok();
+    let is_meeting = event_type.as_ref().is_some_and(|text| text.starts_with("scheduling.smartscheduler."));
+    let data = envelope.object("data").ok().filter(|_| is_meeting);
+    Legible {
+        event_type,
+        organization_id: envelope.text("organizationGuid").ok().flatten(),
+        meeting_id: data.and_then(|data| data.id("id").ok()),
+    }
+}
+
 fn meeting_event(
     mut key: EventKey,
     data: &Fields<'_>,

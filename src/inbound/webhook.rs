@@ -18,7 +18,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use tokio::sync::Notify;
 
-use super::payload::{self, Envelope, Payload};
+use super::payload::{self, Envelope, Legible, Payload};
 use super::signature::Verifier;
 use crate::clock::SharedClock;
 use crate::store::{DeliveryStatus, Identity, InboxWriter, NewDelivery};
@@ -172,7 +172,11 @@ fn read(webhook: &Webhook, headers: &HeaderMap, body: Bytes, signature: String) 
             let status = if ignored { DeliveryStatus::Ignored } else { DeliveryStatus::Pending };
             (identity(&envelope), status, reason)
         }
-        Ok(Err(rejection)) => (digest_identity(&body), DeliveryStatus::Quarantined, Some(rejection.to_string())),
+        Ok(Err(rejection)) => {
+            let Legible { event_type, organization_id, meeting_id } = payload::legible(&body);
+            let identity = Identity { event_type, organization_id, meeting_id, ..digest_identity(&body) };
+            (identity, DeliveryStatus::Quarantined, Some(rejection.to_string()))
+        }
         Err(_) => {
             let reason =
                 "reading it failed inside meeting-mirror: please report this; it can be replayed after an upgrade";
@@ -211,7 +215,7 @@ pub(super) fn identity(envelope: &Envelope) -> Identity {
     }
 }
 
-/// The identity of bytes that tell none: their digest.
+/// The identity of bytes that can't be understood: their digest.
 fn digest_identity(body: &[u8]) -> Identity {
     Identity { event_id: format!("sha256:{}", HEXLOWER.encode(&Sha256::digest(body))), ..Identity::default() }
 }

@@ -3,18 +3,19 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use tokio_util::sync::CancellationToken;
 
+use super::alert_book::Book;
+pub use super::alert_book::Knowledge;
 use super::alert_message::{Message, Site};
 use super::endpoint::{Advice, Endpoint, Refused};
 use super::https::Connector;
 use crate::clock::{Randomness, SharedClock};
 use crate::config::{AlertFormat, AlertTarget};
 use crate::health::condition::{Condition, Limits, conditions};
-use crate::health::episode::steps;
 use crate::lifecycle::Pulse;
 use crate::store::{Alert, Store, StoreError};
 
@@ -24,8 +25,6 @@ const EVERY: Duration = Duration::from_secs(30);
 pub const ROUND: Duration = Duration::from_mins(2);
 /// Messages that are sent at a time.
 const AT_ONCE: usize = 20;
-/// A next try that lies further ahead is from before the clock was set back.
-const LONGEST_PAUSE: TimeDelta = TimeDelta::hours(2);
 
 /// The worker.
 #[derive(Debug, Clone)]
@@ -40,10 +39,10 @@ pub struct Alerts {
     pub limits: Limits,
     /// Whether Google credentials are set.
     pub mirror_is_on: bool,
-    /// When the server started.
-    pub running_since: DateTime<Utc>,
     /// Who is told; none = nobody, and episodes are only kept.
     pub messenger: Option<Messenger>,
+    /// What is known of episodes.
+    pub known: Knowledge,
 }
 
 /// Sends messages.
@@ -103,76 +102,82 @@ impl Alerts {
     /// Looks once, and sends what is due. Returns how many messages were taken.
     ///
     /// # Errors
-    /// When the database can't be used.
+    /// When what was told before can't be read.
     pub async fn work_once(&self, stop: &CancellationToken) -> Result<usize, StoreError> {
-        let found = self.look().await?;
-        let Some(messenger) = &self.messenger else { return Ok(0) };
+        let mut book = self.known.0.lock().await;
+        let book = match &mut *book {
+            Some(book) => book,
+            unread => unread.insert(Book::open(&self.store).await?),
+        };
         let now = self.clock.now();
-        let due = self.due(&found, now).await?;
-        let mut sending: FuturesUnordered<_> =
-            due.iter().map(async |alert| (alert, messenger.send(&Message::of(alert), now).await)).collect();
+        let mut found = self.look(now).await;
+        book.follow(found.as_mut(), now);
+        self.keep(book).await;
+        let mut due = book.due(&found.unwrap_or_default(), now);
+        due.truncate(AT_ONCE);
+        let taken = match &self.messenger {
+            Some(messenger) if !due.is_empty() => self.send(messenger, &due, book, stop).await,
+            _ => return Ok(0),
+        };
+        self.keep(book).await;
+        Ok(taken)
+    }
+
+    /// What is wrong now, as far as the database tells; none = it can't be read.
+    async fn look(&self, now: DateTime<Utc>) -> Option<Vec<Condition>> {
+        match self.store.reading(now).await {
+            Ok(reading) => Some(conditions(&reading.facts(self.mirror_is_on), &self.limits)),
+            Err(error) => {
+                tracing::error!(%error, cause = ?error, "what is wrong could not be looked at; trying again");
+                None
+            }
+        }
+    }
+
+    async fn keep(&self, book: &mut Book) {
+        if let Err(error) = book.keep(&self.store, self.clock.now()).await {
+            tracing::error!(%error, cause = ?error, "what is wrong and who was told could not be kept; trying again");
+        }
+    }
+
+    /// Sends what is due. Returns how many messages were taken.
+    async fn send(
+        &self,
+        messenger: &Messenger,
+        due: &[(usize, Alert)],
+        book: &mut Book,
+        stop: &CancellationToken,
+    ) -> usize {
+        let now = self.clock.now();
+        let mut sending: FuturesUnordered<_> = (due.iter())
+            .map(async |(place, alert)| (*place, alert, messenger.send(&Message::of(alert), now).await))
+            .collect();
         let mut taken = 0;
         loop {
             let next = tokio::select! {
-                () = stop.cancelled() => return Ok(taken),
+                () = stop.cancelled() => return taken,
                 next = sending.next() => next,
             };
-            let Some((alert, sent)) = next else { return Ok(taken) };
+            let Some((place, alert, sent)) = next else { return taken };
             taken += usize::from(sent.is_ok());
-            self.record(alert, &sent).await?;
+            self.note(book, place, alert, sent);
         }
     }
 
-    /// Keeps what began and what ended. Returns what is wrong now.
-    async fn look(&self) -> Result<Vec<Condition>, StoreError> {
-        let now = self.clock.now();
-        let reading = self.store.reading(now).await?;
-        let found = conditions(&reading.facts(self.running_since, self.mirror_is_on), &self.limits);
-        let open: Vec<_> = self.store.open_alerts().await?.iter().map(Alert::open).collect();
-        let steps = steps(&open, &found, now);
-        if !steps.is_empty() {
-            let mut tx = self.store.write().await?;
-            tx.keep_alerts(&steps, now).await?;
-            tx.commit().await?;
-        }
-        Ok(found)
-    }
-
-    /// The episodes of which a message is due, in the words of now.
-    async fn due(&self, found: &[Condition], now: DateTime<Utc>) -> Result<Vec<Alert>, StoreError> {
-        let mut open = self.store.open_alerts().await?;
-        open.retain(|alert| alert.open().is_to_be_told(now));
-        for alert in &mut open {
-            if let Some(condition) = found.iter().find(|found| found.is_of(alert.kind, &alert.subject)) {
-                alert.summary.clone_from(&condition.summary);
-            }
-        }
-        open.extend(self.store.alerts_ended_untold().await?);
-        open.retain(|alert| !(now < alert.due_at && alert.due_at < now + LONGEST_PAUSE));
-        open.truncate(AT_ONCE);
-        Ok(open)
-    }
-
-    async fn record(&self, alert: &Alert, sent: &Result<(), Refused>) -> Result<(), StoreError> {
-        let (now, kind, ended) = (self.clock.now(), alert.kind.as_str(), alert.ended_at.is_some());
-        let mut tx = self.store.write().await?;
+    fn note(&self, book: &mut Book, place: usize, alert: &Alert, sent: Result<(), Refused>) {
+        let (now, kind, subject, ended) =
+            (self.clock.now(), alert.kind.as_str(), &alert.subject, alert.ended_at.is_some());
         match sent {
             Ok(()) => {
-                tracing::info!(
-                    kind,
-                    subject = alert.subject,
-                    ended,
-                    "told that something is wrong, or that it is over"
-                );
-                tx.alert_was_told(alert, now).await?;
+                tracing::info!(kind, subject, ended, "told that something is wrong, or that it is over");
+                book.was_told(place, &alert.summary, now);
             }
             Err(refused) => {
                 let again_at = refused.again_at(alert.attempts, self.randomness.fraction(), now);
-                let problem = &refused.problem;
+                let problem = refused.problem;
                 tracing::warn!(kind, problem, %again_at, "a message could not be sent");
-                tx.alert_not_told(alert.id, problem, again_at).await?;
+                book.was_not_told(place, problem, again_at);
             }
         }
-        tx.commit().await
     }
 }

@@ -21,13 +21,13 @@ use crate::store::{Calendar, CalendarCheck, KnownRow, NOT_CHECKED, OnDrift, Pres
 
 /// A check that failed is tried again after this.
 const TRY_AGAIN: TimeDelta = TimeDelta::minutes(15);
-/// A round takes at most this long: listing all that is in one calendar.
-pub const ROUND: Duration = Duration::from_hours(1);
+/// A step takes at most this long: a page of what is in a calendar, or a deletion.
+pub const ROUND: Duration = Duration::from_mins(20);
 
 /// The check worker.
 #[derive(Debug, Clone)]
 pub struct Checker {
-    /// Shares the mirror's tables and client.
+    /// Shares the mirror's tables and client; with a pulse of its own.
     pub mirror: Mirror,
     /// Time between two checks of a calendar.
     pub every: TimeDelta,
@@ -35,9 +35,10 @@ pub struct Checker {
 
 impl Checker {
     /// Works until `stop`.
-    pub async fn run(self, pulse: Pulse, stop: CancellationToken) {
+    pub async fn run(mut self, pulse: Pulse, stop: CancellationToken) {
+        self.mirror.pulse = pulse;
         loop {
-            pulse.beat();
+            self.mirror.pulse.beat();
             let pause = match self.check_next().await {
                 Ok(true) => Duration::ZERO,
                 Ok(false) => POLL,
@@ -69,12 +70,11 @@ impl Checker {
     /// Returns whether there was one.
     async fn check_next(&self) -> Result<bool, StoreError> {
         let now = self.mirror.clock.now();
-        let to_plan = self.mirror.store.calendars_to_plan().await?;
         let calendars = self.mirror.store.calendars().await?;
         let due = calendars.iter().find(|calendar| {
             // A check that lies further ahead than the next one can is from before the clock was set back.
             let is_time = calendar.next_check_at <= now || calendar.next_check_at > now + self.every;
-            is_time && calendar.paused_until.is_none_or(|until| until <= now) && !to_plan.contains(&calendar.id)
+            is_time && calendar.paused_until.is_none_or(|until| until <= now) && !calendar.to_plan
         });
         let Some(calendar) = due else { return Ok(false) };
         self.check(calendar).await?;
@@ -120,7 +120,7 @@ impl Checker {
     ) -> Result<Result<(Drift, usize, String), Refusal>, StoreError> {
         // The rows first: what is written while the listing runs is then not settled, or not known to have been there.
         let rows = self.mirror.store.known_rows(calendar.id).await?;
-        let listed = match purge::list(google, &calendar.wish.google_id).await {
+        let listed = match purge::list(google, &calendar.wish.google_id, &self.mirror.pulse).await {
             Ok(listed) => listed,
             Err(refusal) => return Ok(Err(refusal)),
         };
@@ -209,6 +209,7 @@ impl Checker {
             going.extend(open);
         }
         for id in &going {
+            self.mirror.pulse.beat();
             if let Some(meeting_id) = unwanted.get(*id) {
                 self.doubt(calendar, std::slice::from_ref(*meeting_id), Presence::Unknown).await?;
             } else if let Err(refusal) = purge::delete(google, &calendar.wish.google_id, id).await {

@@ -2,6 +2,7 @@
 //! stop breaks off is taken up again at the next start.
 
 use std::collections::HashSet;
+use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::stream::FuturesUnordered;
@@ -34,13 +35,26 @@ impl Jobs {
         let (mut at_work, mut taken) = (FuturesUnordered::new(), HashSet::new());
         loop {
             pulse.beat();
-            match self.open().await {
+            // The jobs go on meanwhile: one of them may hold the right to write that this waits for.
+            let (mut open, mut ended) = (pin!(self.open()), Vec::new());
+            let open = loop {
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    open = &mut open => break open,
+                    Some(id) = at_work.next() => ended.push(id),
+                }
+            };
+            match open {
                 Ok(open) => {
                     at_work.extend(open.into_iter().filter(|job| taken.insert(job.id)).map(|job| self.see_to(job)));
                 }
                 Err(error) => {
                     tracing::error!(%error, cause = ?error, "jobs could not be read; trying again");
                 }
+            }
+            // Only now: what ended meanwhile may have been read as open.
+            for id in ended {
+                taken.remove(&id);
             }
             tokio::select! {
                 () = stop.cancelled() => return,

@@ -33,7 +33,7 @@ const LEASE: TimeDelta = TimeDelta::minutes(15);
 pub(super) const POLL: Duration = Duration::from_millis(500);
 /// How often calendars are planned anew as their windows roll on.
 const PLAN_EVERY: TimeDelta = TimeDelta::hours(1);
-/// A round takes at most this long: a plan, and a batch in which every call takes its full time.
+/// A step takes at most this long: the plan of a calendar, or a row whose every call takes its full time.
 pub const ROUND: Duration = Duration::from_mins(20);
 
 /// The mirror worker.
@@ -53,6 +53,8 @@ pub struct Mirror {
     pub due: Arc<Notify>,
     /// The time of the last look at the work.
     pub latest: Latest,
+    /// Told of each step.
+    pub pulse: Pulse,
 }
 
 /// Calendars that turned out, while a batch is worked on, to take no more calls now: the rest of their rows wait.
@@ -71,10 +73,11 @@ impl HeldBack {
 
 impl Mirror {
     /// Works until `stop`. What is in hand is finished.
-    pub async fn run(self, pulse: Pulse, stop: CancellationToken) {
+    pub async fn run(mut self, pulse: Pulse, stop: CancellationToken) {
+        self.pulse = pulse;
         let mut planned_at: Option<DateTime<Utc>> = None;
         loop {
-            pulse.beat();
+            self.pulse.beat();
             let now = self.clock.now();
             // A plan that lies ahead of now is from before the clock was set back.
             let rolls_on = planned_at.is_none_or(|at| !(at..at + PLAN_EVERY).contains(&now));
@@ -124,6 +127,7 @@ impl Mirror {
 
     async fn plan_each(&self, calendars: Vec<i64>) -> Result<(), StoreError> {
         for calendar_id in calendars {
+            self.pulse.beat();
             let added = self.store.plan_calendar(calendar_id, self.clock.now()).await?;
             if added > 0 {
                 tracing::info!(calendar_id, meetings = added, "planned a calendar");
@@ -163,6 +167,7 @@ impl Mirror {
         let all = async move {
             let mut done = stream::iter(work).buffer_unordered(CONCURRENCY);
             while let Some(result) = done.next().await {
+                self.pulse.beat();
                 // The recorder ends only after this.
                 let _ = results.send(result).await;
             }

@@ -3,6 +3,7 @@
 //! there with what was written, by the rules of [`drift`]; [`jobs`] does what an admin asks for: [`probe`] and [`purge`].
 //! Beside it, [`audit_push`] sends the audit log on, and [`alerts`] tell of what is wrong; both to an [`endpoint`].
 
+mod alert_book;
 mod alert_message;
 pub mod alerts;
 pub mod audit_push;

@@ -10,6 +10,7 @@ use super::google::{Google, Listed};
 use super::record::what_to_do;
 use super::retry::{Refusal, pause};
 use crate::clock::{Randomness, SharedClock};
+use crate::lifecycle::Pulse;
 use crate::store::{Calendar, JobFinding, PausedFor, Store, StoreError, Verdict, WriteTx};
 
 /// While a calendar is purged, the mirror must not write to it.
@@ -25,19 +26,25 @@ const TRIES: u32 = 6;
 /// Nobody is made to wait longer than this for the next try.
 const LONGEST_WAIT: Duration = Duration::from_mins(2);
 
-/// Every event in a calendar that carries our mark.
+/// Every event in a calendar that carries our mark. Each page is told by the pulse.
 ///
 /// # Errors
 /// A [`Refusal`]; nothing was changed.
-pub async fn list(google: &Google, calendar: &str) -> Result<Vec<Listed>, Refusal> {
-    list_with(google, calendar, None).await
+pub async fn list(google: &Google, calendar: &str, pulse: &Pulse) -> Result<Vec<Listed>, Refusal> {
+    list_with(google, calendar, pulse, None).await
 }
 
-async fn list_with(google: &Google, calendar: &str, errand: Option<&Errand<'_>>) -> Result<Vec<Listed>, Refusal> {
+async fn list_with(
+    google: &Google,
+    calendar: &str,
+    pulse: &Pulse,
+    errand: Option<&Errand<'_>>,
+) -> Result<Vec<Listed>, Refusal> {
     let mut listed = Vec::new();
     let mut page: Option<String> = None;
     let mut tries = 0;
     loop {
+        pulse.beat();
         match (google.list_ours(calendar, page.as_deref()).await, errand) {
             (Ok(found), _) => {
                 listed.extend(found.listed);
@@ -197,7 +204,7 @@ impl Errand<'_> {
     /// # Errors
     /// A [`Refusal`] that does not pass, or not soon.
     pub async fn list(&self) -> Result<Vec<Listed>, Refusal> {
-        list_with(self.google, &self.calendar.wish.google_id, Some(self)).await
+        list_with(self.google, &self.calendar.wish.google_id, &Pulse::default(), Some(self)).await
     }
 
     /// Deletes one event; one that is gone already is fine.

@@ -4,19 +4,17 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{Store, StoreError, WriteTx, count, millis, time};
-use crate::health::condition::Kind;
-use crate::health::episode::{Open, Step, is_past};
+use crate::health::condition::{Condition, Kind};
+use crate::health::episode::{Open, is_past};
 
 /// Episodes that ended longer ago are forgotten.
 const KEPT: TimeDelta = TimeDelta::days(365);
-/// Messages that are sent at a time.
-const AT_ONCE: i64 = 20;
 
 /// An episode.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Alert {
-    /// Row id.
-    pub id: i64,
+    /// Row id; none = it is not in the table yet.
+    pub id: Option<i64>,
     /// Of which kind.
     pub kind: Kind,
     /// What of that kind: a calendar's row id; empty where there is only one.
@@ -42,11 +40,40 @@ pub struct Alert {
 }
 
 impl Alert {
-    /// What decides about it while it is open.
-    pub fn open(&self) -> Open {
+    /// An episode that begins now.
+    pub fn begins(condition: Condition, now: DateTime<Utc>) -> Self {
+        let Condition { kind, subject, summary, detail: _ } = condition;
+        Self {
+            id: None,
+            kind,
+            subject,
+            summary,
+            began_at: now,
+            gone_since: None,
+            ended_at: None,
+            told_at: None,
+            end_told_at: None,
+            attempts: 0,
+            due_at: now,
+            problem: None,
+        }
+    }
+
+    /// Makes its next message due, of which nothing was tried yet.
+    pub fn make_due(&mut self, now: DateTime<Utc>) {
+        (self.attempts, self.due_at, self.problem) = (0, now, None);
+    }
+
+    /// Whether it ended and its end is to be told, as its begin was.
+    pub fn end_is_untold(&self) -> bool {
+        self.ended_at.is_some() && self.told_at.is_some() && self.end_told_at.is_none()
+    }
+
+    /// What decides about it while it is open; `id` as whoever asks knows it.
+    pub fn open(&self, id: usize) -> Open {
         let (kind, subject) = (self.kind, self.subject.clone());
         let (began_at, gone_since) = (self.began_at, self.gone_since);
-        Open { id: self.id, kind, subject, began_at, gone_since, told: self.told_at.is_some() }
+        Open { id, kind, subject, began_at, gone_since, told: self.told_at.is_some() }
     }
 
     /// Whether it has lasted so long that it counts.
@@ -81,7 +108,7 @@ impl TryFrom<AlertRow> for Alert {
     fn try_from(row: AlertRow) -> Result<Self, StoreError> {
         let at = |millis, column| time(millis, "alerts", column);
         Ok(Self {
-            id: row.id,
+            id: Some(row.id),
             kind: Kind::from_word(&row.kind).ok_or_else(|| StoreError::row("alerts", "kind", &row.kind))?,
             subject: row.subject,
             summary: row.summary,
@@ -129,7 +156,7 @@ impl Store {
         rows.into_iter().map(Alert::try_from).collect()
     }
 
-    /// Episodes whose end is to be told, as their begin was; some at a time.
+    /// Episodes whose end is to be told, as their begin was.
     ///
     /// # Errors
     /// When they can't be read.
@@ -138,8 +165,7 @@ impl Store {
             AlertRow,
             "SELECT id, kind, subject, summary, began_at, gone_since, ended_at, told_at, end_told_at, attempts, due_at, problem
              FROM alerts WHERE ended_at IS NOT NULL AND told_at IS NOT NULL AND end_told_at IS NULL
-             ORDER BY due_at LIMIT ?",
-            AT_ONCE
+             ORDER BY id"
         )
         .fetch_all(&self.reader)
         .await?;
@@ -148,77 +174,48 @@ impl Store {
 }
 
 impl WriteTx<'_> {
-    /// Keeps what became of episodes.
+    /// Keeps an episode as it is. Returns its row id.
     ///
     /// # Errors
     /// When the database can't be written.
-    pub async fn keep_alerts(&mut self, steps: &[Step], now: DateTime<Utc>) -> Result<(), StoreError> {
-        let (forgotten, now) = (millis(now - KEPT), millis(now));
-        for step in steps {
-            let done = match step {
-                Step::Begin(condition) => {
-                    let kind = condition.kind.as_str();
-                    sqlx::query!(
-                        "INSERT INTO alerts (kind, subject, summary, began_at, due_at) VALUES (?1, ?2, ?3, ?4, ?4)",
-                        kind,
-                        condition.subject,
-                        condition.summary,
-                        now
-                    )
-                }
-                Step::Leave(id) => sqlx::query!("UPDATE alerts SET gone_since = ? WHERE id = ?", now, id),
-                Step::Return(id) => sqlx::query!("UPDATE alerts SET gone_since = NULL WHERE id = ?", id),
-                Step::End(id, at) => {
-                    let at = millis(*at);
-                    sqlx::query!(
-                        "UPDATE alerts SET ended_at = ?1, attempts = 0, due_at = ?2, problem = NULL WHERE id = ?3",
-                        at,
-                        now,
-                        id
-                    )
-                }
-                Step::Forget(id) => sqlx::query!("DELETE FROM alerts WHERE id = ?", id),
-            };
-            done.execute(&mut *self.0).await?;
+    pub async fn keep_alert(&mut self, alert: &Alert) -> Result<i64, StoreError> {
+        let (kind, began_at, due_at) = (alert.kind.as_str(), millis(alert.began_at), millis(alert.due_at));
+        let [gone_since, ended_at, told_at, end_told_at] =
+            [alert.gone_since, alert.ended_at, alert.told_at, alert.end_told_at].map(|at| at.map(millis));
+        let id = sqlx::query_scalar!(
+            "INSERT INTO alerts (id, kind, subject, summary, began_at, gone_since, ended_at, told_at, end_told_at, attempts, due_at, problem)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+             ON CONFLICT (id) DO UPDATE SET
+                 summary = ?4, gone_since = ?6, ended_at = ?7, told_at = ?8, end_told_at = ?9, attempts = ?10, due_at = ?11, problem = ?12
+             RETURNING id",
+            alert.id,
+            kind,
+            alert.subject,
+            alert.summary,
+            began_at,
+            gone_since,
+            ended_at,
+            told_at,
+            end_told_at,
+            alert.attempts,
+            due_at,
+            alert.problem
+        )
+        .fetch_one(&mut *self.0)
+        .await?;
+        Ok(id)
+    }
+
+    /// Forgets these episodes, which never were, and what ended long ago.
+    ///
+    /// # Errors
+    /// When the database can't be written.
+    pub async fn forget_alerts(&mut self, ids: &[i64], now: DateTime<Utc>) -> Result<(), StoreError> {
+        let forgotten = millis(now - KEPT);
+        for id in ids {
+            sqlx::query!("DELETE FROM alerts WHERE id = ?", id).execute(&mut *self.0).await?;
         }
         sqlx::query!("DELETE FROM alerts WHERE ended_at < ?", forgotten).execute(&mut *self.0).await?;
-        Ok(())
-    }
-
-    /// Keeps that a message was taken: of the end, if the episode has ended, else of its begin.
-    ///
-    /// # Errors
-    /// When the database can't be written.
-    pub async fn alert_was_told(&mut self, alert: &Alert, now: DateTime<Utc>) -> Result<(), StoreError> {
-        let (ended, now) = (alert.ended_at.is_some(), millis(now));
-        sqlx::query!(
-            "UPDATE alerts SET told_at = CASE WHEN ?1 THEN told_at ELSE ?2 END, end_told_at = CASE WHEN ?1 THEN ?2 END,
-                    summary = ?3, attempts = 0, due_at = ?2, problem = NULL
-             WHERE id = ?4",
-            ended,
-            now,
-            alert.summary,
-            alert.id
-        )
-        .execute(&mut *self.0)
-        .await?;
-        Ok(())
-    }
-
-    /// Keeps that a message was not taken, and when it is tried again.
-    ///
-    /// # Errors
-    /// When the database can't be written.
-    pub async fn alert_not_told(&mut self, id: i64, problem: &str, due_at: DateTime<Utc>) -> Result<(), StoreError> {
-        let due_at = millis(due_at);
-        sqlx::query!(
-            "UPDATE alerts SET attempts = attempts + 1, due_at = ?, problem = ? WHERE id = ?",
-            due_at,
-            problem,
-            id
-        )
-        .execute(&mut *self.0)
-        .await?;
         Ok(())
     }
 

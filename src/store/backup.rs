@@ -82,6 +82,15 @@ impl Store {
         upkeep::read(self.fact(Fact::LastBackup).await?, "last_backup")
     }
 
+    /// Since when backups are to be made on a schedule; none = they are not, or no server has started yet.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub async fn backups_since(&self) -> Result<Option<DateTime<Utc>>, StoreError> {
+        let kept: Option<Option<_>> = upkeep::read(self.fact(Fact::BackupsSince).await?, "backups_since")?;
+        Ok(kept.flatten())
+    }
+
     /// Why the schedule's backup failed; none when the last one was made.
     ///
     /// # Errors
@@ -113,6 +122,14 @@ impl WriteTx<'_> {
         self.append_admin_action(way, "backup", format!("Backup to {}", made.file), made.at).await?;
         self.keep_fact(Fact::LastBackup, &serde_json::to_string(made).unwrap_or_default()).await?;
         self.keep_backup_failed(None).await
+    }
+
+    /// Keeps since when backups are to be made on a schedule; none = they are not.
+    ///
+    /// # Errors
+    /// When the database can't be written.
+    pub async fn keep_backups_since(&mut self, since: Option<DateTime<Utc>>) -> Result<(), StoreError> {
+        self.keep_fact(Fact::BackupsSince, &serde_json::to_string(&since).unwrap_or_default()).await
     }
 
     /// Keeps why the schedule's backup failed, or that it no longer does.

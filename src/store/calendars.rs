@@ -107,6 +107,8 @@ pub struct Calendar {
     pub problem_at: Option<DateTime<Utc>>,
     /// When its events are next listed and compared.
     pub next_check_at: DateTime<Utc>,
+    /// Its plan was asked for and is not made yet: which meetings belong there is still to be found out.
+    pub to_plan: bool,
 }
 
 struct CalendarRow {
@@ -126,6 +128,7 @@ struct CalendarRow {
     problem_at: Option<i64>,
     next_check_at: i64,
     paused_for: Option<String>,
+    to_plan: bool,
 }
 
 impl TryFrom<CalendarRow> for Calendar {
@@ -158,6 +161,7 @@ impl TryFrom<CalendarRow> for Calendar {
             problem: row.problem,
             problem_at: optional(row.problem_at, "problem_at")?,
             next_check_at: time(row.next_check_at, TABLE, "next_check_at")?,
+            to_plan: row.to_plan,
         })
     }
 }
@@ -168,7 +172,13 @@ impl Store {
     /// # Errors
     /// When they can't be read.
     pub async fn all_calendars(&self) -> Result<Vec<Calendar>, StoreError> {
-        let rows = sqlx::query_as!(CalendarRow, "SELECT * FROM calendars ORDER BY id").fetch_all(&self.reader).await?;
+        let rows = sqlx::query_as!(
+            CalendarRow,
+            r#"SELECT *, EXISTS (SELECT 1 FROM calendar_plans WHERE calendar_id = calendars.id) AS "to_plan!: bool"
+               FROM calendars ORDER BY id"#
+        )
+        .fetch_all(&self.reader)
+        .await?;
         rows.into_iter().map(Calendar::try_from).collect()
     }
 
@@ -202,9 +212,13 @@ impl WriteTx<'_> {
     /// # Errors
     /// When they can't be read.
     pub async fn calendars(&mut self) -> Result<Vec<Calendar>, StoreError> {
-        let rows = sqlx::query_as!(CalendarRow, "SELECT * FROM calendars WHERE removed_at IS NULL ORDER BY id")
-            .fetch_all(&mut *self.0)
-            .await?;
+        let rows = sqlx::query_as!(
+            CalendarRow,
+            r#"SELECT *, EXISTS (SELECT 1 FROM calendar_plans WHERE calendar_id = calendars.id) AS "to_plan!: bool"
+               FROM calendars WHERE removed_at IS NULL ORDER BY id"#
+        )
+        .fetch_all(&mut *self.0)
+        .await?;
         rows.into_iter().map(Calendar::try_from).collect()
     }
 

@@ -15,6 +15,8 @@ pub enum Fact {
     LastBackup,
     /// JSON of [`super::BackupFailed`].
     BackupFailed,
+    /// Since when backups are to be made on a schedule: JSON of the time.
+    BackupsSince,
     /// JSON of [`super::RetentionRun`].
     Retention,
     /// When something was deleted of which nothing may be left in the files, and still may be (RFC 3339); none = nothing.
@@ -35,6 +37,7 @@ impl Fact {
             Self::PublicUrl => "public_url",
             Self::LastBackup => "last_backup",
             Self::BackupFailed => "backup_failed",
+            Self::BackupsSince => "backups_since",
             Self::Retention => "retention",
             Self::WipeDue => "wipe_due",
             Self::AuditVerified => "audit_verified",

@@ -338,6 +338,10 @@ impl WriteTx<'_> {
     pub async fn end_waits_beyond(&mut self, beyond: DateTime<Utc>, now: DateTime<Utc>) -> Result<(), StoreError> {
         let (beyond, now) = (millis(beyond), millis(now));
         sqlx::query!("UPDATE mirror SET due_at = ? WHERE due_at > ?", now, beyond).execute(&mut *self.0).await?;
+        // What waits since a time ahead would seem not to wait.
+        sqlx::query!("UPDATE mirror SET waits_since = ? WHERE due_at IS NOT NULL AND waits_since > ?", now, beyond)
+            .execute(&mut *self.0)
+            .await?;
         // A purge goes on, and holds its calendar anew within the hour.
         sqlx::query!(
             "UPDATE calendars SET paused_until = CASE paused_for WHEN 'purge' THEN min(paused_until, ?1 + 3600000) ELSE ?1 END

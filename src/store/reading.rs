@@ -36,6 +36,8 @@ pub struct Reading {
     pub audit: Option<AuditVerified>,
     /// The last backup.
     pub backup: Option<BackupMade>,
+    /// Since when they are to be made on a schedule.
+    pub backups_since: Option<DateTime<Utc>>,
     /// What is stored, and where.
     pub storage: Storage,
 }
@@ -61,6 +63,7 @@ impl Store {
             renditions: self.rendition_facts().await?,
             audit: self.audit_verified().await?,
             backup: self.last_backup().await?,
+            backups_since: self.backups_since().await?,
             storage: self.storage().await?,
         })
     }
@@ -80,7 +83,7 @@ impl Reading {
     }
 
     /// What is judged. Without a mirror calendars don't matter.
-    pub fn facts(&self, running_since: DateTime<Utc>, mirror_is_on: bool) -> Facts<'_> {
+    pub fn facts(&self, mirror_is_on: bool) -> Facts<'_> {
         let calendars = self.calendars.iter().filter(|_| mirror_is_on).map(|calendar| {
             let counts = self.mirror_of(calendar.id);
             let (name, problem) = (calendar.wish.name.as_str(), calendar.problem.as_deref());
@@ -89,7 +92,6 @@ impl Reading {
         });
         Facts {
             now: self.now,
-            running_since,
             last_delivery_at: self.inbox.last_received_at,
             arrivals: &self.arrivals,
             quarantined: self.inbox.of(DeliveryStatus::Quarantined),
@@ -98,6 +100,7 @@ impl Reading {
             room: self.storage.room,
             audit_broken: self.audit.as_ref().and_then(|found| found.broken.as_deref()),
             last_backup_at: self.backup.as_ref().map(|made| made.at),
+            backups_since: self.backups_since,
         }
     }
 }

@@ -97,18 +97,18 @@ fn row(alert: Alert, times: &Times) -> Row {
 mod tests {
     use super::super::testing::Stage;
     use crate::health::condition::{Condition, Kind};
-    use crate::health::episode::Step;
+    use crate::store::Alert;
     use chrono::TimeDelta;
 
-    async fn keep(stage: &Stage, steps: &[Step]) {
+    async fn keep(stage: &Stage, alert: &Alert) {
         let mut tx = stage.site.store.write().await.unwrap();
-        tx.keep_alerts(steps, stage.now()).await.unwrap();
+        tx.keep_alert(alert).await.unwrap();
         tx.commit().await.unwrap();
     }
 
-    fn begin(kind: Kind, subject: &str, summary: &str) -> Step {
+    fn begins(stage: &Stage, kind: Kind, subject: &str, summary: &str) -> Alert {
         let (subject, summary) = (subject.to_owned(), summary.to_owned());
-        Step::Begin(Condition { kind, subject, summary, detail: None })
+        Alert::begins(Condition { kind, subject, summary, detail: None }, stage.now())
     }
 
     #[tokio::test]
@@ -123,20 +123,19 @@ mod tests {
     async fn what_goes_on_and_what_is_over_and_who_was_told() {
         let mut stage = Stage::new().await;
         stage.site.alerts_sent_to = Some("hooks.example.com".to_owned());
-        let calendar = begin(Kind::Calendar, "1", "Calendar “<b>” needs a person.");
-        keep(&stage, &[begin(Kind::Disk, "", "The disk is nearly full."), calendar]).await;
+        keep(&stage, &begins(&stage, Kind::Disk, "", "The disk is nearly full.")).await;
+        keep(&stage, &begins(&stage, Kind::Calendar, "1", "Calendar “<b>” needs a person.")).await;
         let mut admin = stage.admin().await;
         admin.get("/alerts").await.assert_shows(&["Nothing has gone wrong"]);
         stage.clock.advance(TimeDelta::minutes(30));
         for alert in stage.site.store.open_alerts().await.unwrap() {
-            let mut tx = stage.site.store.write().await.unwrap();
-            match alert.kind {
-                Kind::Disk => tx.alert_was_told(&alert, stage.now()).await.unwrap(),
-                _ => tx.alert_not_told(alert.id, "hooks.example.com answered <500>", stage.now()).await.unwrap(),
-            }
-            tx.commit().await.unwrap();
+            let now = Some(stage.now());
+            let changed = match alert.kind {
+                Kind::Disk => Alert { told_at: now, ended_at: now, ..alert },
+                _ => Alert { problem: Some("hooks.example.com answered <500>".to_owned()), ..alert },
+            };
+            keep(&stage, &changed).await;
         }
-        keep(&stage, &[Step::End(1, stage.now())]).await;
         stage.clock.advance(TimeDelta::minutes(1));
         let page = admin.get("/alerts").await;
         page.assert_shows(&[

@@ -15,6 +15,8 @@ pub(super) struct CalendarSummary {
     pub(super) name: String,
     /// In a word or two.
     pub(super) state: State,
+    /// Which meetings it needs is still to be found out.
+    pub(super) to_plan: bool,
     /// Numbers behind the state.
     pub(super) counts: MirrorCounts,
     /// Events that would be deleted if an admin approved.
@@ -51,6 +53,7 @@ impl CalendarSummary {
             id: calendar.id,
             name: calendar.wish.name.clone(),
             state: state(calendar, &counts, deletions, held_until.is_some(), mirror.is_on()),
+            to_plan: calendar.to_plan,
             waits_since: counts.waits_since.map(|at| times.at(at)),
             last_written: counts.last_written_at.map(|at| times.at(at)),
             problem: calendar
@@ -95,6 +98,8 @@ fn state(calendar: &Calendar, counts: &MirrorCounts, deletions: i64, held_back: 
         State::new(Tone::Waiting, format!("{} looked at again", grouped(counts.again)))
     } else if counts.pending > 0 {
         State::new(Tone::Waiting, format!("{} on the way", count(counts.pending, "change", "changes")))
+    } else if calendar.to_plan {
+        State::new(Tone::Waiting, "Being planned")
     } else if counts.in_step > 0 {
         State::new(Tone::Good, "In step")
     } else {

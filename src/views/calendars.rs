@@ -15,7 +15,7 @@ use super::mirror_state::sentence;
 use super::progress::Progress;
 use super::time_text::{Moment, Times};
 use super::words::{self, capital, count, grouped, verb};
-use crate::store::{Calendar, CalendarCheck, CalendarJob, MirrorCounts, NOT_CHECKED};
+use crate::store::{Calendar, CalendarCheck, CalendarJob, NOT_CHECKED};
 use crate::web::site::Site;
 
 pub(super) fn router() -> Router<Site> {
@@ -40,8 +40,6 @@ struct Card {
     job: Option<JobBox>,
     /// A worker is to do something there.
     is_busy: bool,
-    /// Which meetings it needs is still to be found out.
-    to_plan: bool,
     held: Vec<HeldBox>,
     progress: Option<Progress>,
     last_check: Option<LastCheck>,
@@ -124,15 +122,16 @@ struct Said {
 }
 
 impl Said {
-    /// What is said of a calendar in use; `to_plan`: which meetings it needs is not found out yet.
-    fn of(&self, id: i64, counts: &MirrorCounts, waits: bool, to_plan: bool) -> Option<String> {
-        let id = Some(id);
-        if id == self.new && to_plan {
+    /// What is said of a calendar in use; `waits`: something waits for a decision.
+    fn of(&self, calendar: &CalendarSummary, waits: bool) -> Option<String> {
+        let id = Some(calendar.id);
+        if id == self.new && calendar.to_plan {
             return Some("Added. Its meetings are not counted yet.".to_owned());
         }
         if id == self.new {
-            let waiting = count(counts.pending, "meeting", "meetings");
-            return Some(format!("Added. {waiting} {} to be mirrored.", verb(counts.pending, "waits", "wait")));
+            let number = calendar.counts.pending;
+            let waiting = count(number, "meeting", "meetings");
+            return Some(format!("Added. {waiting} {} to be mirrored.", verb(number, "waits", "wait")));
         }
         if id == self.edited {
             let deletes = "Saved. What that would delete waits for your decision, below.";
@@ -148,12 +147,13 @@ impl Said {
 async fn show(visit: Visit, Params(said): Params<Said>) -> Result<Response, PageError> {
     let (store, times) = (&visit.site.store, visit.times);
     let mirror = Mirror::of(&visit.site);
+    // Before the counts: what was planned by then is counted.
+    let all = store.all_calendars().await?;
     let counts = store.mirror_counts(times.now()).await?;
     let held = store.held_changes().await?;
-    let to_plan = store.calendars_to_plan().await?;
     let frame = visit.frame(Section::Calendars);
     let (used, ended): (Vec<Calendar>, Vec<Calendar>) =
-        store.all_calendars().await?.into_iter().partition(|calendar| calendar.removed_at.is_none());
+        all.into_iter().partition(|calendar| calendar.removed_at.is_none());
     let mut removed = Vec::new();
     for calendar in ended {
         let job = store.latest_job(calendar.id).await?;
@@ -178,10 +178,8 @@ async fn show(visit: Visit, Params(said): Params<Said>) -> Result<Response, Page
         let rate = visit.site.google.as_ref().map(|google| google.calls_per_second);
         let last_check = store.latest_check(calendar.id).await?;
         let job = store.latest_job(calendar.id).await?;
-        let to_plan = to_plan.contains(&calendar.id);
         calendars.push(Card {
-            said: said.of(calendar.id, &summary.counts, !boxes.is_empty(), to_plan),
-            to_plan,
+            said: said.of(&summary, !boxes.is_empty()),
             is_new: said.new == Some(calendar.id),
             is_busy: job.as_ref().is_some_and(CalendarJob::is_open),
             job: job.and_then(|job| JobBox::new(&job, &mirror, &times)),

@@ -82,6 +82,11 @@ impl MeetingChoice {
         self.calendar.parse().ok().map(|id| (id, Standing::from_word(&self.standing)))
     }
 
+    /// Whether it is chosen how they stand in a calendar, but in which is not.
+    pub(super) fn lacks_calendar(&self) -> bool {
+        self.calendar.is_empty() && Standing::from_word(&self.standing).is_some()
+    }
+
     /// The calendar and how they stand there, when nothing else is chosen.
     pub(super) fn only_in_calendar(&self) -> Option<(i64, Option<Standing>)> {
         let others = [&self.q, &self.status, &self.owner, &self.from, &self.until];
@@ -110,7 +115,8 @@ impl MeetingChoice {
 
     /// Whether more is chosen than words and a status.
     pub(super) fn is_narrow(&self) -> bool {
-        [&self.owner, &self.calendar, &self.from, &self.until, &self.sort].iter().any(|text| !text.is_empty())
+        let fields = [&self.owner, &self.calendar, &self.from, &self.until, &self.sort];
+        fields.iter().any(|text| !text.is_empty()) || self.lacks_calendar()
     }
 
     /// Whether anything is chosen.

@@ -250,6 +250,11 @@ mod tests {
         {
             admin.get(&format!("/meetings?{nonsense}")).await.assert_shows(&["Demo m-1", "Demo m-2"]);
         }
+        let lacking = admin.get("/meetings?standing=failing&view=week").await;
+        lacking.assert_shows(&["Choose the calendar, too", "<details open>", "value=\"failing\" selected"]);
+        for fine in ["standing=", "standing=nonsense", refused.as_str()] {
+            admin.get(&format!("/meetings?{fine}")).await.assert_hides(&["Choose the calendar"]);
+        }
         admin.get("/meetings?owner=nobody%40example.com").await.assert_shows(&["No meeting is like that."]);
     }
 

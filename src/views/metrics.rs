@@ -113,6 +113,7 @@ fn mirror(registry: &mut Registry, site: &Site, reading: &Reading) {
     let work = Family::<Labels<2>, Gauge>::default();
     let lag = Family::<Labels<1>, Gauge>::default();
     let problem = Family::<Labels<1>, Gauge>::default();
+    let to_plan = Family::<Labels<1>, Gauge>::default();
     for calendar in &reading.calendars {
         let id = calendar.id.to_string();
         let found = reading.mirror_of(calendar.id);
@@ -126,6 +127,7 @@ fn mirror(registry: &mut Registry, site: &Site, reading: &Reading) {
         }
         let age = found.waits_since.map_or(0, |at| (reading.now - at).num_seconds().max(0));
         lag.get_or_create(&[("calendar", id.clone())]).set(age);
+        to_plan.get_or_create(&[("calendar", id.clone())]).set(i64::from(calendar.to_plan));
         problem.get_or_create(&[("calendar", id)]).set(i64::from(calendar.problem.is_some()));
     }
     registry.register("mirror_meetings", "Meetings by calendar and state of their mirror", work);
@@ -136,6 +138,8 @@ fn mirror(registry: &mut Registry, site: &Site, reading: &Reading) {
         lag,
     );
     registry.register("calendar_problem", "1 when a person must act for the calendar", problem);
+    let help = "1 while which meetings belong in the calendar is being found out";
+    registry.register("calendar_being_planned", help, to_plan);
     registry.register(
         "mirror_on",
         "1 when Google credentials are set",

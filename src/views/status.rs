@@ -119,7 +119,7 @@ async fn show(State(cache): State<FeedCache>, visit: Visit) -> Result<Response, 
     let held = store.held_changes().await?;
     let summaries = CalendarSummary::all(&reading.calendars, &reading.mirror, &held, &mirror, &times);
     let keeping = Keeping::of(&visit.site, &reading, &cache, &times).await?;
-    let facts = reading.facts(visit.site.started_at, mirror.is_on());
+    let facts = reading.facts(mirror.is_on());
     let evidence = Evidence {
         inbox: &reading.inbox,
         calendars: &summaries,

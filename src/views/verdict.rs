@@ -125,6 +125,11 @@ fn wrong(condition: &Condition) -> Finding {
             "Somebody or something changed the database beside the program. Compare with an export or a backup from before.",
             "See where",
         ),
+        Kind::Database => (
+            Tone::Bad,
+            "See whether the disk is full, another program holds the file, or the server's user may not write there.",
+            "See where it is",
+        ),
         Kind::Disk => (
             Tone::Bad,
             "When it is full no delivery can be stored, and Cirrus Insight gives up after a while. Make room, or move the data \
@@ -205,7 +210,7 @@ fn calendar_findings(calendar: &CalendarSummary) -> Vec<Finding> {
         let deletions = count(number, "deletion", "deletions");
         let sentence = format!("{deletions} in “{name}” {} for your approval.", verb(number, "waits", "wait"));
         let advice = "Nothing is deleted before you decide.".to_owned();
-        let link = (card, "See which events, and decide");
+        let link = (card.clone(), "See which events, and decide");
         found.push(Finding { advice, link, ..Finding::new(Tone::Bad, sentence) });
     }
     if counts.failing > 0 && calendar.problem.is_none() {
@@ -213,6 +218,10 @@ fn calendar_findings(calendar: &CalendarSummary) -> Vec<Finding> {
         let sentence = format!("{} {} for Google in “{name}”{why}", meetings(number), verb(number, "waits", "wait"));
         let advice = "They are tried again by themselves.".to_owned();
         found.push(Finding { advice, link: list("failing"), ..Finding::new(Tone::Waiting, sentence) });
+    }
+    if calendar.to_plan {
+        let sentence = format!("Which meetings belong in “{name}” is being found out.");
+        found.push(Finding { link: (card, "To the calendar"), ..Finding::new(Tone::Waiting, sentence) });
     }
     if counts.pending > 0 && calendar.problem.is_none() {
         let number = counts.pending;
@@ -259,7 +268,7 @@ mod tests {
         let reading = store.reading(times.now()).await.unwrap();
         let held = store.held_changes().await.unwrap();
         let calendars = CalendarSummary::all(&reading.calendars, &reading.mirror, &held, &mirror, &times);
-        let facts = reading.facts(stage.site.started_at, mirror.is_on());
+        let facts = reading.facts(mirror.is_on());
         let evidence = Evidence {
             inbox: &reading.inbox,
             calendars: &calendars,
@@ -284,8 +293,11 @@ mod tests {
         assert_eq!(verdict(&stage).await, [(Tone::Good, expected.to_owned())]);
         stage.google();
         stage.calendar("Team", Selection::default()).await;
+        let expected = "Which meetings belong in “Team” is being found out.";
+        assert_eq!(verdict(&stage).await, [(Tone::Waiting, expected.to_owned())]);
         stage.meeting("m-2", 24).await;
-        let expected = "1 meeting is on the way to Google in “Team”.";
+        stage.plan().await;
+        let expected = "2 meetings are on the way to Google in “Team”.";
         assert_eq!(verdict(&stage).await, [(Tone::Waiting, expected.to_owned())]);
         stage.mirror(&[]).await;
         let expected = "Everything is in step; last delivery just now.";

@@ -100,6 +100,32 @@ async fn a_restart_repeats_nothing() {
 }
 
 #[tokio::test]
+async fn what_cannot_be_written_down_is_told_once_too() {
+    const REFUSE: &str = "CREATE TRIGGER no_begin BEFORE INSERT ON alerts BEGIN SELECT raise(ABORT, 'full'); END;
+                          CREATE TRIGGER no_change BEFORE UPDATE ON alerts BEGIN SELECT raise(ABORT, 'full'); END;";
+    const ALLOW: &str = "DROP TRIGGER no_begin; DROP TRIGGER no_change";
+    let mut receiver = Receiver::start(PATH, []).await;
+    let app = TestApp::start_with(telling(receiver.url())).await;
+    app.sql(REFUSE).await;
+    app.quarantine("no json").await;
+    app.watch(5).await;
+    assert_eq!(told(&mut receiver), ["begun quarantine", "begun database"]);
+    assert_eq!((app.watch(10).await, app.episodes().await), (0, vec![]), "once, though nothing of it is kept");
+    app.sql(ALLOW).await;
+    app.watch(5).await;
+    assert_eq!(told(&mut receiver), ["ended database"]);
+    app.sql(REFUSE).await;
+    app.release().await;
+    app.watch(5).await;
+    assert_eq!(told(&mut receiver), ["ended quarantine", "begun database"]);
+    app.sql(ALLOW).await;
+    let app = app.restart().await;
+    app.watch(5).await;
+    assert_eq!(told(&mut receiver), ["ended quarantine"], "a restart knows only what was kept");
+    assert_eq!(app.episodes().await.len(), 2);
+}
+
+#[tokio::test]
 async fn a_receiver_that_is_down_gets_it_later_and_only_what_is_still_true() {
     let busy = || reply(503, &[], "busy at /services/T0aB1cD2e/a-path-that-nobody-may-read");
     let mut receiver = Receiver::start(PATH, []).await;
@@ -220,6 +246,33 @@ async fn without_an_address_episodes_are_kept_and_told_when_there_is_one() {
     let status = app.page("/status").await;
     assert!(status.contains("1 open") && status.contains(receiver.host()), "{status}");
     assert!(!status.contains("T0aB1cD2e"));
+}
+
+#[tokio::test]
+async fn a_backup_that_was_never_made_is_overdue_however_often_the_server_is_restarted() {
+    let mut receiver = Receiver::start(PATH, []).await;
+    let url = receiver.url();
+    let app = TestApp::start().await;
+    app.clock.advance(TimeDelta::days(9));
+    let mut app = app
+        .restart_with(|settings| {
+            telling(url)(settings);
+            settings.keeping.backup_dir = Some("/nowhere".into());
+        })
+        .await;
+    for _ in 0..2 {
+        assert_eq!(app.watch(5).await, 0, "the schedule is new");
+        app.clock.advance(TimeDelta::hours(12));
+        app = app.restart().await;
+    }
+    app.clock.advance(TimeDelta::hours(1));
+    app.watch(5).await;
+    assert_eq!(told(&mut receiver), ["begun backup"]);
+    let mut app = app.restart_with(|settings| settings.keeping.backup_dir = None).await;
+    app.watch(5).await;
+    assert_eq!(told(&mut receiver), ["ended backup"]);
+    app = app.restart_with(|settings| settings.keeping.backup_dir = Some("/nowhere".into())).await;
+    assert_eq!(app.watch(5).await, 0, "it is promised anew");
 }
 
 #[tokio::test]

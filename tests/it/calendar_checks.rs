@@ -2,11 +2,14 @@
 //! touched, and many deletions at once wait for an admin.
 
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use chrono::TimeDelta;
+use meeting_mirror::lifecycle::Pulses;
 use meeting_mirror::meeting::selection::{Detail, Selection};
 use meeting_mirror::simulated_google::{Access, Fault};
 use meeting_mirror::store::{Calendar, HeldReason, NewCalendar, OnCancel, OnDrift};
+use tokio_util::sync::CancellationToken;
 
 use crate::support::{TEAM, TestApp, event, noon};
 
@@ -76,6 +79,26 @@ async fn with_report_differences_are_told_and_left_alone() {
     assert_eq!(google.event(TEAM, &id).unwrap().summary.as_deref(), Some("Mine now"));
     let check = app.store.latest_check(calendar.id).await.unwrap().unwrap();
     assert_eq!((check.edited, check.outcome.as_str()), (1, "1 difference left alone"));
+}
+
+#[tokio::test]
+async fn a_long_check_and_a_long_batch_tell_that_they_go_on() {
+    let (app, _) = app_with(3).await;
+    let pulses = Pulses::new(app.clock.clone());
+    let (mut checker, mut mirror) = (app.checker.clone().unwrap(), app.mirror.clone().unwrap());
+    mirror.pulse = pulses.begin("mirror", Duration::from_mins(20));
+    checker.mirror.pulse = pulses.begin("calendar checks", Duration::from_mins(20));
+    app.deliver_all(&[event("e-9", "scheduled", "m-9", 1, 9)]).await;
+    app.clock.advance(TimeDelta::hours(1));
+    let stuck = || pulses.ages().iter().filter(|age| age.is_stuck()).map(|age| age.worker).collect::<Vec<_>>();
+    assert_eq!(stuck(), ["mirror", "calendar checks"]);
+    assert_eq!(mirror.work_once(&CancellationToken::new()).await.unwrap(), 1);
+    assert_eq!(stuck(), ["calendar checks"], "a row was worked on");
+    assert_eq!(checker.check_due().await.unwrap(), 1);
+    assert_eq!(stuck(), [""; 0], "a page was listed");
+    app.clock.advance(TimeDelta::hours(1));
+    mirror.plan().await.unwrap();
+    assert_eq!(stuck(), ["calendar checks"], "a calendar was planned");
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use meeting_mirror::lifecycle::Pulse;
 use meeting_mirror::meeting::selection::{Detail, Selection};
 use meeting_mirror::outbound::jobs::Jobs;
 use meeting_mirror::outbound::purge;
@@ -140,7 +141,7 @@ async fn a_purge_that_a_stop_breaks_off_goes_on_after_the_start() {
     let (app, calendar) = app_with(30).await;
     ask(&app, &calendar, JobKind::Purge).await.unwrap();
     let (client, _) = app.mirror.as_ref().unwrap().google.current().await;
-    let listed = purge::list(&client, TEAM).await.unwrap();
+    let listed = purge::list(&client, TEAM, &Pulse::default()).await.unwrap();
     // Google deletes the eleventh, and its answer does not come before the stop.
     let eleventh = Matcher::method(ApiMethod::EventsDelete).and_event(&listed[10].event_id);
     app.google().fail(eleventh, Fault::Slow(Duration::from_mins(10)), 1);

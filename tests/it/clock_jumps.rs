@@ -62,6 +62,24 @@ async fn what_arrived_while_the_clock_was_ahead_is_mirrored_when_it_is_right_aga
 }
 
 #[tokio::test]
+async fn work_that_came_while_the_clock_was_ahead_waits_since_it_is_right_again() {
+    for jump in JUMPS {
+        let app = app().await;
+        app.clock.advance(jump);
+        assert_eq!(app.mirror().await, 0);
+        app.google().set_online(false);
+        app.deliver(&event("e-2", "scheduled", "m-2", 2, 10)).await;
+        app.apply().await;
+        app.clock.advance(-jump);
+        let now = app.now();
+        assert_eq!(app.mirror().await, 1);
+        app.clock.advance(TimeDelta::minutes(20));
+        let counts = app.store.mirror_counts(app.now()).await.unwrap();
+        assert_eq!(counts[0].waits_since, Some(now), "{jump}");
+    }
+}
+
+#[tokio::test]
 async fn a_server_that_is_started_after_the_clock_was_set_back_waits_no_longer_than_ever() {
     let app = app().await;
     app.clock.advance(TimeDelta::days(400));

@@ -5,6 +5,7 @@ mod calendars;
 mod settings;
 
 use std::net::SocketAddr;
+use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -12,21 +13,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 use meeting_mirror::app::{App, Workers};
 use meeting_mirror::clock::{Clock, ManualClock, Randomness};
 use meeting_mirror::config::Settings;
-use meeting_mirror::inbound::inbox::Inbox;
 use meeting_mirror::inbound::signature::sign;
 use meeting_mirror::lifecycle::Lifecycle;
 use meeting_mirror::meeting::selection::{Detail, Selection, ShowAs, Window};
 use meeting_mirror::meeting::state::Meeting;
-use meeting_mirror::outbound::alerts::Alerts;
-use meeting_mirror::outbound::audit_push::AuditPusher;
-use meeting_mirror::outbound::check::Checker;
-use meeting_mirror::outbound::mirror::Mirror;
 use meeting_mirror::simulated_google::{Access, SimulatedGoogle, SimulatedGoogleConfig};
 use meeting_mirror::store::{Feed, NewCalendar, NewFeed, OnCancel, OnDrift, Store};
-use meeting_mirror::upkeep::audit::AuditKeeper;
-use meeting_mirror::upkeep::backup::BackupSchedule;
-use meeting_mirror::upkeep::retention::Retention;
-use meeting_mirror::views::FeedCache;
 use meeting_mirror::web::links::Links;
 use meeting_mirror::web::server::Limits;
 use meeting_mirror::web::site::Site;
@@ -63,21 +55,28 @@ pub(crate) struct TestApp {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) site: Site,
     pub(crate) store: Store,
-    pub(crate) inbox: Inbox,
-    pub(crate) mirror: Option<Mirror>,
-    pub(crate) checker: Option<Checker>,
-    pub(crate) audit_push: Option<AuditPusher>,
-    pub(crate) audit_keeper: AuditKeeper,
-    pub(crate) backups: Option<BackupSchedule>,
-    pub(crate) retention: Retention,
-    pub(crate) alerts: Alerts,
-    pub(crate) feeds: FeedCache,
     pub(crate) google: Option<SimulatedGoogle>,
     pub(crate) address: SocketAddr,
     pub(crate) http: reqwest::Client,
     pub(crate) dir: TempDir,
     settings: Settings,
     lifecycle: Lifecycle,
+    workers: Workers,
+}
+
+/// Its workers are named as if they were its own.
+impl Deref for TestApp {
+    type Target = Workers;
+
+    fn deref(&self) -> &Workers {
+        &self.workers
+    }
+}
+
+impl DerefMut for TestApp {
+    fn deref_mut(&mut self) -> &mut Workers {
+        &mut self.workers
+    }
 }
 
 impl TestApp {
@@ -138,30 +137,11 @@ impl TestApp {
         app.limits = limits;
         let site = app.site.clone();
         let lifecycle = Lifecycle::default();
-        let Workers { inbox, mirror, checker, audit_push, audit_keeper, backups, retention, alerts, feeds, lock: _ } =
-            app.start_serving(listener, &lifecycle);
+        // The lock goes at once: the program may be started anew while workers are still there.
+        let (workers, _) = app.start_serving(listener, &lifecycle);
         let http =
             reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).cookie_store(true).build().unwrap();
-        Self {
-            clock,
-            store: site.store.clone(),
-            site,
-            inbox,
-            mirror,
-            checker,
-            audit_push,
-            audit_keeper,
-            backups,
-            retention,
-            alerts,
-            feeds,
-            google,
-            address,
-            http,
-            dir,
-            settings,
-            lifecycle,
-        }
+        Self { clock, store: site.store.clone(), site, google, address, http, dir, settings, lifecycle, workers }
     }
 
     /// Ends the program wherever it is, and starts it again on the same data. The clock and Google go on.

@@ -17,7 +17,7 @@ use meeting_mirror::store::{
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256, Sha512};
 
-use crate::support::{KEY, TestApp, WEBHOOK, event, fixture, noon, settings};
+use crate::support::{KEY, TestApp, WEBHOOK, event, fixture, noon, settings, with};
 
 const MEBIBYTE: usize = 1024 * 1024;
 
@@ -370,4 +370,25 @@ async fn credentials_in_headers_are_not_kept() {
     let (_, kept) = app.store.delivery_content(delivery.id).await.unwrap().unwrap();
     assert!(!kept.contains("very-secret-word") && !kept.contains(&signature), "{kept}");
     assert!(kept.contains(r#"["x-note","kept"]"#) && kept.contains("(masked)"), "{kept}");
+}
+
+#[tokio::test]
+async fn what_can_be_read_of_a_delivery_that_is_not_understood_is_found_by_it() {
+    let app = TestApp::start().await;
+    let of = async |event_type: &str| {
+        let filter = DeliveryFilter { event_type: Some(event_type.to_owned()), ..DeliveryFilter::default() };
+        app.store.deliveries(&filter, 10).await.unwrap()
+    };
+    let good = event("e-1", "scheduled", "m-1", 0, 9);
+    let no_end = with(good, |data| data["meetingEnd"] = json!("soon"));
+    assert_eq!(app.deliver(&no_end).await, "quarantined");
+    let found = of("scheduling.smartscheduler.scheduled").await.remove(0);
+    assert_eq!((found.meeting_id.as_deref(), found.status), (Some("m-1"), DeliveryStatus::Quarantined));
+    assert!(found.event_id.starts_with("sha256:"));
+    let mut hostile = with(no_end, |data| data["id"] = json!({"a": 1}));
+    for text in ["x".repeat(513), "a\u{0}b".to_owned(), "  ".to_owned()] {
+        hostile["eventType"] = json!(text);
+        assert_eq!(app.deliver(&hostile).await, "quarantined");
+        assert_eq!(of(&text).await.len(), 0, "{text:?}");
+    }
 }

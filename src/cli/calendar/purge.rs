@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use super::{ACTOR, Context, find, google, output};
 use crate::app::Installation;
 use crate::clock::SharedClock;
+use crate::lifecycle::Pulse;
 use crate::outbound::purge::{self as events, Errand, PurgeStep, PurgeStop};
 use crate::outbound::record::what_to_do;
 use crate::store::{Calendar, Store};
@@ -122,7 +123,7 @@ fn new_bar(total: u64) -> ProgressBar {
 async fn written(context: &Context, installation: &Installation, calendar: &Calendar) -> Option<usize> {
     context.settings.google_credentials.as_ref()?;
     let listed = match google(context, installation).await {
-        Ok(google) => events::list(&google, &calendar.wish.google_id)
+        Ok(google) => events::list(&google, &calendar.wish.google_id, &Pulse::default())
             .await
             .map_err(|refusal| anyhow!(what_to_do(&refusal, calendar, google.account()))),
         Err(error) => Err(error),

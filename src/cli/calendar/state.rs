@@ -18,6 +18,9 @@ fn state(calendar: &Calendar, counts: &MirrorCounts, held: Option<&HeldChange>) 
     }
     let held = held.map(|held| format!("{} deletions wait for approval", held.deletions));
     let mut parts = vec![format!("{} in step", counts.in_step)];
+    if calendar.to_plan {
+        parts.push("being planned".to_owned());
+    }
     for (count, word) in [(counts.pending, "waiting"), (counts.failing, "failing"), (counts.rejected, "refused")] {
         if count > 0 {
             parts.push(format!("{count} {word}"));

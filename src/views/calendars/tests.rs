@@ -158,10 +158,15 @@ async fn buttons_that_need_google_are_there_only_with_it() {
 async fn a_new_calendar_says_what_waits_and_whom_to_share_it_with() {
     let mut stage = Stage::new().await;
     stage.google();
-    stage.calendar("Sales team", Selection::default()).await;
     stage.meeting("m-1", 24).await;
-    stage.plan().await;
+    stage.calendar("Sales team", Selection::default()).await;
     let answer = stage.admin().await.get("/calendars?new=1").await;
+    answer.assert_shows(&["Added. Its meetings are not counted yet.", "Being planned"]);
+    stage.visitor().get("/metrics").await.assert_shows(&["calendar_being_planned{calendar=\"1\"} 1\n"]);
+    stage.plan().await;
+    stage.visitor().get("/metrics").await.assert_shows(&["calendar_being_planned{calendar=\"1\"} 0\n"]);
+    let answer = stage.admin().await.get("/calendars?new=1").await;
+    answer.assert_hides(&["Being planned"]);
     answer.assert_shows(&[
         "Added. 1 meeting waits to be mirrored.",
         "value=\"mirror@robot.example.com\"",

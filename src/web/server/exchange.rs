@@ -38,7 +38,7 @@ pub(super) fn service(
     service_fn(move |request: Request<Incoming>| {
         let line = line.clone();
         let has_begun = line.begin();
-        let mut request = request.map(|body| Asked { body, line: line.clone() });
+        let mut request = request.map(|body| Asked { body, line: line.clone(), is_read: false });
         request.extensions_mut().insert(ConnectInfo(peer));
         let answer = router.call(request);
         async move {
@@ -55,6 +55,8 @@ pub(super) fn service(
 struct Asked {
     body: Incoming,
     line: Arc<Line>,
+    /// Its end was seen: a body in chunks does not tell it before.
+    is_read: bool,
 }
 
 impl Asked {
@@ -76,6 +78,7 @@ impl HttpBody for Asked {
             return Poll::Pending;
         };
         self.line.goes_on();
+        self.is_read = frame.is_none();
         Poll::Ready(frame.map(|frame| self.kept(frame)))
     }
 
@@ -90,7 +93,7 @@ impl HttpBody for Asked {
 
 impl Drop for Asked {
     fn drop(&mut self) {
-        if !self.body.is_end_stream() {
+        if !self.is_read && !self.body.is_end_stream() {
             self.line.goes_on();
             self.line.leave_unread();
         }
@@ -123,5 +126,52 @@ impl HttpBody for Told {
 impl Drop for Told {
     fn drop(&mut self) {
         self.line.answered();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use axum::routing::post;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio::time::timeout;
+    use tokio_util::sync::CancellationToken;
+
+    use super::super::{Limits, serve};
+    use super::*;
+
+    /// Posts this to a server that reads bodies at `/read`, and not at `/unread`. Returns the answer, and whether the server's side
+    /// ended before the peer's.
+    async fn posted(path: &str, body: &str) -> (String, bool) {
+        let router = Router::new()
+            .route("/read", post(|_: Bytes| async { "read" }))
+            .route("/unread", post(|| async { "unread" }));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (limits, stop) = (Limits { end: Duration::from_hours(1), ..Limits::default() }, CancellationToken::new());
+        let mut served = tokio::spawn(serve(listener, router, limits, stop.clone()));
+        let head =
+            format!("POST {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n");
+        peer.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        peer.read_to_string(&mut answer).await.unwrap();
+        stop.cancel();
+        let waits = if path == "/read" { Duration::from_secs(30) } else { Duration::from_millis(200) };
+        let ended = timeout(waits, &mut served).await.is_ok();
+        drop(peer);
+        if !ended {
+            served.await.unwrap();
+        }
+        (answer, ended)
+    }
+
+    #[tokio::test]
+    async fn a_connection_ends_at_once_if_its_body_was_read_and_else_takes_what_still_comes() {
+        let (answer, ended) = posted("/read", "3\r\nabc\r\n0\r\n\r\n").await;
+        assert!(answer.ends_with("read") && ended, "{answer}");
+        let (answer, ended) = posted("/unread", "3\r\nabc\r\n").await;
+        assert!(answer.ends_with("unread") && !ended, "{answer}: more may come, also at a stop");
     }
 }

@@ -194,7 +194,7 @@ impl Line {
 
     /// Whether nothing is in hand, so that the connection can be closed without anybody losing an answer.
     pub(super) fn is_idle(&self) -> bool {
-        matches!(self.waiting(), Some(Waiting { what: Wait::Head | Wait::Request | Wait::End, .. }))
+        matches!(self.waiting(), Some(Waiting { what: Wait::Head | Wait::Request, .. }))
     }
 
     /// Gives the connection up if it still waits as it was seen to. From then on it begins no request.
@@ -303,5 +303,6 @@ mod tests {
         line.leave_unread();
         line.answered();
         assert!(line.ends() && what(&line) == Some(Wait::End));
+        assert!(!line.is_idle(), "closed now, the peer might lose the answer");
     }
 }

@@ -52,9 +52,10 @@ async fn impatient(mut app: TestApp) -> TestApp {
         api_url: Some(app.google().api_url()),
         call_within: Duration::from_millis(300),
     };
+    let installation_id = app.site.installation_id.clone();
     let mirror = app.mirror.as_mut().unwrap();
     let limiter = mirror.google.limiter().clone();
-    mirror.google = GoogleAccess::new(settings, limiter, app.site.installation_id.clone()).await.unwrap();
+    mirror.google = GoogleAccess::new(settings, limiter, installation_id).await.unwrap();
     app
 }
 
