@@ -184,7 +184,7 @@ async fn report(
     }
     if let Some(backup) = backup {
         output::line(format_args!(
-            "Backups from before still hold it, the last one known is {}: remove them when you no longer need them.",
+            "Backups from before may still hold it; the last one known is {}: remove them when you no longer need them.",
             backup.file
         ));
     }

@@ -167,6 +167,10 @@ async fn replay(
     } else {
         let filter = DeliveryFilter { status, with_body: true, ..DeliveryFilter::default() };
         let number = store.delivery_count(&filter).await?;
+        if number == 0 {
+            output::line("No delivery is like that: there is nothing to work on.");
+            return Ok(());
+        }
         output::confirm(&format!("Work on {number} deliveries again?"), yes)?;
         let what = format!("{number} that were {}", status.map_or("received", DeliveryStatus::as_str));
         store.replay(&filter, "command line", &what, now, || true).await?.deliveries

@@ -84,7 +84,7 @@ fn row(alert: Alert, times: &Times) -> Row {
         began: times.at(alert.began_at),
         lasted: length(alert.ended_at.unwrap_or(times.now()) - alert.began_at),
         told: match (alert.told_at, alert.end_told_at) {
-            (_, Some(at)) => told("begin and end, the end", at),
+            (_, Some(at)) => told("begin and end,", at),
             (Some(at), None) => told("begin,", at),
             (None, None) => "not sent".to_owned(),
         },
@@ -115,8 +115,8 @@ mod tests {
     async fn nothing_went_wrong() {
         let stage = Stage::new().await;
         let mut admin = stage.admin().await;
-        admin.get("/alerts").await.assert_shows(&["Nothing has gone wrong", "--alert-url"]);
-        admin.get("/status").await.assert_shows(&["nothing is wrong", "nobody"]);
+        admin.get("/alerts").await.assert_shows(&["No alert yet", "--alert-url"]);
+        admin.get("/status").await.assert_shows(&["none open", "nobody"]);
     }
 
     #[tokio::test]
@@ -126,7 +126,7 @@ mod tests {
         keep(&stage, &begins(&stage, Kind::Disk, "", "The disk is nearly full.")).await;
         keep(&stage, &begins(&stage, Kind::Calendar, "1", "Calendar “<b>” needs a person.")).await;
         let mut admin = stage.admin().await;
-        admin.get("/alerts").await.assert_shows(&["Nothing has gone wrong"]);
+        admin.get("/alerts").await.assert_shows(&["No alert yet"]);
         stage.clock.advance(TimeDelta::minutes(30));
         for alert in stage.site.store.open_alerts().await.unwrap() {
             let now = Some(stage.now());

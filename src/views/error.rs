@@ -114,9 +114,7 @@ impl PageError {
     /// What to do next.
     fn next(self) -> &'static str {
         match self {
-            Self::NoPage => {
-                "Check the address. A meeting that is not on its page can be searched for by any of its words."
-            }
+            Self::NoPage => "Check the address. If you look for a meeting, search for it on the meetings page.",
             Self::NoDelivery => "Check the number, or look for the delivery in the inbox.",
             Self::NoEntry => {
                 "Check the number, or look for the entry in the audit log. Entries that were too old to be kept are gone."

@@ -292,10 +292,10 @@ mod tests {
         let answer = stage.admin().await.get("/feeds/1/details").await;
         let text = answer.text();
         assert!(
-            text.contains("Outlook on the webFri 20 Nov 2026, 12:40 CET 20 minutes ago304, has the latest88"),
+            text.contains("Outlook on the webFri 20 Nov 2026, 12:40 CET · 20 minutes ago304, has the latest88"),
             "{text}"
         );
-        assert!(text.contains("Google CalendarThu 19 Nov 2026, 12:00 CET 25 hours ago410, old link02"), "{text}");
+        assert!(text.contains("Google CalendarThu 19 Nov 2026, 12:00 CET · 25 hours ago410, old link02"), "{text}");
         answer.assert_shows(&[
             "Fetches a day over the last 14 days, the latest last: 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 8",
         ]);

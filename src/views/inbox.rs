@@ -91,7 +91,7 @@ pub(super) fn delivery_state(status: DeliveryStatus) -> State {
 fn none_of(choice: &DeliveryChoice) -> &'static str {
     match choice.status() {
         _ if choice.is_narrow() => "No delivery is like that.",
-        None => "No delivery has arrived yet. The status page says how to get the first one.",
+        None => "No delivery has arrived yet.",
         Some(DeliveryStatus::Pending) => "Nothing waits: every delivery has been worked on.",
         Some(DeliveryStatus::Applied) => "No delivery has been applied yet.",
         Some(DeliveryStatus::Superseded) => "No delivery came late: none was older than what was known already.",

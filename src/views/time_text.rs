@@ -212,7 +212,7 @@ mod tests {
         let html = times(chrono_tz::UTC).at(time("2026-11-20T11:57:00Z")).to_string();
         assert_eq!(
             html,
-            "<time datetime=\"2026-11-20T11:57:00Z\">Fri 20 Nov 2026, 11:57 UTC <span class=\"ago\">3 minutes ago</span></time>"
+            "<time datetime=\"2026-11-20T11:57:00Z\">Fri 20 Nov 2026, 11:57 UTC <span class=\"dot\">·</span> <span class=\"ago\">3 minutes ago</span></time>"
         );
     }
 }

@@ -22,6 +22,8 @@ pub(super) struct Finding {
     pub(super) tone: Tone,
     /// What is true.
     pub(super) sentence: String,
+    /// What is behind it, as it was told; may be empty.
+    pub(super) why: String,
     /// What to do; may be empty.
     pub(super) advice: String,
     /// A command that does it; may be empty.
@@ -32,7 +34,14 @@ pub(super) struct Finding {
 
 impl Finding {
     fn new(tone: Tone, sentence: String) -> Self {
-        Self { tone, sentence, advice: String::new(), command: String::new(), link: (String::new(), "") }
+        Self {
+            tone,
+            sentence,
+            why: String::new(),
+            advice: String::new(),
+            command: String::new(),
+            link: (String::new(), ""),
+        }
     }
 }
 
@@ -141,8 +150,8 @@ fn wrong(condition: &Condition) -> Finding {
         }
         Kind::Quarantine => (
             Tone::Bad,
-            "They are kept as they came. Each says what was wrong with it; after an upgrade they can be tried again.",
-            "See them",
+            "Each is kept as it came, with what was wrong with it; after an upgrade it can be tried again.",
+            "See which",
         ),
         Kind::MirrorLag => (
             Tone::Bad,
@@ -162,12 +171,9 @@ fn wrong(condition: &Condition) -> Finding {
             "See which",
         ),
     };
-    let sentence = match &condition.detail {
-        Some(detail) => format!("{}: {}", condition.summary.trim_end_matches('.'), sentence(detail)),
-        None => condition.summary.clone(),
-    };
+    let why = condition.detail.as_deref().map_or_else(String::new, sentence);
     let link = (condition.kind.path(&condition.subject), link);
-    Finding { advice: advice.to_owned(), link, ..Finding::new(tone, sentence) }
+    Finding { why, advice: advice.to_owned(), link, ..Finding::new(tone, condition.summary.clone()) }
 }
 
 fn pending(evidence: &Evidence<'_>) -> Option<Finding> {
@@ -198,12 +204,12 @@ fn calendar_findings(calendar: &CalendarSummary) -> Vec<Finding> {
     let mut found = Vec::new();
     // The latest failure is told only where it is certain to be the one that is spoken of.
     let told = calendar.last_problem.as_ref().filter(|_| counts.rejected == 0 || counts.failing == 0);
-    let why = told.map_or_else(|| ".".to_owned(), |text| format!(": {text}"));
+    let why = || told.cloned().unwrap_or_default();
     let meetings = |number| count(number, "meeting", "meetings");
     if counts.rejected > 0 {
-        let sentence = format!("Google refuses {} in “{name}”{why}", meetings(counts.rejected));
+        let sentence = format!("Google refuses {} in “{name}”.", meetings(counts.rejected));
         let advice = "Refused meetings are not tried again until they change.".to_owned();
-        found.push(Finding { advice, link: list("refused"), ..Finding::new(Tone::Bad, sentence) });
+        found.push(Finding { why: why(), advice, link: list("refused"), ..Finding::new(Tone::Bad, sentence) });
     }
     if calendar.deletions > 0 {
         let number = calendar.deletions;
@@ -215,9 +221,9 @@ fn calendar_findings(calendar: &CalendarSummary) -> Vec<Finding> {
     }
     if counts.failing > 0 && calendar.problem.is_none() {
         let number = counts.failing;
-        let sentence = format!("{} {} for Google in “{name}”{why}", meetings(number), verb(number, "waits", "wait"));
+        let sentence = format!("{} {} for Google in “{name}”.", meetings(number), verb(number, "waits", "wait"));
         let advice = "They are tried again by themselves.".to_owned();
-        found.push(Finding { advice, link: list("failing"), ..Finding::new(Tone::Waiting, sentence) });
+        found.push(Finding { why: why(), advice, link: list("failing"), ..Finding::new(Tone::Waiting, sentence) });
     }
     if calendar.to_plan {
         let sentence = format!("Which meetings belong in “{name}” is being found out.");
@@ -262,7 +268,7 @@ mod tests {
     use chrono::TimeDelta;
     use std::sync::Arc;
 
-    async fn verdict(stage: &Stage) -> Vec<(Tone, String)> {
+    async fn found(stage: &Stage) -> Vec<Finding> {
         let (store, times) = (&stage.site.store, Times::of(&stage.site));
         let mirror = Mirror::of(&stage.site);
         let reading = store.reading(times.now()).await.unwrap();
@@ -280,7 +286,11 @@ mod tests {
                 .unwrap(),
             times: &times,
         };
-        findings(&evidence).into_iter().map(|finding| (finding.tone, finding.sentence)).collect()
+        findings(&evidence)
+    }
+
+    async fn verdict(stage: &Stage) -> Vec<(Tone, String)> {
+        found(stage).await.into_iter().map(|finding| (finding.tone, finding.sentence)).collect()
     }
 
     #[tokio::test]
@@ -319,18 +329,19 @@ mod tests {
         stage.store_delivery(&stage.delivery(identity, DeliveryStatus::Pending)).await;
         assert!(verdict(&stage).await.contains(&(Tone::Waiting, "1 delivery is being worked on.".to_owned())));
         stage.clock.advance(TimeDelta::minutes(4));
-        let found = verdict(&stage).await;
-        let bad: Vec<&str> =
-            found.iter().filter(|(tone, _)| *tone == Tone::Bad).map(|(_, text)| text.as_str()).collect();
+        let all = verdict(&stage).await;
+        let bad: Vec<&str> = all.iter().filter(|(tone, _)| *tone == Tone::Bad).map(|(_, text)| text.as_str()).collect();
         assert_eq!(bad[0], "1 delivery could not be understood.");
         assert_eq!(bad[1], "Google refuses 1 meeting in “Team”.");
         assert_eq!(
             bad[2],
             "1 delivery waits to be worked on, the oldest since Fri 20 Nov 2026, 13:00 CET (4 minutes ago)."
         );
-        assert_eq!(found[3].1, "1 meeting waits for Google in “Team”.");
-        assert_eq!(found.len(), 4);
+        assert_eq!(all[3].1, "1 meeting waits for Google in “Team”.");
+        assert_eq!(all.len(), 4);
         stage.mirror(&[("late", "Google is busy", ProblemKind::Rejected)]).await;
-        assert_eq!(verdict(&stage).await[1].1, "Google refuses 2 meetings in “Team”: Google is busy.");
+        let refused = &found(&stage).await[1];
+        assert_eq!(refused.sentence, "Google refuses 2 meetings in “Team”.");
+        assert_eq!(refused.why, "Google is busy.");
     }
 }

@@ -20,7 +20,7 @@ fn telling(url: String) -> impl FnOnce(&mut Settings) {
 
 impl TestApp {
     /// Looks at what is wrong every half minute for so many minutes, as the worker does. Returns how many messages were taken.
-    async fn watch(&self, minutes: i64) -> usize {
+    pub(crate) async fn watch(&self, minutes: i64) -> usize {
         let (mut taken, stop) = (0, CancellationToken::new());
         for _ in 0..minutes * 2 {
             taken += self.alerts.work_once(&stop).await.unwrap();

@@ -212,6 +212,7 @@ async fn in_trouble_every_page_is_fit_for_everybody() {
     app.mirror().await;
     app.post(event("e-on-the-way", "rescheduled", "m-1", 401, 10).to_string()).await;
     app.apply().await;
+    app.watch(2).await;
 
     sign_in(&app, &browser).await;
     let (rotated, revoked) = (
@@ -277,6 +278,10 @@ async fn a_day(app: &TestApp) -> String {
     }
     app.settle().await;
     app.check_calendars().await;
+    for program in ["Google-Calendar-Importer", "iOS/17.5 (21F79) dataaccessd/1.0"] {
+        app.fetch(&feed, &[("user-agent", program)]).await;
+    }
+    app.feeds.flush().await;
     app.clock.advance(TimeDelta::minutes(3));
     format!("/subscribe/{}", app.site.links.token(&feed))
 }

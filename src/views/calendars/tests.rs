@@ -49,7 +49,7 @@ async fn a_calendar_in_step_says_what_it_holds() {
         "a canceled meeting is deleted",
         "<dt>Last compared</dt><dd>not yet</dd>",
         "Next comparison",
-        "Fri 20 Nov 2026, 13:15 CET in 15 minutes",
+        "Fri 20 Nov 2026, 13:15 CET · in 15 minutes",
         "<dt>Changed by hand</dt><dd>put right at the next comparison</dd>",
     ]);
     answer.assert_hides(&["<progress", "wait to be deleted"]);

@@ -179,6 +179,8 @@ fn a_replay_is_worked_on_by_the_running_server() {
     assert_eq!(machine.until(&["inbox", "show", "3", "--json"], again)["status"], "quarantined");
 
     machine.run(&["inbox", "replay", "--status", "applied"]).refused(1, &["Work on 2 deliveries again?", "add --yes"]);
+    let none = machine.ok(&["inbox", "replay", "--status", "superseded"]);
+    assert!(none.contains("No delivery is like that"), "{none}");
     assert!(machine.ok(&["inbox", "replay", "--status", "applied", "--yes"]).starts_with("2 deliveries wait"));
     machine.until(&["inbox", "show", "e-2", "--json"], again);
     machine.run(&["inbox", "replay", "e-9"]).refused(1, &["there is no delivery e-9"]);
