@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
 
-use self::query::{Conditions, Lead, SOON, standings};
+use self::query::{BEGIN, Conditions, Lead, SOON, standings};
 use super::meetings::MeetingRow;
 use super::word_index::Sought;
 use super::{Standing, Store, StoreError, millis};
@@ -13,9 +13,11 @@ use crate::meeting::state::Meeting;
 
 mod query;
 
-/// A calendar with fewer meetings than this is looked up first and then put in order: that takes as long as going past four times
-/// as many in that order. Those of a fuller one are met soon enough on the way.
+/// When fewer than this stand so in a calendar, they are looked up first and then put in order: that takes as long as going past
+/// four times as many in that order. When more do, they are met soon enough on the way.
 const FEW: i64 = if cfg!(test) { 8 } else { 20_000 };
+/// The same when it matters not how they stand: then none is met in vain.
+const FEW_AT_ALL: i64 = if cfg!(test) { 4 } else { 1000 };
 
 /// Which meetings to list. All that is given must hold.
 #[derive(Debug, Clone, Default)]
@@ -77,8 +79,8 @@ impl Part {
     /// What the part is in order of, and whether the greatest comes first.
     fn order(self) -> (&'static str, bool) {
         match self {
-            Self::Ahead | Self::Earliest => ("starts_at", false),
-            Self::Past | Self::Latest => ("starts_at", true),
+            Self::Ahead | Self::Earliest => (BEGIN, false),
+            Self::Past | Self::Latest => (BEGIN, true),
             Self::Changed => ("last_modified_at", true),
         }
     }
@@ -226,12 +228,13 @@ impl Store {
             return Ok(if sought.is_some() { Lead::Text } else { Lead::Order });
         };
         let there = self.standing_count(calendar_id, standing).await?;
+        let few = if standing.is_some() { FEW } else { FEW_AT_ALL };
         if let Some(sought) = sought
             && self.is_in_fewer(sought, there.min(FEW)).await?
         {
             return Ok(Lead::Text);
         }
-        Ok(if there < FEW { Lead::Calendar } else { Lead::Order })
+        Ok(if there < few { Lead::Calendar } else { Lead::Order })
     }
 
     /// Whether fewer meetings than that hold what is sought.

@@ -69,6 +69,10 @@ async fn rows_of_every_kind_get_their_standing_and_are_counted_from_then_on() {
     assert_eq!(paused, [Some(PausedFor::Person), None]);
     assert_eq!(store.mirror_counts(DateTime::UNIX_EPOCH).await.unwrap()[0].unknown, 3);
 
+    let unfilled =
+        "SELECT count(*) FROM mirror JOIN meetings USING (meeting_id) WHERE begins_at IS NOT starts_at OR words = ''";
+    assert_eq!(sqlx::query_scalar::<_, i64>(unfilled).fetch_one(&store.writer).await.unwrap(), 0);
+
     let change = "UPDATE mirror SET presence = 'absent' WHERE standing = 'unknown'";
     sqlx::query(change).execute(&store.writer).await.unwrap();
     expected.remove("unknown");

@@ -5,7 +5,7 @@ use icu_normalizer::{ComposingNormalizerBorrowed, DecomposingNormalizerBorrowed}
 use serde_json::Value;
 use sqlx::{QueryBuilder, Sqlite, SqlitePool};
 
-use super::{StoreError, WriteTx};
+use super::{StoreError, WriteTx, json_text};
 
 /// Meetings whose words are made in one transaction.
 const STEP: i64 = 500;
@@ -104,13 +104,17 @@ pub(super) async fn complete(writer: &SqlitePool) -> Result<(), StoreError> {
             tracing::info!("the words of the meetings are made, so that they can be searched; this is done once");
         }
         after = last;
-        for row in rows {
+        let made = rows.iter().map(|row| {
             let details = serde_json::from_str(&row.details).unwrap_or_default();
-            let words = of_meeting(&row.meeting_id, &details);
-            sqlx::query!("UPDATE meetings SET words = ? WHERE number = ?", words, row.number)
-                .execute(&mut *tx.0)
-                .await?;
-        }
+            (row.number, of_meeting(&row.meeting_id, &details))
+        });
+        let made = json_text(&made.collect::<Vec<_>>())?;
+        sqlx::query!(
+            "UPDATE meetings SET words = made.value ->> 1 FROM jsonb_each(?) AS made WHERE number = made.value ->> 0",
+            made
+        )
+        .execute(&mut *tx.0)
+        .await?;
         tx.commit().await?;
     }
 }

@@ -10,6 +10,9 @@ use crate::store::{Standing, millis};
 /// Meetings that are asked for the words in the order of the list, before the word index is.
 pub(super) const SOON: usize = if cfg!(test) { 4 } else { 1000 };
 
+/// What most lists are in order of.
+pub(super) const BEGIN: &str = "starts_at";
+
 const COLUMNS: &str = "SELECT meeting_id, happened_at_ns, kind, event_id, replaced_by, details, revision, first_seen_at, \
                        last_modified_at, forget_since";
 
@@ -35,6 +38,16 @@ pub(super) struct Conditions<'a> {
 }
 
 impl Conditions<'_> {
+    /// Whether the list is read in the order of a calendar's own index: nothing else leads to fewer, and no row is beside it.
+    fn is_of_calendar(&self, order: &str) -> bool {
+        let filter = self.filter;
+        matches!(self.lead, Lead::Order | Lead::Soon)
+            && order == BEGIN
+            && filter.owner.is_none()
+            && filter.status.is_none()
+            && filter.calendar.is_some_and(|(_, standing)| standing != Some(Standing::Absent))
+    }
+
     /// Where meetings are read from, and the conditions. The index is named, so that the way is the same for every choice.
     fn push(&self, sql: &mut QueryBuilder<Sqlite>, order: &str) {
         let filter = self.filter;
@@ -47,6 +60,11 @@ impl Conditions<'_> {
                 sql.push(" FROM mirror CROSS JOIN meetings USING (meeting_id) WHERE ");
                 push_standing(sql, calendar);
             }
+            (_, _, Some(calendar)) if self.is_of_calendar(order) => {
+                sql.push(" FROM mirror INDEXED BY mirror_begin CROSS JOIN meetings USING (meeting_id)");
+                sql.push(" WHERE standing <> 'absent' AND ");
+                push_standing(sql, calendar);
+            }
             _ => {
                 sql.push(" FROM meetings INDEXED BY ").push(match (order, &filter.owner, &filter.status) {
                     ("last_modified_at", ..) => "meetings_modified",
@@ -57,7 +75,7 @@ impl Conditions<'_> {
                 sql.push(" WHERE 1");
             }
         }
-        if let Some(calendar) = filter.calendar.filter(|_| self.lead != Lead::Calendar) {
+        if let Some(calendar) = filter.calendar.filter(|_| self.lead != Lead::Calendar && !self.is_of_calendar(order)) {
             sql.push(" AND EXISTS (SELECT 1 FROM mirror WHERE mirror.meeting_id = meetings.meeting_id AND ");
             push_standing(sql, calendar);
             sql.push(")");
@@ -81,15 +99,17 @@ impl Conditions<'_> {
         after: Option<&MeetingCursor>,
         most: usize,
     ) -> QueryBuilder<Sqlite> {
-        let (column, falls) = part.order();
+        let (order, falls) = part.order();
+        let begin = if self.is_of_calendar(order) { "begins_at" } else { BEGIN };
+        let column = if order == BEGIN { begin } else { order };
         let mut sql = QueryBuilder::new(COLUMNS);
         match self.lead {
             Lead::Order => {}
-            Lead::Soon => _ = sql.push(" FROM (").push(COLUMNS).push(", starts_at, words"),
+            Lead::Soon => _ = sql.push(" FROM (").push(COLUMNS).push(", words, ").push(column),
             // What is not found in order is put in order before its details are read.
             Lead::Text | Lead::Calendar => _ = sql.push(" FROM meetings WHERE meeting_id IN (SELECT meeting_id"),
         }
-        self.push(&mut sql, column);
+        self.push(&mut sql, order);
         match part {
             Part::Ahead => _ = sql.push(" AND ends_at > ").push_bind(now),
             Part::Past => _ = sql.push(" AND ends_at <= ").push_bind(now),
@@ -98,18 +118,18 @@ impl Conditions<'_> {
         // Where the part begins in the index; a place in it lies behind that.
         match (part, after) {
             (Part::Ahead, None) => {
-                sql.push(" AND starts_at >= (SELECT min(starts_at) FROM meetings INDEXED BY meetings_time");
+                sql.push(format_args!(" AND {begin} >= (SELECT min(starts_at) FROM meetings INDEXED BY meetings_time"));
                 sql.push(" WHERE ends_at > ").push_bind(now).push(")");
             }
-            (Part::Past, None) => _ = sql.push(" AND starts_at < ").push_bind(now),
+            (Part::Past, None) => _ = sql.push(format_args!(" AND {begin} < ")).push_bind(now),
             _ => {}
         }
-        let days = [(self.filter.from, "starts_at >= ", !falls), (self.filter.until, "starts_at < ", falls)];
-        for (bound, condition, is_first) in days {
+        let days = [(self.filter.from, ">=", !falls), (self.filter.until, "<", falls)];
+        for (bound, than, is_first) in days {
             if let Some(bound) = bound {
                 // A plus keeps the database from beginning there when the place is further on.
                 let plus = if is_first && after.is_some() { "+" } else { "" };
-                sql.push(format_args!(" AND {plus}{condition}")).push_bind(millis(bound));
+                sql.push(format_args!(" AND {plus}{begin} {than} ")).push_bind(millis(bound));
             }
         }
         if let Some(MeetingCursor { key, id, .. }) = after {
@@ -118,16 +138,16 @@ impl Conditions<'_> {
             sql.push(", ").push_bind(id.clone()).push(")");
         }
         let direction = if falls { " DESC" } else { "" };
-        let order = format!(" ORDER BY {column}{direction}, meeting_id{direction}");
+        let sorted = format!(" ORDER BY {column}{direction}, meeting_id{direction}");
         if self.lead == Lead::Soon {
-            sql.push(&order).push(format_args!(" LIMIT {SOON}) WHERE 1"));
+            sql.push(&sorted).push(format_args!(" LIMIT {SOON}) WHERE 1"));
             if let Some(sought) = self.sought {
                 sought.push(&mut sql);
             }
         }
-        sql.push(&order).push(" LIMIT ").push_bind(i64::try_from(most).unwrap_or(i64::MAX));
+        sql.push(&sorted).push(" LIMIT ").push_bind(i64::try_from(most).unwrap_or(i64::MAX));
         if matches!(self.lead, Lead::Text | Lead::Calendar) {
-            sql.push(")").push(&order);
+            sql.push(")").push(&sorted);
         }
         sql
     }
@@ -140,8 +160,9 @@ impl Conditions<'_> {
         });
         sql.push(") ").push(COLUMNS);
         sql.push(" FROM spans CROSS JOIN meetings WHERE meeting_id IN (SELECT meeting_id");
-        self.push(&mut sql, "starts_at");
-        sql.push(" AND starts_at >= opens AND starts_at < closes ORDER BY starts_at, meeting_id LIMIT ")
+        self.push(&mut sql, BEGIN);
+        let begin = if self.is_of_calendar(BEGIN) { "begins_at" } else { BEGIN };
+        sql.push(format_args!(" AND {begin} >= opens AND {begin} < closes ORDER BY {begin}, meeting_id LIMIT "))
             .push_bind(i64::try_from(most).unwrap_or(i64::MAX));
         sql.push(") ORDER BY starts_at, meeting_id");
         sql

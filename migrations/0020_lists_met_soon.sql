@@ -56,3 +56,19 @@ CREATE TRIGGER meetings_repositioned AFTER UPDATE OF position ON meetings WHEN n
 BEGIN
     UPDATE changes SET position = new.position WHERE of = 'meetings' AND position < new.position;
 END;
+
+-- A full calendar's meetings are listed in the order of their begin, as the meetings have it.
+ALTER TABLE mirror ADD COLUMN begins_at INTEGER; -- `starts_at` of the meeting
+UPDATE mirror SET begins_at = (SELECT starts_at FROM meetings WHERE meetings.meeting_id = mirror.meeting_id);
+CREATE INDEX mirror_begin ON mirror (calendar_id, begins_at) WHERE standing <> 'absent';
+
+CREATE TRIGGER mirror_begins AFTER INSERT ON mirror
+BEGIN
+    UPDATE mirror SET begins_at = (SELECT starts_at FROM meetings WHERE meetings.meeting_id = new.meeting_id)
+        WHERE meeting_id = new.meeting_id AND calendar_id = new.calendar_id;
+END;
+
+CREATE TRIGGER mirror_begins_elsewhen AFTER UPDATE OF starts_at ON meetings WHEN new.starts_at <> old.starts_at
+BEGIN
+    UPDATE mirror SET begins_at = new.starts_at WHERE meeting_id = new.meeting_id;
+END;
