@@ -8,8 +8,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use super::turns::Turns;
 use super::{NewDelivery, Store, StoreError, Stored};
 
-/// The most deliveries in one commit.
-const BATCH: usize = 256;
+/// The most deliveries in one commit: while it is written, the next ones are read and verified.
+const BATCH: usize = 128;
 /// More deliveries than this waiting for the disk are refused (503) rather than piled up in memory.
 const QUEUE: usize = 1024;
 /// So are those that would make the waiting ones larger than this in all, in KiB.
