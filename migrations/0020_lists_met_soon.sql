@@ -2,7 +2,7 @@
 
 -- The words of a meeting, as the program makes them of its id and every text of its details: a list that meets many of them soon
 -- is read in its order, and each is asked for the words; others are found by the word index. The program fills the column of the
--- meetings that are there when it opens the database.
+-- meetings that are there when it opens the database. In the index nothing but spaces parts words.
 ALTER TABLE meetings ADD COLUMN words TEXT NOT NULL DEFAULT ''; -- each after a space, in lower case, without accents; '' = not yet made
 CREATE INDEX meetings_wordless ON meetings (number) WHERE words = '';
 
@@ -11,7 +11,8 @@ DROP TRIGGER meeting_texts_changed;
 DROP TRIGGER meeting_texts_removed;
 DROP TABLE meeting_texts;
 CREATE VIRTUAL TABLE meeting_texts USING fts5 (
-    words, content = 'meetings', content_rowid = 'number', columnsize = 0, tokenize = 'unicode61 remove_diacritics 0'
+    words, content = 'meetings', content_rowid = 'number', columnsize = 0,
+    tokenize = "unicode61 remove_diacritics 0 categories 'L* M* N* S* Co'"
 );
 INSERT INTO meeting_texts (rowid, words) SELECT number, words FROM meetings;
 
@@ -43,10 +44,12 @@ CREATE INDEX inbox_status ON inbox (status, received_at, id, body_removed_at);
 CREATE INDEX inbox_type ON inbox (event_type, received_at, id, body_removed_at);
 CREATE INDEX inbox_status_type ON inbox (status, event_type, received_at, id, body_removed_at);
 CREATE INDEX inbox_again ON inbox (received_at, id, status, event_type, body_removed_at) WHERE deliveries > 1;
--- Retention: what is old.
-CREATE INDEX inbox_bodies ON inbox (received_at) WHERE body_removed_at IS NULL;
+-- Retention: what is old and settled.
+CREATE INDEX inbox_bodies ON inbox (received_at, status) WHERE body_removed_at IS NULL;
 
--- A visible change of a meeting takes the next position by itself.
+-- A visible change of a meeting takes the next position by itself. Positions are ahead of every revision: what is forgotten and
+-- comes back goes on from there.
+UPDATE changes SET position = max(position, (SELECT coalesce(max(revision), 0) FROM meetings)) WHERE of = 'meetings';
 CREATE TRIGGER meetings_positioned AFTER INSERT ON meetings
 BEGIN
     UPDATE changes SET position = new.position WHERE of = 'meetings' AND position < new.position;
@@ -58,15 +61,9 @@ BEGIN
 END;
 
 -- A full calendar's meetings are listed in the order of their begin, as the meetings have it.
-ALTER TABLE mirror ADD COLUMN begins_at INTEGER; -- `starts_at` of the meeting
+ALTER TABLE mirror ADD COLUMN begins_at INTEGER NOT NULL DEFAULT 0; -- `starts_at` of the meeting
 UPDATE mirror SET begins_at = (SELECT starts_at FROM meetings WHERE meetings.meeting_id = mirror.meeting_id);
 CREATE INDEX mirror_begin ON mirror (calendar_id, begins_at) WHERE standing <> 'absent';
-
-CREATE TRIGGER mirror_begins AFTER INSERT ON mirror
-BEGIN
-    UPDATE mirror SET begins_at = (SELECT starts_at FROM meetings WHERE meetings.meeting_id = new.meeting_id)
-        WHERE meeting_id = new.meeting_id AND calendar_id = new.calendar_id;
-END;
 
 CREATE TRIGGER mirror_begins_elsewhen AFTER UPDATE OF starts_at ON meetings WHEN new.starts_at <> old.starts_at
 BEGIN

@@ -82,7 +82,8 @@ impl Erasure {
                     deliveries.push(body.id);
                 }
                 let waits = matches!(body.status, DeliveryStatus::Pending | DeliveryStatus::Quarantined);
-                if let Some(id) = body.meeting_id.filter(|_| tells && waits)
+                // Of a body that can't be understood nobody knows whom it invites: that it is emptied is enough.
+                if let Some(id) = body.meeting_id.filter(|_| waits && tells && search.invites(&body.body))
                     && store.meeting(&id).await?.is_none()
                 {
                     unknown.insert(id);

@@ -36,6 +36,13 @@ impl InviteeSearch {
         }
     }
 
+    /// Whether the body is understood and tells of a meeting with that invitee.
+    pub fn invites(&self, body: &[u8]) -> bool {
+        payload::parse(body).is_ok_and(
+            |envelope| matches!(envelope.payload, Payload::Meeting(event) if event.details.invites(&self.address)),
+        )
+    }
+
     fn stands_in(&self, value: &Value) -> bool {
         match value {
             Value::String(text) => holds_address(&text.to_lowercase(), &self.address),

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{QueryBuilder, Sqlite};
 
 use super::audit::AuditRow;
-use super::word_index::Sought;
+use super::word_index::in_index_of_texts;
 use super::{Store, StoreError, StoredEntry};
 use crate::audit::chain::{Hash, Link, START};
 use crate::audit::entry::Source;
@@ -54,7 +54,7 @@ pub struct AuditHead {
 impl AuditFilter {
     /// The words it asks for, for the word index; `Err` when it asks for some, but there is no word in them.
     fn words(&self) -> Result<Option<String>, ()> {
-        let words = |text: &str| Sought::new(text).map(|sought| sought.in_index()).ok_or(());
+        let words = |text: &str| in_index_of_texts(text).ok_or(());
         let text = self.text.as_deref().map(words).transpose()?;
         let person = self.person.as_deref().map(words).transpose()?;
         Ok(match (text, person) {

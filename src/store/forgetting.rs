@@ -84,12 +84,14 @@ impl WriteTx<'_> {
         .execute(&mut *self.0)
         .await?;
         // Asked for by a setting or a person: no approval is waited for, and what failed before is tried again. What once was
-        // written and deleted may be back by somebody's hand, so Google is asked.
+        // written and deleted may be back by somebody's hand, so Google is asked, if it answers for that calendar.
         sqlx::query!(
             "UPDATE mirror SET due_at = ?1, asked = asked + 1, held = 0, attempts = 0, problem = NULL, problem_kind = NULL,
                     problem_at = NULL, presence = CASE presence WHEN 'absent' THEN 'unknown' ELSE presence END
-             WHERE meeting_id IN (SELECT value FROM json_each(?2)) AND (presence <> 'absent' OR written_revision IS NOT NULL)
-                   AND calendar_id IN (SELECT id FROM calendars WHERE removed_at IS NULL)",
+             WHERE meeting_id IN (SELECT value FROM json_each(?2)) AND calendar_id IN (
+                 SELECT id FROM calendars
+                 WHERE removed_at IS NULL
+                       AND (mirror.presence <> 'absent' OR mirror.written_revision IS NOT NULL AND problem IS NULL))",
             now,
             ids
         )

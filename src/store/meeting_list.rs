@@ -16,7 +16,7 @@ mod query;
 /// When fewer than this stand so in a calendar, they are looked up first and then put in order: that takes as long as going past
 /// four times as many in that order. When more do, they are met soon enough on the way.
 const FEW: i64 = if cfg!(test) { 8 } else { 20_000 };
-/// The same when it matters not how they stand: then none is met in vain.
+/// The same where a calendar's own index has them in order, and it matters not how they stand: then none is met in vain.
 const FEW_AT_ALL: i64 = if cfg!(test) { 4 } else { 1000 };
 
 /// Which meetings to list. All that is given must hold.
@@ -147,6 +147,7 @@ impl Store {
             return Ok(MeetingPage { meetings: Vec::new(), next: None });
         }
         let sought = sought.flatten();
+        let are_few_there = self.few_there(filter, order).await?.is_some();
         let parts = order.parts();
         let first = after.map_or(0, |after| after.part);
         let mut meetings = Vec::new();
@@ -162,9 +163,10 @@ impl Store {
                 sql.build_query_as::<MeetingRow>().fetch_all(&self.reader).await
             };
             // Words that many hold are met soon in the order of the list; the index would tell all those that hold them first.
-            let mut rows = if sought.is_some() && left <= SOON { read(Lead::Soon).await? } else { Vec::new() };
+            let is_soon = sought.is_some() && left <= SOON && !are_few_there;
+            let mut rows = if is_soon { read(Lead::Soon).await? } else { Vec::new() };
             if rows.len() < left {
-                rows = read(self.lead(sought.as_ref(), filter.calendar).await?).await?;
+                rows = read(self.lead(sought.as_ref(), filter, order).await?).await?;
             }
             for row in rows {
                 meetings.push((index, Meeting::try_from(row)?));
@@ -222,19 +224,24 @@ impl Store {
     async fn lead(
         &self,
         sought: Option<&Sought>,
-        calendar: Option<(i64, Option<Standing>)>,
+        filter: &MeetingFilter,
+        order: MeetingOrder,
     ) -> Result<Lead, StoreError> {
-        let Some((calendar_id, standing)) = calendar else {
-            return Ok(if sought.is_some() { Lead::Text } else { Lead::Order });
-        };
-        let there = self.standing_count(calendar_id, standing).await?;
-        let few = if standing.is_some() { FEW } else { FEW_AT_ALL };
+        let few_there = self.few_there(filter, order).await?;
         if let Some(sought) = sought
-            && self.is_in_fewer(sought, there.min(FEW)).await?
+            && (filter.calendar.is_none() || self.is_in_fewer(sought, few_there.unwrap_or(FEW)).await?)
         {
             return Ok(Lead::Text);
         }
-        Ok(if there < few { Lead::Calendar } else { Lead::Order })
+        Ok(if few_there.is_some() { Lead::Calendar } else { Lead::Order })
+    }
+
+    /// How many stand so in the calendar, if these are few.
+    async fn few_there(&self, filter: &MeetingFilter, order: MeetingOrder) -> Result<Option<i64>, StoreError> {
+        let Some((calendar_id, standing)) = filter.calendar else { return Ok(None) };
+        let has_order = order != MeetingOrder::Changed && filter.owner.is_none() && filter.status.is_none();
+        let few = if has_order && standing.is_none() { FEW_AT_ALL } else { FEW };
+        Ok(Some(self.standing_count(calendar_id, standing).await?).filter(|there| *there < few))
     }
 
     /// Whether fewer meetings than that hold what is sought.

@@ -102,15 +102,17 @@ impl WriteTx<'_> {
     /// When the database can't be written.
     pub async fn want(&mut self, meeting: &Meeting, calendar_id: i64, now: DateTime<Utc>) -> Result<(), StoreError> {
         let (id, now, confirmed) = (meeting.id.as_str(), millis(now), meeting.is_confirmed());
+        let begins = millis(meeting.details.starts_at);
         sqlx::query!(
-            "INSERT INTO mirror (meeting_id, calendar_id, wanted_revision, due_at) VALUES (?1, ?2, ?3, ?4)
+            "INSERT INTO mirror (meeting_id, calendar_id, wanted_revision, due_at, begins_at) VALUES (?1, ?2, ?3, ?4, ?6)
              ON CONFLICT (meeting_id, calendar_id) DO UPDATE SET
                  wanted_revision = ?3, due_at = ?4, asked = asked + 1, held = held AND ?5, attempts = 0, problem = NULL, problem_kind = NULL, problem_at = NULL",
             id,
             calendar_id,
             meeting.revision,
             now,
-            confirmed
+            confirmed,
+            begins
         )
         .execute(&mut *self.0)
         .await?;

@@ -88,8 +88,8 @@ impl WriteTx<'_> {
     ) -> Result<u64, StoreError> {
         let (meetings, now) = (json_text(&meetings)?, millis(now));
         let done = sqlx::query!(
-            "INSERT INTO mirror (meeting_id, calendar_id, wanted_revision, due_at)
-             SELECT meetings.meeting_id, calendars.id, meetings.revision, ?1
+            "INSERT INTO mirror (meeting_id, calendar_id, wanted_revision, due_at, begins_at)
+             SELECT meetings.meeting_id, calendars.id, meetings.revision, ?1, meetings.starts_at
              FROM json_each(?2) AS lacking
              JOIN meetings ON meetings.meeting_id = lacking.value
              JOIN calendars ON calendars.id = ?3 AND calendars.removed_at IS NULL

@@ -1,5 +1,5 @@
-//! Words: as they stand in `meetings.words`, and what somebody types to search, as the word indexes are asked. What is kept and
-//! what is looked for become words in the same way, so that all ways to look find the same.
+//! Words: as they stand in `meetings.words`, and what somebody types to search, as the word indexes are asked. What meetings hold
+//! and what is looked for in them become words in the same way, so that all ways to look find the same.
 
 use icu_normalizer::{ComposingNormalizerBorrowed, DecomposingNormalizerBorrowed};
 use serde_json::Value;
@@ -37,6 +37,16 @@ impl Sought {
             sql.push(" AND instr(words, ").push_bind(words.clone()).push(") > 0");
         }
     }
+}
+
+/// What somebody looks for, for a word index of texts as they are: each word begins a word there. None when it holds no word.
+pub(super) fn in_index_of_texts(text: &str) -> Option<String> {
+    let words: Vec<String> = text
+        .split(|c: char| c.is_whitespace() || c.is_control())
+        .filter(|word| word.contains(char::is_alphanumeric))
+        .map(|word| format!("\"{}\"*", word.replace('"', "\"\"")))
+        .collect();
+    (!words.is_empty()).then(|| words.join(" "))
 }
 
 /// The words of a meeting: of its id and of every text of its details, as JSON.
@@ -79,7 +89,8 @@ fn in_words<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
 fn push_words(words: &mut String, text: impl Iterator<Item = char>) {
     for c in text {
         if c.is_alphanumeric() {
-            words.extend(c.to_lowercase());
+            // At the end of a word the Greek sigma has another form.
+            words.extend(c.to_lowercase().map(|c| if c == 'ς' { 'σ' } else { c }));
         } else if !words.ends_with(' ') {
             words.push(' ');
         }
@@ -88,6 +99,11 @@ fn push_words(words: &mut String, text: impl Iterator<Item = char>) {
 
 /// Makes the words of the meetings that have none yet: those that a version without them left.
 pub(super) async fn complete(writer: &SqlitePool) -> Result<(), StoreError> {
+    let is_wordless = r#"SELECT EXISTS (SELECT 1 FROM meetings INDEXED BY meetings_wordless WHERE words = '')"#;
+    // Asked first: who only reads must not wait for the right to write.
+    if !sqlx::query_scalar::<_, bool>(is_wordless).fetch_one(writer).await? {
+        return Ok(());
+    }
     let mut after = i64::MIN;
     loop {
         let mut tx = WriteTx(writer.begin_with("BEGIN IMMEDIATE").await?);
@@ -129,6 +145,7 @@ mod tests {
             ("Łukasz MÜLLER-Lüdenscheidt", " łukasz muller ludenscheidt"),
             ("ada@example.com", " ada example com"),
             ("İstanbul, ΆΛΦΑ й 한국 2²", " istanbul αλφα и 한국 2²"),
+            ("Γιώργος ΓΙΩΡΓΟΣ วัน हिन्दी", " γιωργοσ γιωργοσ วัน हिन दी"),
             (" -- ", " "),
             ("", " "),
         ] {
@@ -146,5 +163,7 @@ mod tests {
         sought.push(&mut sql);
         assert_eq!(sql.sql().as_str().matches(" AND instr(words, ?").count(), 4);
         assert_eq!(Sought::new(" -- \" "), None);
+        assert_eq!(in_index_of_texts(" Сергей -- a\"b ").unwrap(), "\"Сергей\"* \"a\"\"b\"*");
+        assert_eq!(in_index_of_texts(" -- "), None);
     }
 }

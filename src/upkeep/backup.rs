@@ -111,9 +111,12 @@ pub async fn to_file(store: &Store, file: &Path) -> Result<Copied, BackupError> 
 pub async fn to_dir(store: &Store, dir: &Path, keep: Option<u32>, now: DateTime<Utc>) -> Result<Copied, BackupError> {
     let names = names(store).await?;
     let mut left = Vec::new();
-    for (at, unfinished) in stamped(dir, &names, UNFINISHED).map_err(failed(dir))? {
-        if now - at > LEFT_BEHIND && std::fs::remove_file(&unfinished).is_err() {
-            left.push(unfinished);
+    // Earlier versions named them without the installation.
+    for names in [names.as_str(), &format!("meeting-mirror-{TIME}")] {
+        for (at, unfinished) in stamped(dir, names, UNFINISHED).map_err(failed(dir))? {
+            if now - at > LEFT_BEHIND && std::fs::remove_file(&unfinished).is_err() {
+                left.push(unfinished);
+            }
         }
     }
     let mut copied = to_file(store, &dir.join(now.format(&names).to_string())).await?;

@@ -246,8 +246,15 @@ async fn what_finds_the_fewest_leads() {
         (&few, None, all, Lead::Calendar),
         (&few, Some("demo"), all, Lead::Calendar),
     ] {
-        let lead = store.lead(text.and_then(Sought::new).as_ref(), calendar).await.unwrap();
+        let filter = MeetingFilter { calendar, ..MeetingFilter::default() };
+        let lead = store.lead(text.and_then(Sought::new).as_ref(), &filter, MeetingOrder::Earliest).await.unwrap();
         assert_eq!(lead, expected, "{text:?} {calendar:?}");
+    }
+    // Four are few where they are not in order.
+    let middle = store(&dir.path().join("middle"), &events[..7]).await;
+    let filter = MeetingFilter { calendar: all, ..MeetingFilter::default() };
+    for (order, expected) in [(MeetingOrder::Latest, Lead::Order), (MeetingOrder::Changed, Lead::Calendar)] {
+        assert_eq!(middle.lead(None, &filter, order).await.unwrap(), expected);
     }
 }
 
