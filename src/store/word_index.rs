@@ -99,7 +99,7 @@ fn push_words(words: &mut String, text: impl Iterator<Item = char>) {
 
 /// Makes the words of the meetings that have none yet: those that a version without them left.
 pub(super) async fn complete(writer: &SqlitePool) -> Result<(), StoreError> {
-    let is_wordless = r#"SELECT EXISTS (SELECT 1 FROM meetings INDEXED BY meetings_wordless WHERE words = '')"#;
+    let is_wordless = "SELECT EXISTS (SELECT 1 FROM meetings INDEXED BY meetings_wordless WHERE words = '')";
     // Asked first: who only reads must not wait for the right to write.
     if !sqlx::query_scalar::<_, bool>(is_wordless).fetch_one(writer).await? {
         return Ok(());
