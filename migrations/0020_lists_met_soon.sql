@@ -69,3 +69,9 @@ CREATE TRIGGER mirror_begins_elsewhen AFTER UPDATE OF starts_at ON meetings WHEN
 BEGIN
     UPDATE mirror SET begins_at = new.starts_at WHERE meeting_id = new.meeting_id;
 END;
+
+-- How many meetings a feed would show is counted in the indexes that lead to them.
+DROP INDEX meetings_time;
+CREATE INDEX meetings_time ON meetings (ends_at, starts_at, kind, replaced_by, forget_since);
+DROP INDEX meetings_start;
+CREATE INDEX meetings_start ON meetings (starts_at, ends_at, kind, replaced_by, forget_since);

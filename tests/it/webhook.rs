@@ -319,10 +319,10 @@ async fn deliveries_that_wait_together_share_exactly_one_commit() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).await.unwrap();
     let before = commits(&store);
-    let [at_once, stored] = store_together(&store, (0..200).map(|index| format!("evt-{}", index % 150))).await;
-    assert_eq!((commits(&store) - before, at_once.len(), stored.len()), (1, 0, 200));
+    let [at_once, stored] = store_together(&store, (0..120).map(|index| format!("evt-{}", index % 90))).await;
+    assert_eq!((commits(&store) - before, at_once.len(), stored.len()), (1, 0, 120));
     let duplicates = stored.iter().map(|stored| stored.as_ref().unwrap().duplicate);
-    assert!(duplicates.eq((0..200).map(|index| index >= 150)));
+    assert!(duplicates.eq((0..120).map(|index| index >= 90)));
 }
 
 #[tokio::test]
