@@ -258,7 +258,8 @@ async fn what_is_told_when_the_database_is_gone_is_fit_for_everybody() {
     let Some(browser) = Browser::start().await else { return };
     let app = TestApp::start().await;
     sign_in(&app, &browser).await;
-    browser.open(&app.url("/audit")).await;
+    // A page that does not renew itself: it would say that it can't.
+    browser.open(&app.url("/password")).await;
     app.store.close().await;
     browser.follow("Status").await;
     look_at_error(&browser, 503, "The database can't be used right now.").await;
