@@ -147,7 +147,7 @@ impl Store {
             return Ok(MeetingPage { meetings: Vec::new(), next: None });
         }
         let sought = sought.flatten();
-        let are_few_there = self.few_there(filter, order).await?.is_some();
+        let few_there = self.few_there(filter, order).await?;
         let parts = order.parts();
         let first = after.map_or(0, |after| after.part);
         let mut meetings = Vec::new();
@@ -163,10 +163,10 @@ impl Store {
                 sql.build_query_as::<MeetingRow>().fetch_all(&self.reader).await
             };
             // Words that many hold are met soon in the order of the list; the index would tell all those that hold them first.
-            let is_soon = sought.is_some() && left <= SOON && !are_few_there;
+            let is_soon = sought.is_some() && left <= SOON && few_there.is_none();
             let mut rows = if is_soon { read(Lead::Soon).await? } else { Vec::new() };
             if rows.len() < left {
-                rows = read(self.lead(sought.as_ref(), filter, order).await?).await?;
+                rows = read(self.lead(sought.as_ref(), filter, few_there).await?).await?;
             }
             for row in rows {
                 meetings.push((index, Meeting::try_from(row)?));
@@ -220,14 +220,13 @@ impl Store {
         Ok(spans)
     }
 
-    /// What finds the fewest.
+    /// What finds the fewest; `few_there` stand so in the calendar.
     async fn lead(
         &self,
         sought: Option<&Sought>,
         filter: &MeetingFilter,
-        order: MeetingOrder,
+        few_there: Option<i64>,
     ) -> Result<Lead, StoreError> {
-        let few_there = self.few_there(filter, order).await?;
         if let Some(sought) = sought
             && (filter.calendar.is_none() || self.is_in_fewer(sought, few_there.unwrap_or(FEW)).await?)
         {

@@ -247,14 +247,16 @@ async fn what_finds_the_fewest_leads() {
         (&few, Some("demo"), all, Lead::Calendar),
     ] {
         let filter = MeetingFilter { calendar, ..MeetingFilter::default() };
-        let lead = store.lead(text.and_then(Sought::new).as_ref(), &filter, MeetingOrder::Earliest).await.unwrap();
+        let few_there = store.few_there(&filter, MeetingOrder::Earliest).await.unwrap();
+        let lead = store.lead(text.and_then(Sought::new).as_ref(), &filter, few_there).await.unwrap();
         assert_eq!(lead, expected, "{text:?} {calendar:?}");
     }
     // Four are few where they are not in order.
     let middle = store(&dir.path().join("middle"), &events[..7]).await;
     let filter = MeetingFilter { calendar: all, ..MeetingFilter::default() };
     for (order, expected) in [(MeetingOrder::Latest, Lead::Order), (MeetingOrder::Changed, Lead::Calendar)] {
-        assert_eq!(middle.lead(None, &filter, order).await.unwrap(), expected);
+        let few_there = middle.few_there(&filter, order).await.unwrap();
+        assert_eq!(middle.lead(None, &filter, few_there).await.unwrap(), expected);
     }
 }
 
