@@ -66,6 +66,7 @@ pub(crate) async fn connect(data: &Path, synchronous: SqliteSynchronous) -> Sqli
         .filename(data.join(DATABASE_FILE))
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(synchronous)
+        .pragma("secure_delete", "ON")
         .foreign_keys(true);
     options.connect().await.unwrap()
 }

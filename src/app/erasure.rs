@@ -130,6 +130,8 @@ impl Erasure {
         let what = format!("Erases an invitee: {meetings}, the bodies of {deliveries}");
         tx.append_admin_action(way, "erase", what, clock.now()).await?;
         tx.commit().await?;
+        // First, too: once a meeting is gone nobody knows any more in which feeds it was.
+        self.forget_feeds(installation).await?;
         for step in self.meetings.chunks(STEP).chain(self.unknown.chunks(STEP)) {
             let mut tx = store.write().await?;
             tx.forget_meetings(step, Forgetting::Erased, clock.now()).await?;

@@ -181,8 +181,12 @@ impl Inbox {
                 let first_revision = match admit(tx, event, now).await? {
                     Ok(first_revision) => first_revision,
                     Err(reason) => {
-                        // Settled with its reason below; what it says is not kept either.
+                        // Settled with its reason below; what it says is not kept either, but for what it took over.
                         tx.erase_deliveries(&[delivery.id], true, now).await?;
+                        if event.claim().is_some() {
+                            tx.keep_claim(event).await?;
+                            settle_claimed(tx, event, None, calendars, now).await?;
+                        }
                         return Ok((DeliveryStatus::Ignored, Some(reason.to_owned())));
                     }
                 };
@@ -258,21 +262,34 @@ async fn apply_meeting(
         tx.want_in_calendars(&meeting, calendars, now).await?;
     }
 
-    if let Some(claim) = event.claim() {
-        let organization = &event.details.organization_id;
-        for mut other in tx.meetings_with_email_id(organization, claim, &event.meeting_id).await? {
-            let revision = other.revision;
-            let live = tx.latest_live_event(&other.id).await?;
-            if settle_claims(tx, &mut other, live.as_ref(), now).await? {
-                tx.save_meeting(&other).await?;
+    settle_claimed(tx, event, Some(inbox_id), calendars, now).await?;
+    Ok(effect)
+}
+
+/// Decides anew by whom those are replaced that an event takes over. Their history tells of it under `inbox_id`; none: of the event
+/// nothing is kept that a history could tell.
+async fn settle_claimed(
+    tx: &mut WriteTx<'_>,
+    event: &MeetingEvent,
+    inbox_id: Option<i64>,
+    calendars: &[Calendar],
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let Some(claim) = event.claim() else { return Ok(()) };
+    for mut other in tx.meetings_with_email_id(&event.details.organization_id, claim, &event.meeting_id).await? {
+        let revision = other.revision;
+        let live = tx.latest_live_event(&other.id).await?;
+        if settle_claims(tx, &mut other, live.as_ref(), now).await? {
+            tx.save_meeting(&other).await?;
+            if let Some(inbox_id) = inbox_id {
                 tx.add_history(&other, event, inbox_id, Effect::Replaced, now).await?;
             }
-            if other.revision != revision {
-                tx.want_in_calendars(&other, calendars, now).await?;
-            }
+        }
+        if other.revision != revision {
+            tx.want_in_calendars(&other, calendars, now).await?;
         }
     }
-    Ok(effect)
+    Ok(())
 }
 
 /// Decides by whom a meeting is replaced. `live` is the latest of its own events that was not a cancellation.

@@ -26,8 +26,8 @@ use crate::store::{Calendar, Lease, Presence, Store, StoreError};
 const BATCH: std::ops::RangeInclusive<u32> = 8..=256;
 /// Calls under way at a time.
 pub const CONCURRENCY: usize = 4;
-/// A lease outlives a batch in which every call takes its full time. There is one worker: a lease that runs out earlier costs
-/// a call, no more.
+/// A lease outlives a batch in which every call takes its full time. Work on a row is not begun after that: somebody else may
+/// have begun.
 const LEASE: TimeDelta = TimeDelta::minutes(15);
 /// How often the table is looked at unasked: a command line may have put something there.
 pub(super) const POLL: Duration = Duration::from_millis(500);
@@ -231,7 +231,8 @@ impl Mirror {
     ) -> Worked {
         let calendar = calendars.iter().find(|calendar| calendar.id == lease.calendar_id);
         let takes_calls = |calendar: &&Calendar| calendar.removed_at.is_none() && !held_back.holds(calendar.id);
-        let Some(calendar) = calendar.filter(takes_calls).filter(|_| !stop.is_cancelled()) else {
+        let may_begin = !stop.is_cancelled() && self.clock.now() < lease.until;
+        let Some(calendar) = calendar.filter(takes_calls).filter(|_| may_begin) else {
             return Worked { lease, outcome: Outcome::GivenBack };
         };
         let meeting = match self.store.meeting(lease.meeting_id.as_str()).await {

@@ -1,13 +1,13 @@
 //! Forgetting meetings, because they are too old or because an invitee was erased. First a meeting is marked: nothing shows it
 //! any more, and the mirror takes its events away like any others. When no calendar holds one, its rows go. What stays is a
-//! line in `forgotten`, by which later events of it are known.
+//! line in `forgotten`, by which later events of it are known, and what it took over, in `forgotten_claims`.
 
 use chrono::{DateTime, Utc};
 use sqlx::SqliteConnection;
 
-use super::meetings::event_key;
+use super::meetings::{event_key, key_columns};
 use super::{Store, StoreError, WriteTx, count, json_text, millis, time};
-use crate::meeting::event::{EventKey, MeetingId};
+use crate::meeting::event::{EventKey, MeetingEvent, MeetingId};
 
 /// Meetings that go in one transaction: others write in between.
 const STEP: u32 = 500;
@@ -122,15 +122,17 @@ impl WriteTx<'_> {
         .transpose()
     }
 
-    /// Keeps a meeting that was to be forgotten: a greater event speaks of it. Its events at Google are looked at again.
+    /// Keeps a meeting that was to be forgotten: a greater event speaks of it. Feeds show it again, and its events at Google are
+    /// looked at again.
     ///
     /// # Errors
     /// When the database can't be written.
     pub async fn keep_meeting(&mut self, id: &MeetingId, now: DateTime<Utc>) -> Result<(), StoreError> {
         let (id, now) = (id.as_str(), millis(now));
+        let position = self.next_meeting_position().await?;
         for change in [
             sqlx::query!("DELETE FROM forgotten WHERE meeting_id = ?", id),
-            sqlx::query!("UPDATE meetings SET forget_since = NULL WHERE meeting_id = ?", id),
+            sqlx::query!("UPDATE meetings SET forget_since = NULL, position = ? WHERE meeting_id = ?", position, id),
             sqlx::query!("UPDATE mirror SET due_at = ?, asked = asked + 1 WHERE meeting_id = ?", now, id),
         ] {
             change.execute(&mut *self.0).await?;
@@ -138,8 +140,32 @@ impl WriteTx<'_> {
         Ok(())
     }
 
-    /// Removes all that is known of marked meetings, but for the lines by which they are known again. What they took over goes
-    /// with them: without their claim it would seem to take place.
+    /// Keeps what an event took over whose meeting was forgotten.
+    ///
+    /// # Errors
+    /// When the database can't be written.
+    pub async fn keep_claim(&mut self, event: &MeetingEvent) -> Result<(), StoreError> {
+        let (organization, origin) = (event.details.organization_id.as_str(), event.meeting_id.as_str());
+        let (claim, (nanos, kind, event_id)) = (event.claim(), key_columns(&event.key));
+        sqlx::query!(
+            "INSERT INTO forgotten_claims (organization_id, claims, origin_id, happened_at_ns, kind, event_id)
+             VALUES (?, ?, ?, ?, ?, ?)
+             ON CONFLICT DO UPDATE SET happened_at_ns = excluded.happened_at_ns, kind = excluded.kind, event_id = excluded.event_id
+             WHERE (excluded.happened_at_ns, excluded.kind, excluded.event_id) > (happened_at_ns, kind, event_id)",
+            organization,
+            claim,
+            origin,
+            nanos,
+            kind,
+            event_id
+        )
+        .execute(&mut *self.0)
+        .await?;
+        Ok(())
+    }
+
+    /// Removes all that is known of marked meetings, but for the lines by which they are known again and what they took over. The
+    /// meetings that they took over go with them: their pages would lead to nothing.
     async fn remove_meetings(&mut self, meetings: &[String], now: DateTime<Utc>) -> Result<(), StoreError> {
         let ids = json_text(&meetings)?;
         let taken_over = sqlx::query_scalar!(
@@ -153,7 +179,16 @@ impl WriteTx<'_> {
             self.forget_meetings(&taken_over, Forgetting::TooOld, now).await?;
         }
         while self.empty_bodies_of(meetings, now).await? > 0 {}
-        for delete in [
+        for change in [
+            sqlx::query!(
+                "INSERT INTO forgotten_claims (organization_id, claims, origin_id, happened_at_ns, kind, event_id)
+                 SELECT organization_id, claims, origin_id, happened_at_ns, kind, event_id FROM meeting_history
+                 WHERE meeting_id IN (SELECT value FROM json_each(?)) AND origin_id = meeting_id AND claims IS NOT NULL
+                 ON CONFLICT DO UPDATE SET
+                     happened_at_ns = excluded.happened_at_ns, kind = excluded.kind, event_id = excluded.event_id
+                 WHERE (excluded.happened_at_ns, excluded.kind, excluded.event_id) > (happened_at_ns, kind, event_id)",
+                ids
+            ),
             sqlx::query!("DELETE FROM mirror_attempts WHERE meeting_id IN (SELECT value FROM json_each(?))", ids),
             sqlx::query!("DELETE FROM mirror WHERE meeting_id IN (SELECT value FROM json_each(?))", ids),
             // Also where one of their events replaced another meeting: it tells of them.
@@ -165,7 +200,7 @@ impl WriteTx<'_> {
             sqlx::query!("DELETE FROM meeting_history WHERE meeting_id IN (SELECT value FROM json_each(?))", ids),
             sqlx::query!("DELETE FROM meetings WHERE meeting_id IN (SELECT value FROM json_each(?))", ids),
         ] {
-            delete.execute(&mut *self.0).await?;
+            change.execute(&mut *self.0).await?;
         }
         Ok(())
     }

@@ -172,10 +172,14 @@ impl WriteTx<'_> {
         let (organization, id) = (meeting.details.organization_id.as_str(), meeting.id.as_str());
         let (nanos, kind, event_id) = after.map_or((i64::MIN, -1, ""), key_columns);
         let claimant = sqlx::query_scalar!(
-            "SELECT origin_id FROM meeting_history
-             WHERE organization_id = ?1 AND claims = ?2 AND origin_id <> ?3 AND meeting_id = origin_id
-                   AND (happened_at_ns, kind, event_id) > (?4, ?5, ?6)
-             ORDER BY happened_at_ns DESC, kind DESC, event_id DESC LIMIT 1",
+            r#"SELECT origin_id AS "origin_id!" FROM (
+                   SELECT origin_id, happened_at_ns, kind, event_id FROM meeting_history
+                   WHERE organization_id = ?1 AND claims = ?2 AND meeting_id = origin_id
+                   UNION ALL
+                   SELECT origin_id, happened_at_ns, kind, event_id FROM forgotten_claims
+                   WHERE organization_id = ?1 AND claims = ?2)
+               WHERE origin_id <> ?3 AND (happened_at_ns, kind, event_id) > (?4, ?5, ?6)
+               ORDER BY happened_at_ns DESC, kind DESC, event_id DESC LIMIT 1"#,
             organization,
             email_id,
             id,

@@ -92,6 +92,8 @@ pub struct Lease {
     pub attempts: u32,
     /// Tells this lease from any other.
     pub token: i64,
+    /// When it ends.
+    pub until: DateTime<Utc>,
 }
 
 impl WriteTx<'_> {
@@ -147,7 +149,8 @@ impl WriteTx<'_> {
         duration: TimeDelta,
         now: DateTime<Utc>,
     ) -> Result<Vec<Lease>, StoreError> {
-        let (until, now) = (millis(now + duration), millis(now));
+        let until = now + duration;
+        let (leased_until, now) = (millis(until), millis(now));
         let rows = sqlx::query!(
             r#"SELECT mirror.meeting_id, mirror.calendar_id AS "calendar_id!", mirror.presence, mirror.generation, mirror.sequence,
                       mirror.content_hash, mirror.seen_hash, mirror.held AS "held: bool", mirror.asked, mirror.attempts
@@ -172,7 +175,7 @@ impl WriteTx<'_> {
                     presence = CASE presence WHEN 'absent' THEN 'unknown' ELSE presence END
              WHERE (meeting_id, calendar_id) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?3))",
             token,
-            until,
+            leased_until,
             keys
         )
         .execute(&mut *self.0)
@@ -195,6 +198,7 @@ impl WriteTx<'_> {
                 asked: row.asked,
                 attempts: count(row.attempts, "mirror", "attempts")?,
                 token,
+                until,
             });
         }
         Ok(leases)

@@ -4,7 +4,8 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use meeting_mirror::config::Settings;
 use meeting_mirror::meeting::selection::{Detail, Selection};
-use meeting_mirror::store::{DeliveryFilter, DeliveryStatus, OnCancel, Store};
+use meeting_mirror::meeting::state::Status;
+use meeting_mirror::store::{DeliveryFilter, DeliveryStatus, Forgetting, OnCancel, Store};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -132,12 +133,16 @@ async fn meetings_that_are_too_old_go_everywhere_and_only_a_greater_event_brings
 async fn a_meeting_waits_until_its_event_is_gone_and_a_greater_event_keeps_it_meanwhile() {
     let app = TestApp::start_with_google_and(keep_meetings).await;
     app.add_calendar(TEAM, Detail::Full, OnCancel::Delete).await;
+    let feed = app.add_feed("Team", Selection::default(), Detail::Full).await;
+    let feed = app.edit_feed(&feed, |wish| wish.window.past_days = 365).await;
     app.deliver_all(&[event("e-1", "scheduled", "m-1", 5, 10), event("e-2", "scheduled", "m-2", 5, 10)]).await;
     app.settle().await;
     app.clock.advance(TimeDelta::days(102));
+    assert!(app.feed_text(&feed).await.contains("Demo m-1\r\n"));
     app.google().set_online(false);
     app.retain().await;
     app.mirror().await;
+    assert!(!app.feed_text(&feed).await.contains("Demo m-1\r\n"));
     app.retention.remove_forgotten().await.unwrap();
     app.sign_in().await;
     let status = app.page("/status").await;
@@ -152,6 +157,7 @@ async fn a_meeting_waits_until_its_event_is_gone_and_a_greater_event_keeps_it_me
     app.retention.remove_forgotten().await.unwrap();
     assert!(app.store.meeting("m-2").await.unwrap().is_none());
     assert_eq!(app.meeting("m-1").await.forget_since, None);
+    assert!(app.feed_text(&feed).await.contains("Demo m-1\r\n"));
     assert_eq!(app.mirrored(TEAM).iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>(), ["m-1"]);
     app.check_calendars().await;
     assert_eq!(app.mirrored(TEAM).len(), 1);
@@ -213,6 +219,49 @@ async fn a_booking_that_was_taken_over_goes_with_the_one_that_took_it() {
     assert_eq!(app.status("e-3").await.0, DeliveryStatus::Ignored);
     app.deliver_all(&[later(event("e-4", "rescheduled", "m-1", 7, 10), 300)]).await;
     assert!(app.meeting("m-1").await.is_confirmed());
+}
+
+#[tokio::test]
+async fn what_a_forgotten_booking_took_over_stays_taken_over() {
+    for (taking_comes_late, erased) in [(false, false), (true, false), (false, true), (true, true)] {
+        let app = TestApp::start_with_google_and(keep_meetings).await;
+        app.add_calendar(TEAM, Detail::Full, OnCancel::Delete).await;
+        let of_m2 = |id: &str, minute, claims: Option<&str>| {
+            with(event(id, "rescheduled", "m-2", minute, 10), |data| {
+                data["meetingInfo"]["existingEmailMeetingId"] = claims.into();
+            })
+        };
+        let (taking, newer) = (of_m2("e-2", 6, Some("mail-m-1")), of_m2("e-3", 7, None));
+        let first: &[Value] = if taking_comes_late { &[newer] } else { &[taking.clone(), newer] };
+        app.deliver_all(first).await;
+        app.settle().await;
+        if erased {
+            let mut tx = app.store.write().await.unwrap();
+            tx.forget_meetings(&["m-2".into()], Forgetting::Erased, app.now()).await.unwrap();
+            tx.commit().await.unwrap();
+            app.settle().await;
+        } else {
+            app.clock.advance(TimeDelta::days(102));
+            app.retain().await;
+            app.settle().await;
+        }
+        app.retention.remove_forgotten().await.unwrap();
+        assert!(app.store.meeting("m-2").await.unwrap().is_none());
+
+        app.deliver_all(&[later(event("e-1", "scheduled", "m-1", 5, 10), 150)]).await;
+        app.settle().await;
+        assert_eq!(app.meeting("m-1").await.is_confirmed(), taking_comes_late);
+        if taking_comes_late {
+            app.deliver_all(&[taking]).await;
+            app.settle().await;
+            assert_eq!(app.status("e-2").await.0, DeliveryStatus::Ignored);
+        }
+        assert!(matches!(app.meeting("m-1").await.status(), Status::Replaced { by } if by.as_str() == "m-2"));
+        assert!(app.mirrored(TEAM).is_empty());
+        // What is newer than that takes place.
+        app.deliver_all(&[later(event("e-4", "rescheduled", "m-1", 8, 10), 150)]).await;
+        assert!(app.meeting("m-1").await.is_confirmed());
+    }
 }
 
 /// What happens to a delivery, or to all.
