@@ -1,5 +1,5 @@
 //! How the built server bears load, and how that changes with what is stored. Run: `cargo bench --bench load`, with `-- PART…` only
-//! parts of it (deliveries, backlog, readers, growth, arrival), with `-- --quick` a try-out of all.
+//! parts of it (deliveries, backlog, readers, crowd, growth, arrival), with `-- --quick` a try-out of all.
 //!
 //! The server is a process of its own; the sender is this one, on one thread, and shares the machine's cores with it. What is compared
 //! is measured in turn, in rounds; each figure is the median of the rounds (least–most).
@@ -15,6 +15,7 @@ mod client;
 mod common;
 #[path = "../common/connection.rs"]
 mod connection;
+mod crowd;
 mod deliveries;
 #[path = "../common/feed.rs"]
 mod feed;
@@ -88,6 +89,9 @@ fn main() {
         }
         if asked_for("readers") {
             readers::measure(&plan).await;
+        }
+        if asked_for("crowd") {
+            crowd::measure(&plan).await;
         }
         if asked_for("growth") {
             growth::measure(&plan).await;

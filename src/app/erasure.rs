@@ -145,16 +145,29 @@ impl Erasure {
         self.forget_feeds(installation).await
     }
 
-    /// Looks again, and forgets what arrived since it was looked for. Returns whether there was any: then it is to be asked again.
+    /// Forgets it as [`Self::begin`] does, and what arrives while `wait` waits for Google, again and again until nothing is left.
+    /// Returns what `wait` last said.
     ///
     /// # Errors
     /// When the database can't be used; then it is to be done again.
-    pub async fn catch_up(
+    pub async fn carry_out(
         &mut self,
         installation: &Installation,
         address: &str,
         way: &str,
-    ) -> Result<bool, StoreError> {
+        mut wait: impl AsyncFnMut(&Self) -> Result<Vec<EventsThere>, StoreError>,
+    ) -> Result<Vec<EventsThere>, StoreError> {
+        self.begin(installation, way).await?;
+        loop {
+            let waiting = wait(self).await?;
+            if !self.catch_up(installation, address, way).await? {
+                return Ok(waiting);
+            }
+        }
+    }
+
+    /// Looks again, and forgets what arrived since it was looked for. Returns whether there was any.
+    async fn catch_up(&mut self, installation: &Installation, address: &str, way: &str) -> Result<bool, StoreError> {
         let late = Self::find_beyond(&self.meetings, installation, address, |_| {}).await?;
         self.mentions = late.mentions;
         if late.is_empty() {

@@ -30,10 +30,10 @@ pub(super) async fn run(context: &Context, args: Args) -> anyhow::Result<()> {
     let spinner = output::spinner("Copying the database and checking the copy");
     let written = write(&store, args, now).await;
     spinner.finish_and_clear();
-    let Copied { file, left } = written?;
+    let Copied { file, left, stuck } = written?;
     let made = BackupMade { at: now, file: file.display().to_string() };
     let mut tx = store.write().await?;
-    tx.backup_was_made(&made, "command line").await?;
+    tx.backup_was_made(&made, "command line", now).await?;
     tx.commit().await?;
     output::line(format_args!("wrote and checked {}", made.file));
     for left in left {
@@ -41,6 +41,9 @@ pub(super) async fn run(context: &Context, args: Args) -> anyhow::Result<()> {
             "{} is an unfinished backup that was left there: remove it, unless another backup is just being made.",
             left.display()
         ));
+    }
+    for (stuck, why) in stuck {
+        output::note(format_args!("{} is an old backup that can't be removed: {why}. Remove it.", stuck.display()));
     }
     let key = context.settings.data_dir.join(SECRET_KEY_FILE);
     output::note(format_args!("Keep a copy of {} beside it: without it every feed link changes.", key.display()));

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Context, output};
 use crate::app::{Erasure, Installation};
-use crate::store::EventsThere;
+use crate::store::{EventsThere, StoreError};
 use crate::views::count;
 
 /// How often it is looked what still waits.
@@ -47,13 +47,8 @@ pub(super) async fn run(context: &Context, args: Args) -> anyhow::Result<()> {
         return report(&installation, &args, &found, &[], true).await;
     }
     output::confirm(&format!("Found: {}. Forget all of it? It can't be undone.", in_words(&found)), args.yes)?;
-    found.begin(&installation, WAY).await?;
-    let waiting = loop {
-        let waiting = wait(context, &installation, &found).await?;
-        if !found.catch_up(&installation, address, WAY).await? {
-            break waiting;
-        }
-    };
+    let wait = async |found: &Erasure| wait(context, &installation, found).await;
+    let waiting = found.carry_out(&installation, address, WAY, wait).await?;
     let is_wiped = wipe(context, &installation, &found).await?;
     report(&installation, &args, &found, &waiting, is_wiped).await
 }
@@ -83,7 +78,7 @@ fn split(events: &[EventsThere]) -> (Vec<&EventsThere>, Vec<&EventsThere>) {
 }
 
 /// Waits until Google is done, or nothing goes on any more. Returns what is left there.
-async fn wait(context: &Context, installation: &Installation, found: &Erasure) -> anyhow::Result<Vec<EventsThere>> {
+async fn wait(context: &Context, installation: &Installation, found: &Erasure) -> Result<Vec<EventsThere>, StoreError> {
     let spinner = output::spinner("Waiting for the server to delete events at Google");
     let mut waiting = found.go_on(installation).await?;
     let mut looks = 0;

@@ -130,19 +130,19 @@ impl Book {
     ///
     /// # Errors
     /// When they can't be written: that is tried again the next time.
-    pub(super) async fn keep(&mut self, store: &Store, now: DateTime<Utc>) -> Result<(), StoreError> {
-        let kept = self.write(store, now).await;
+    pub(super) async fn keep(&mut self, store: &Store) -> Result<(), StoreError> {
+        let kept = self.write(store).await;
         self.is_behind = kept.is_err();
         kept
     }
 
-    async fn write(&mut self, store: &Store, now: DateTime<Utc>) -> Result<(), StoreError> {
+    async fn write(&mut self, store: &Store) -> Result<(), StoreError> {
         let mut tx = store.write().await?;
         if self.forgotten.is_empty() && self.known.iter().all(|known| known.is_kept) {
             return Ok(());
         }
         let mut rows = Vec::new();
-        tx.forget_alerts(&self.forgotten, now).await?;
+        tx.forget_alerts(&self.forgotten).await?;
         for known in &self.known {
             rows.push(if known.is_kept { known.alert.id } else { Some(tx.keep_alert(&known.alert).await?) });
         }

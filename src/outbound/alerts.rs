@@ -135,7 +135,7 @@ impl Alerts {
     }
 
     async fn keep(&self, book: &mut Book) {
-        if let Err(error) = book.keep(&self.store, self.clock.now()).await {
+        if let Err(error) = book.keep(&self.store).await {
             tracing::error!(%error, cause = ?error, "what is wrong and who was told could not be kept; trying again");
         }
     }

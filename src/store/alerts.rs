@@ -1,14 +1,11 @@
 //! Episodes of what is wrong: which are open, and what of them is still to be told. One message is never behind another: each
 //! has its own next try.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
 use super::{Store, StoreError, WriteTx, count, millis, time};
 use crate::health::condition::{Condition, Kind};
 use crate::health::episode::{Open, is_past};
-
-/// Episodes that ended longer ago are forgotten.
-const KEPT: TimeDelta = TimeDelta::days(365);
 
 /// An episode.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -206,17 +203,31 @@ impl WriteTx<'_> {
         Ok(id)
     }
 
-    /// Forgets these episodes, which never were, and what ended long ago.
+    /// Forgets these episodes, which never were.
     ///
     /// # Errors
     /// When the database can't be written.
-    pub async fn forget_alerts(&mut self, ids: &[i64], now: DateTime<Utc>) -> Result<(), StoreError> {
-        let forgotten = millis(now - KEPT);
+    pub async fn forget_alerts(&mut self, ids: &[i64]) -> Result<(), StoreError> {
         for id in ids {
             sqlx::query!("DELETE FROM alerts WHERE id = ?", id).execute(&mut *self.0).await?;
         }
-        sqlx::query!("DELETE FROM alerts WHERE ended_at < ?", forgotten).execute(&mut *self.0).await?;
         Ok(())
+    }
+
+    /// Removes some episodes that ended before a time, at most so many. Returns how many there were.
+    ///
+    /// # Errors
+    /// When the database can't be written.
+    pub async fn remove_old_alerts(&mut self, before: DateTime<Utc>, most: u32) -> Result<u64, StoreError> {
+        let before = millis(before);
+        let done = sqlx::query!(
+            "DELETE FROM alerts WHERE id IN (SELECT id FROM alerts WHERE ended_at < ? LIMIT ?)",
+            before,
+            most
+        )
+        .execute(&mut *self.0)
+        .await?;
+        Ok(done.rows_affected())
     }
 
     /// Has every message that was not taken tried now: somebody may have mended it.

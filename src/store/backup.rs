@@ -114,12 +114,17 @@ async fn check(database: &mut SqliteConnection) -> Result<(), StoreError> {
 }
 
 impl WriteTx<'_> {
-    /// Keeps which backup was the last, with an entry in the audit log; `way` stands there.
+    /// Keeps which backup was the last, with an entry in the audit log; `way` stands there, and that it was written at `now`.
     ///
     /// # Errors
     /// When the database can't be written.
-    pub async fn backup_was_made(&mut self, made: &BackupMade, way: &str) -> Result<(), StoreError> {
-        self.append_admin_action(way, "backup", format!("Backup to {}", made.file), made.at).await?;
+    pub async fn backup_was_made(
+        &mut self,
+        made: &BackupMade,
+        way: &str,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        self.append_admin_action(way, "backup", format!("Backup to {}", made.file), now).await?;
         self.keep_fact(Fact::LastBackup, &serde_json::to_string(made).unwrap_or_default()).await?;
         self.keep_backup_failed(None).await
     }

@@ -8,8 +8,6 @@ use super::{Store, StoreError, WriteTx, count, millis, time};
 
 /// Days that are told to people, today included.
 pub const TOLD_DAYS: i64 = 14;
-/// Days that are kept, today included.
-const KEPT_DAYS: i64 = 90;
 
 /// What is counted together.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -54,14 +52,13 @@ pub fn day_of(at: DateTime<Utc>) -> i64 {
 }
 
 impl WriteTx<'_> {
-    /// Adds to the counts, and forgets days that are long past.
+    /// Adds to the counts.
     ///
     /// # Errors
     /// When the database can't be written.
     pub async fn add_fetches(
         &mut self,
         counted: impl IntoIterator<Item = (&FetchKey, &Tally)>,
-        now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
         for (key, tally) in counted {
             let last_at = millis(tally.last_at);
@@ -79,9 +76,23 @@ impl WriteTx<'_> {
             .execute(&mut *self.0)
             .await?;
         }
-        let oldest = day_of(now) - KEPT_DAYS + 1;
-        sqlx::query!("DELETE FROM feed_fetches WHERE day < ?", oldest).execute(&mut *self.0).await?;
         Ok(())
+    }
+
+    /// Removes some counts of the days before one, at most so many. Returns how many there were.
+    ///
+    /// # Errors
+    /// When the database can't be written.
+    pub async fn remove_old_fetches(&mut self, before: i64, most: u32) -> Result<u64, StoreError> {
+        let done = sqlx::query!(
+            "DELETE FROM feed_fetches WHERE (feed_id, program, day, answer) IN (
+                 SELECT feed_id, program, day, answer FROM feed_fetches WHERE day < ? LIMIT ?)",
+            before,
+            most
+        )
+        .execute(&mut *self.0)
+        .await?;
+        Ok(done.rows_affected())
     }
 }
 

@@ -15,7 +15,7 @@ use crate::audit::entry::Actor;
 use crate::clock::SharedClock;
 use crate::config::KeepingSettings;
 use crate::lifecycle::Pulse;
-use crate::store::{BackupFailed, BackupMade, Fact, Store, StoreError};
+use crate::store::{BackupFailed, BackupMade, Fact, Store, StoreError, WriteTx};
 
 /// How often the clock is looked at.
 const POLL: Duration = Duration::from_secs(30);
@@ -70,6 +70,8 @@ pub struct Copied {
     pub file: PathBuf,
     /// Unfinished files of backups that were broken off, or that another process is making. They were not touched.
     pub left: Vec<PathBuf>,
+    /// Older backups that were to go and could not be removed, and why.
+    pub stuck: Vec<(PathBuf, String)>,
 }
 
 /// Writes a backup to a new file.
@@ -99,12 +101,16 @@ pub async fn to_file(store: &Store, file: &Path) -> Result<Copied, BackupError> 
         let _ = std::fs::remove_file(&unfinished);
         return Err(error);
     }
-    sync_dir(dir)?;
-    Ok(Copied { file: file.to_owned(), left })
+    if let Err(error) = sync_dir(dir) {
+        let _ = std::fs::remove_file(file);
+        return Err(error);
+    }
+    Ok(Copied { file: file.to_owned(), left, stuck: Vec::new() })
 }
 
 /// Writes a backup into a directory, under a name made of the installation and the time. Then the installation's oldest backups
-/// beyond `keep` are removed; none = all are kept. Other files are never touched.
+/// beyond `keep` are removed; none = all are kept. Those that say to be of a time ahead of now are from before the clock was set
+/// back: they take nobody's place, and stay. Other files are never touched.
 ///
 /// # Errors
 /// A [`BackupError`]; then no backup was removed.
@@ -119,17 +125,25 @@ pub async fn to_dir(store: &Store, dir: &Path, keep: Option<u32>, now: DateTime<
             }
         }
     }
+    // Read now: once the copy is there nothing may fail any more.
+    let mut older = stamped(dir, &names, "").map_err(failed(dir))?;
+    older.retain(|(at, _)| *at <= now);
     let mut copied = to_file(store, &dir.join(now.format(&names).to_string())).await?;
     copied.left.append(&mut left);
     if let Some(keep) = keep {
-        let mut others = stamped(dir, &names, "").map_err(failed(dir))?;
-        others.retain(|(_, other)| *other != copied.file);
-        let going = (others.len() + 1).saturating_sub(usize::try_from(keep.max(1)).unwrap_or(usize::MAX));
-        for (_, old) in others.iter().take(going) {
-            std::fs::remove_file(old).map_err(failed(old))?;
-        }
+        let going = (older.len() + 1).saturating_sub(usize::try_from(keep.max(1)).unwrap_or(usize::MAX));
+        copied.stuck = remove(older.into_iter().take(going).map(|(_, old)| old));
     }
     Ok(copied)
+}
+
+/// Removes files. Returns those that are still there, and why.
+fn remove(files: impl Iterator<Item = PathBuf>) -> Vec<(PathBuf, String)> {
+    let stuck = files.filter_map(|file| match std::fs::remove_file(&file) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Some((file, error.to_string())),
+        _ => None,
+    });
+    stuck.collect()
 }
 
 fn failed(path: &Path) -> impl FnOnce(io::Error) -> BackupError {
@@ -234,7 +248,8 @@ impl BackupSchedule {
     }
 
     /// Makes a backup if the newest one in the directory is old enough. One that fails is told, and tried again after some
-    /// minutes. Returns whether one was made.
+    /// minutes. A recent one that nobody wrote down is written down: whoever made it was stopped, or the database was in use.
+    /// Returns whether one was made.
     ///
     /// # Errors
     /// When the database can't be used.
@@ -246,19 +261,26 @@ impl BackupSchedule {
             return Ok(false);
         }
         let known = stamped(&self.dir, &names(&self.store).await?, "").unwrap_or_default();
-        if known.iter().any(|(at, _)| is_recent(*at, self.every)) {
+        if let Some((at, file)) = known.into_iter().rfind(|(at, _)| is_recent(*at, self.every)) {
+            let last = self.store.last_backup().await?.filter(|last| last.at <= now);
+            if last.is_none_or(|last| last.at < at) {
+                let mut tx = self.store.write().await?;
+                write_down(&mut tx, at, &file, now).await?;
+                tx.commit().await?;
+            }
             return Ok(false);
         }
         let made = to_dir(&self.store, &self.dir, Some(self.keep), now).await;
         let mut tx = self.store.write().await?;
         match &made {
-            Ok(copied) => {
-                let file = copied.file.display().to_string();
-                tracing::info!(file, "made a backup");
-                for left in &copied.left {
+            Ok(Copied { file, left, stuck }) => {
+                for left in left {
                     tracing::warn!(file = %left.display(), "an unfinished backup was left here: remove it");
                 }
-                tx.backup_was_made(&BackupMade { at: now, file }, Actor::SERVER).await?;
+                for (stuck, error) in stuck {
+                    tracing::warn!(file = %stuck.display(), error, "an old backup can't be removed: remove it");
+                }
+                write_down(&mut tx, now, file, now).await?;
             }
             Err(error) => {
                 tracing::error!(%error, cause = ?error, "no backup was made; trying again in some minutes");
@@ -267,5 +289,33 @@ impl BackupSchedule {
         }
         tx.commit().await?;
         Ok(made.is_ok())
+    }
+}
+
+async fn write_down(
+    tx: &mut WriteTx<'_>,
+    at: DateTime<Utc>,
+    file: &Path,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let file = file.display().to_string();
+    tracing::info!(file, "made a backup");
+    tx.backup_was_made(&BackupMade { at, file }, Actor::SERVER, now).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_gone_already_is_no_trouble_and_what_can_not_be_removed_is_told() {
+        let place = tempfile::tempdir().unwrap();
+        let [gone, stuck, old] = ["gone", "stuck", "old"].map(|name| place.path().join(name));
+        // A directory can't be removed as a file is.
+        std::fs::create_dir(&stuck).unwrap();
+        std::fs::write(&old, "old").unwrap();
+        let told = remove([gone, stuck.clone(), old.clone()].into_iter());
+        assert_eq!(told.iter().map(|(file, _)| file).collect::<Vec<_>>(), [&stuck]);
+        assert!(!told[0].1.is_empty() && !old.exists());
     }
 }

@@ -1,5 +1,6 @@
-//! Every day what is too old is removed: bodies of settled deliveries, and meetings if a setting says so. In between, the rows of
-//! meetings that are to be forgotten go as soon as no calendar holds their events. All in small steps: others write in between.
+//! Every day what is too old is removed: bodies of settled deliveries, meetings if a setting says so, who fetched feeds, what was
+//! wrong. In between, the rows of meetings that are to be forgotten go as soon as no calendar holds their events. All in small
+//! steps: others write in between.
 
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use crate::audit::entry::Actor;
 use crate::clock::SharedClock;
 use crate::config::KeepingSettings;
 use crate::lifecycle::Pulse;
-use crate::store::{RetentionRun, Store, StoreError};
+use crate::store::{RetentionRun, Store, StoreError, day_of};
 
 /// Time between two runs.
 const EVERY: TimeDelta = TimeDelta::days(1);
@@ -18,8 +19,12 @@ const EVERY: TimeDelta = TimeDelta::days(1);
 const POLL: Duration = Duration::from_secs(5);
 /// A round takes at most this long: a first run over many old rows, and the longer pause.
 pub const ROUND: Duration = Duration::from_hours(1);
-/// Deliveries or meetings in one transaction, at most.
+/// Rows of a kind in one transaction, at most.
 const STEP: u32 = 500;
+/// Days of which it is kept who fetched feeds, today included.
+const FETCHES_DAYS: i64 = 90;
+/// Episodes of what was wrong are kept for so long after their end.
+const ALERTS_KEPT: TimeDelta = TimeDelta::days(365);
 
 /// The worker.
 #[derive(Debug, Clone)]
@@ -123,7 +128,19 @@ impl Retention {
                 }
             }
         }
-        Ok(())
+        self.remove_old_records(now).await
+    }
+
+    async fn remove_old_records(&self, now: DateTime<Utc>) -> Result<(), StoreError> {
+        loop {
+            let mut tx = self.store.write().await?;
+            let fetches = tx.remove_old_fetches(day_of(now) - FETCHES_DAYS + 1, STEP).await?;
+            let alerts = tx.remove_old_alerts(now - ALERTS_KEPT, STEP).await?;
+            tx.commit().await?;
+            if fetches + alerts == 0 {
+                return Ok(());
+            }
+        }
     }
 
     /// The audit log says it before the first step: a stop in the middle leaves no removal untold.

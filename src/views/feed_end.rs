@@ -142,7 +142,7 @@ mod tests {
         let key = |program, answer| FetchKey { feed_id: feed.id, program, day: day_of(stage.now()), answer };
         let tally = |fetches| Tally { fetches, last_at: stage.now() };
         let counted = [(key("google", 200), tally(2)), (key("google", 410), tally(40)), (key("apple", 410), tally(3))];
-        tx.add_fetches(counted.iter().map(|(key, tally)| (key, tally)), stage.now()).await.unwrap();
+        tx.add_fetches(counted.iter().map(|(key, tally)| (key, tally))).await.unwrap();
         tx.commit().await.unwrap();
         stage
     }

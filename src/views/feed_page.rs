@@ -287,7 +287,7 @@ mod tests {
             fetched("outlook-web", today, 200, 1, 90),
             fetched("google", today - 1, 410, 2, 1500),
         ];
-        tx.add_fetches(counted.iter().map(|(key, tally)| (key, tally)), now).await.unwrap();
+        tx.add_fetches(counted.iter().map(|(key, tally)| (key, tally))).await.unwrap();
         tx.commit().await.unwrap();
         let answer = stage.admin().await.get("/feeds/1/details").await;
         let text = answer.text();

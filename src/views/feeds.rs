@@ -249,7 +249,7 @@ mod tests {
         answer.assert_hides(&["<team>", "can't reach", "class=\"pager\""]);
         let mut tx = stage.site.store.write().await.unwrap();
         let google = FetchKey { feed_id: 1, program: "google", day: day_of(stage.now()), answer: 200 };
-        tx.add_fetches([(&google, &Tally { fetches: 1, last_at: stage.now() })], stage.now()).await.unwrap();
+        tx.add_fetches([(&google, &Tally { fetches: 1, last_at: stage.now() })]).await.unwrap();
         let rendition = Rendition {
             body: vec![1; 4321],
             digest: vec![2],
@@ -273,7 +273,7 @@ mod tests {
         tx.keep_rendition(&feed, &rendition).await.unwrap();
         tx.revoke_feed(gone.id, stage.now()).await.unwrap();
         let old = FetchKey { feed_id: gone.id, program: "google", day: day_of(stage.now()), answer: 410 };
-        tx.add_fetches([(&old, &Tally { fetches: 1, last_at: stage.now() })], stage.now()).await.unwrap();
+        tx.add_fetches([(&old, &Tally { fetches: 1, last_at: stage.now() })]).await.unwrap();
         tx.commit().await.unwrap();
         let mut admin = stage.admin().await;
         let answer = admin.get("/feeds").await;

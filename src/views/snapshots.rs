@@ -28,7 +28,9 @@ async fn normal() -> Stage {
     stage.event(&meeting_event("m-2", Kind::Canceled, stage.now(), 48)).await;
     stage.mirror(&[]).await;
     let mut tx = stage.site.store.write().await.unwrap();
-    tx.backup_was_made(&BackupMade { at: stage.now(), file: "/backup/monday.db".into() }, "test").await.unwrap();
+    tx.backup_was_made(&BackupMade { at: stage.now(), file: "/backup/monday.db".into() }, "test", stage.now())
+        .await
+        .unwrap();
     tx.commit().await.unwrap();
     stage
 }
@@ -52,7 +54,7 @@ async fn broken() -> Stage {
     let rendition = Rendition { body: vec![1; 9], digest: vec![2], last_modified_at: stage.now(), left_out };
     tx.keep_rendition(&feed, &rendition).await.unwrap();
     let fetched = FetchKey { feed_id: 1, program: "google", day: day_of(stage.now()), answer: 503 };
-    tx.add_fetches([(&fetched, &Tally { fetches: 3, last_at: stage.now() })], stage.now()).await.unwrap();
+    tx.add_fetches([(&fetched, &Tally { fetches: 3, last_at: stage.now() })]).await.unwrap();
     tx.commit().await.unwrap();
     stage.clock.advance(TimeDelta::minutes(2));
     stage

@@ -342,7 +342,7 @@ mod tests {
         let stage = Stage::new().await;
         let made = BackupMade { at: stage.now(), file: "/backup/<b>.db".into() };
         let mut tx = stage.site.store.write().await.unwrap();
-        tx.backup_was_made(&made, "test").await.unwrap();
+        tx.backup_was_made(&made, "test", stage.now()).await.unwrap();
         tx.commit().await.unwrap();
         stage.admin().await.get("/status").await.assert_shows(&["/backup/&#60;b&#62;.db", "20 Nov 2026, 13:00"]);
     }

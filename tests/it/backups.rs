@@ -154,3 +154,54 @@ async fn a_backup_that_fails_is_told_tried_again_and_costs_none_that_is_there() 
     app.sign_in().await;
     assert!(app.page("/status").await.contains("One was to be made every 24 hours."));
 }
+
+#[tokio::test]
+async fn a_backup_that_a_stop_kept_from_being_written_down_is_written_down_later() {
+    let (app, dir) = with_schedule().await;
+    let place = dir.path().join("backups");
+    std::fs::create_dir(&place).unwrap();
+    let schedule = app.backups.as_ref().unwrap();
+    assert!(schedule.run_due().await.unwrap());
+    app.clock.advance(TimeDelta::hours(24));
+    // As if it were killed after that, or the database were in use.
+    let copied = backup::to_dir(&app.store, &place, Some(2), app.now()).await.unwrap();
+    let made_at = app.now();
+    app.clock.advance(TimeDelta::hours(1));
+    for _ in 0..2 {
+        assert!(!schedule.run_due().await.unwrap());
+        let last = app.store.last_backup().await.unwrap().unwrap();
+        assert_eq!((last.at, last.file), (made_at, copied.file.display().to_string()));
+        let audited = app.store.audit_newest(50).await.unwrap();
+        let told: Vec<_> = audited.iter().filter(|link| link.entry.category == "backup").collect();
+        assert_eq!((told.len(), told[0].entry.recorded_at), (2, app.now()), "it is written down once");
+    }
+}
+
+#[tokio::test]
+async fn backups_of_a_clock_that_was_ahead_neither_count_as_recent_nor_push_out_real_ones() {
+    let (app, dir) = with_schedule().await;
+    let place = dir.path().join("backups");
+    std::fs::create_dir(&place).unwrap();
+    let schedule = app.backups.as_ref().unwrap();
+    let mut expected = Vec::new();
+    let ahead = TimeDelta::days(400);
+    app.clock.advance(ahead);
+    for _ in 0..2 {
+        assert!(schedule.run_due().await.unwrap());
+        expected.push(app.now());
+        app.clock.advance(TimeDelta::hours(24));
+    }
+    app.clock.advance(-ahead);
+    for day in 0..3 {
+        assert!(schedule.run_due().await.unwrap(), "what is ahead is not recent");
+        assert_eq!(app.store.last_backup().await.unwrap().unwrap().at, app.now());
+        if day > 0 {
+            expected.push(app.now());
+        }
+        app.clock.advance(TimeDelta::hours(24));
+    }
+    let named = app.backup_names().await;
+    let mut expected: Vec<String> = expected.iter().map(|at| at.format(&named).to_string()).collect();
+    expected.sort();
+    assert_eq!(names(&place), expected);
+}

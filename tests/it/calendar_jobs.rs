@@ -1,17 +1,25 @@
 //! What an admin asks a page to have done at Google is done by a worker, once, also when the server stops in the middle; and
 //! nothing but what this installation wrote is touched.
 
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
-use chrono::TimeDelta;
-use meeting_mirror::lifecycle::Pulse;
+use chrono::{DateTime, TimeDelta, Utc};
+use meeting_mirror::clock::Clock;
+use meeting_mirror::lifecycle::{Pulse, Pulses};
 use meeting_mirror::meeting::selection::{Detail, Selection};
 use meeting_mirror::outbound::jobs::Jobs;
+use meeting_mirror::outbound::mirror::Mirror;
 use meeting_mirror::outbound::purge;
 use meeting_mirror::simulated_google::{Access, ApiMethod, CLIENT_EMAIL, Fault, Matcher};
 use meeting_mirror::store::{
     Calendar, CalendarJob, JobFinding, JobKind, JobState, NewCalendar, OnCancel, StoreError, Verdict, Why,
 };
+
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 use crate::support::{TEAM, TestApp, event, noon, wish};
 
@@ -315,4 +323,58 @@ async fn what_a_purge_has_deleted_no_longer_waits_to_be_approved() {
     assert!(!app.store.decide(&held, true, "test", app.now()).await.unwrap());
     // Nor are such events spared, or deleted, when they stand there once more.
     assert!(app.store.held_strays(calendar.id).await.unwrap().iter().all(|change| change.event_ids.is_empty()));
+}
+
+/// A clock that goes on with each round of a worker, by a bit less than a minute, and tells when it is looked at in the second.
+#[derive(Debug)]
+struct RoundClock {
+    begin: DateTime<Utc>,
+    /// The pulse begins with one.
+    beats: AtomicI32,
+    second_round: Notify,
+}
+
+impl Clock for RoundClock {
+    fn now(&self) -> DateTime<Utc> {
+        let beats = self.beats.load(Ordering::Relaxed);
+        if beats > 2 {
+            self.second_round.notify_one();
+        }
+        self.begin + TimeDelta::seconds(50) * beats
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.beats.fetch_add(1, Ordering::Relaxed);
+        Duration::ZERO
+    }
+
+    fn sleep(&self, _: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(std::future::pending())
+    }
+}
+
+#[tokio::test]
+async fn a_job_that_has_the_right_to_write_goes_on_while_the_worker_waits_for_it() {
+    let (app, calendar) = app_with(1).await;
+    let id = app.mirror_into(&wish("other@group.calendar.example.com")).await;
+    let other = app.store.calendar(&id.to_string()).await.unwrap().unwrap();
+    // The command is gone after two minutes: in the second round.
+    let begin = app.now();
+    app.store.begin_command_purge(&other, "command line", begin).await.unwrap();
+    ask(&app, &calendar, JobKind::Check).await.unwrap();
+    let clock = Arc::new(RoundClock { begin, beats: AtomicI32::new(0), second_round: Notify::new() });
+    let worker = Jobs { mirror: Mirror { clock: clock.clone(), ..app.mirror.clone().unwrap() } };
+    let pulse = Pulses::new(clock.clone()).begin("calendar jobs", Duration::from_mins(1));
+    let stop = CancellationToken::new();
+    // First the job waits for this, then the worker, that wants to end the command's job.
+    let writing = app.store.write().await.unwrap();
+    let both_end = async {
+        clock.second_round.notified().await;
+        drop(writing);
+        while latest(&app, &calendar).await.is_open() || latest(&app, &other).await.is_open() {}
+        stop.cancel();
+    };
+    tokio::join!(worker.run(pulse, stop.clone()), both_end);
+    let JobState::Finished { at, .. } = latest(&app, &other).await.state else { panic!("it is open") };
+    assert_eq!(at, begin + TimeDelta::seconds(150), "later than in the second round: the first try failed");
 }

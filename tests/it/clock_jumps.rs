@@ -3,9 +3,10 @@
 //! Must not sleep: the clock is moved by hand.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use meeting_mirror::health::condition::Condition;
 use meeting_mirror::meeting::selection::{Detail, Selection};
 use meeting_mirror::simulated_google::Fault;
-use meeting_mirror::store::{OnCancel, Store};
+use meeting_mirror::store::{Alert, OnCancel, Store, day_of};
 
 use crate::support::{TEAM, TestApp, event};
 
@@ -226,6 +227,43 @@ async fn a_clock_that_is_ahead_for_a_while_does_not_cost_the_bodies_of_deliverie
     for kept in [true, false] {
         assert!(app.retention.run_due().await.unwrap());
         assert_eq!(is_kept().await, kept);
+        app.clock.advance(TimeDelta::days(1));
+    }
+}
+
+#[tokio::test]
+async fn a_clock_that_is_ahead_for_a_while_costs_neither_who_fetched_feeds_nor_what_was_wrong() {
+    let app = TestApp::start().await;
+    let feed = app.add_feed("Sales", Selection::default(), Detail::Full).await;
+    let begin = app.now();
+    let fetched = async || {
+        app.feed_text(&feed).await;
+        app.feeds.flush().await;
+    };
+    fetched().await;
+    let ended = Alert { ended_at: Some(begin), ..Alert::begins(Condition::database_fails(), begin) };
+    let mut tx = app.store.write().await.unwrap();
+    tx.keep_alert(&ended).await.unwrap();
+    tx.commit().await.unwrap();
+    let are_kept = async || {
+        let readers = app.store.readers(&[feed.id], begin).await.unwrap();
+        let counts = readers[&feed.id].iter().any(|reader| reader.days.contains_key(&day_of(begin)));
+        let alerts = !app.store.latest_alerts(9).await.unwrap().is_empty();
+        (counts, alerts)
+    };
+    app.retention.run_due().await.unwrap();
+    app.clock.advance(TimeDelta::days(400));
+    fetched().await;
+    assert!(app.retention.run_due().await.unwrap());
+    assert_eq!(are_kept().await, (true, true), "one run with such a clock removes nothing");
+    app.clock.advance(-TimeDelta::days(400));
+    assert!(app.retention.run_due().await.unwrap());
+    assert_eq!(are_kept().await, (true, true));
+    // When it is really that late, they are removed all the same, a day later.
+    app.clock.advance(TimeDelta::days(400));
+    for kept in [true, false] {
+        assert!(app.retention.run_due().await.unwrap());
+        assert_eq!(are_kept().await, (kept, kept));
         app.clock.advance(TimeDelta::days(1));
     }
 }

@@ -1,6 +1,8 @@
 //! What is kept for how long, and backups, on the real parts: bodies go and nothing else changes; meetings that are too old go
 //! everywhere, and nothing brings them back but what is greater.
 
+use std::cell::Cell;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use meeting_mirror::config::Settings;
 use meeting_mirror::meeting::selection::{Detail, Selection};
@@ -262,6 +264,53 @@ async fn what_a_forgotten_booking_took_over_stays_taken_over() {
         app.deliver_all(&[later(event("e-4", "rescheduled", "m-1", 8, 10), 150)]).await;
         assert!(app.meeting("m-1").await.is_confirmed());
     }
+}
+
+/// How many bodies are kept, as another one sees it who writes between the steps of some work.
+async fn seen_between(app: &TestApp, work: impl Future<Output = ()>) -> Vec<i64> {
+    let (is_done, mut seen) = (Cell::new(false), Vec::new());
+    let work = async {
+        work.await;
+        is_done.set(true);
+    };
+    let look = async {
+        while !is_done.get() {
+            let tx = app.store.write().await.unwrap();
+            seen.push(app.store.too_old(app.now(), None).await.unwrap().bodies);
+            tx.commit().await.unwrap();
+        }
+    };
+    tokio::join!(work, look);
+    seen.dedup();
+    seen
+}
+
+#[tokio::test]
+async fn large_bodies_go_in_steps_between_which_others_write() {
+    // In a step go 8 MiB: nine of them, and nine, and two.
+    let large: Vec<Value> = (0..20)
+        .map(|n| {
+            with(event(&format!("e-{n}"), "rescheduled", "m-1", n, 10), |data| {
+                data["padding"] = " ".repeat(1_000_000).into();
+            })
+        })
+        .collect();
+    let kept_longer = |settings: &mut Settings| {
+        keep_meetings(settings);
+        settings.keeping.keep_bodies_days = 1000;
+    };
+    let (bodies, meetings) = (TestApp::start().await, TestApp::start_with(kept_longer).await);
+    for app in [&bodies, &meetings] {
+        app.deliver_all(&large).await;
+        app.clock.advance(TimeDelta::days(102));
+    }
+    let old_bodies = async { bodies.retention.run_once().await.unwrap() };
+    let seen = seen_between(&bodies, old_bodies).await;
+    assert!(seen.ends_with(&[11, 2, 0]), "{seen:?}");
+    meetings.retention.run_once().await.unwrap();
+    let forgotten = async { assert_eq!(meetings.retention.remove_forgotten().await.unwrap(), 1) };
+    let seen = seen_between(&meetings, forgotten).await;
+    assert!(seen.ends_with(&[11, 2, 0]), "{seen:?}");
 }
 
 /// What happens to a delivery, or to all.

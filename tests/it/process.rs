@@ -12,6 +12,7 @@ mod mirroring;
 mod ready;
 mod start;
 mod stop;
+mod workers;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;

@@ -161,7 +161,7 @@ impl FeedCache {
     /// Adds the counted fetches to the database.
     pub async fn flush(&self) {
         let site = &self.0.site;
-        if let Err(error) = self.0.fetches.flush(&site.store, site.clock.now()).await {
+        if let Err(error) = self.0.fetches.flush(&site.store).await {
             tracing::warn!(%error, cause = ?error, "who fetched feeds could not be written down; trying again later");
         }
     }

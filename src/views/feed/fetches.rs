@@ -2,7 +2,6 @@
 //! waits for that.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
@@ -14,8 +13,6 @@ use crate::store::{FetchKey, Store, StoreError, Tally, day_of};
 #[derive(Debug, Default)]
 pub(super) struct Fetches {
     waiting: Mutex<HashMap<FetchKey, Tally>>,
-    /// The day on which those long past were last forgotten.
-    tidied_on: AtomicI64,
 }
 
 impl Fetches {
@@ -32,22 +29,19 @@ impl Fetches {
         known.last_at = known.last_at.max(tally.last_at);
     }
 
-    /// Adds what was counted to the database, and forgets what is long past there, at least once a day. What could not be added
-    /// waits for the next time.
-    pub(super) async fn flush(&self, store: &Store, now: DateTime<Utc>) -> Result<(), StoreError> {
+    /// Adds what was counted to the database. What could not be added waits for the next time.
+    pub(super) async fn flush(&self, store: &Store) -> Result<(), StoreError> {
         let counted = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
-        if counted.is_empty() && self.tidied_on.load(Ordering::Relaxed) == day_of(now) {
+        if counted.is_empty() {
             return Ok(());
         }
         let added = async {
             let mut tx = store.write().await?;
-            tx.add_fetches(&counted, now).await?;
+            tx.add_fetches(&counted).await?;
             tx.commit().await
         };
         let added = added.await;
-        if added.is_ok() {
-            self.tidied_on.store(day_of(now), Ordering::Relaxed);
-        } else {
+        if added.is_err() {
             for (key, tally) in counted {
                 self.add(key, tally);
             }

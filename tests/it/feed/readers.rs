@@ -72,10 +72,10 @@ async fn counts_that_can_not_be_written_wait_and_old_ones_go() {
     assert_eq!(readers(&app, &feed).await[0].days.values().sum::<u32>(), 2);
     // Of a day for 90 days, also when nobody fetches any more.
     app.clock.advance(TimeDelta::days(89));
-    app.feeds.flush().await;
+    app.retention.run_once().await.unwrap();
     assert_eq!(rows(&app).await, 1);
     app.clock.advance(TimeDelta::days(1));
-    app.feeds.flush().await;
+    app.retention.run_once().await.unwrap();
     assert_eq!(rows(&app).await, 0);
 }
 
