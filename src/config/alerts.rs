@@ -39,7 +39,7 @@ pub struct AlertSettings {
     #[arg(long, global = true, env = "MEETING_MIRROR_ALERT_MIRROR_LAG_MINUTES", value_name = "MINUTES", default_value_t = MIRROR_LAG_MINUTES, value_parser = clap::value_parser!(u32).range(1..=10080))]
     pub alert_mirror_lag_minutes: u32,
 
-    /// Hours without a delivery before that is wrong [default: longer than the longest pause in four weeks]
+    /// Hours without a delivery before that is wrong [default: longer than the longest pause in four weeks, once at least 20 deliveries came over 8 days]
     #[arg(long, global = true, env = "MEETING_MIRROR_ALERT_SILENCE_HOURS", value_name = "HOURS", value_parser = clap::value_parser!(u32).range(1..=8760))]
     pub alert_silence_hours: Option<u32>,
 

@@ -1,10 +1,7 @@
 //! What is wrong now. A condition is about the service, never about a meeting: it names no invitee and no title.
 
-use std::collections::BTreeMap;
-
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::rhythm::longest_pause;
 use super::words::{count, length, octets, verb};
 
 /// A backup that is due may take this long before it counts as overdue.
@@ -89,13 +86,11 @@ pub struct Condition {
     pub subject: String,
     /// What is wrong, in a sentence that may be sent elsewhere.
     pub summary: String,
-    /// More of it, for the admin pages only: it may repeat what Google said.
-    pub detail: Option<String>,
 }
 
 impl Condition {
     fn new(kind: Kind, summary: String) -> Self {
-        Self { kind, subject: String::new(), summary, detail: None }
+        Self { kind, subject: String::new(), summary }
     }
 
     /// That the database fails: no fact that could be read from it, so whoever finds it says so.
@@ -133,14 +128,18 @@ pub struct Room {
 }
 
 /// How a calendar's mirror stands.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct CalendarFacts<'a> {
     /// Row id.
     pub id: i64,
     /// For people.
     pub name: &'a str,
-    /// What a person must do.
-    pub problem: Option<&'a str>,
+    /// Whether Google says what a person must do.
+    pub has_problem: bool,
+    /// Meetings that Google refuses.
+    pub refused: i64,
+    /// Deletions that wait for approval.
+    pub deletions: i64,
     /// Meetings that wait for Google.
     pub waiting: i64,
     /// Since when the first of them waits.
@@ -154,8 +153,8 @@ pub struct Facts<'a> {
     pub now: DateTime<Utc>,
     /// Latest arrival of a delivery.
     pub last_delivery_at: Option<DateTime<Utc>>,
-    /// Arrivals by hours since 1970-01-01 UTC, of the four weeks before the last delivery at least.
-    pub arrivals: &'a BTreeMap<i64, u32>,
+    /// How long deliveries usually stay away, at most; none when too few have come to say.
+    pub usual_pause: Option<TimeDelta>,
     /// Deliveries that could not be understood.
     pub quarantined: i64,
     /// Calendars in use; none of them while nothing is mirrored.
@@ -201,10 +200,20 @@ fn disk(room: Room, limits: &Limits) -> Option<Condition> {
 }
 
 fn needs_person(calendar: &CalendarFacts<'_>) -> Option<Condition> {
-    let problem = calendar.problem?;
-    let summary = format!("Calendar “{}” needs a person.", calendar.name);
-    let condition = Condition::new(Kind::Calendar, summary);
-    Some(Condition { subject: calendar.id.to_string(), detail: Some(problem.to_owned()), ..condition })
+    let (refused, deletions) = (calendar.refused, calendar.deletions);
+    let (meetings, wait) =
+        (count(refused, "meeting", "meetings"), count(deletions, "deletion waits", "deletions wait"));
+    let change = verb(refused, "it changes", "they change");
+    let reasons = [
+        calendar.has_problem.then(|| " Its page says what to do.".to_owned()),
+        (refused > 0).then(|| format!(" Google refuses {meetings} until {change}: see why.")),
+        (deletions > 0).then(|| format!(" {wait} for approval: approve or reject them.")),
+    ];
+    let reasons: String = reasons.into_iter().flatten().collect();
+    (!reasons.is_empty()).then(|| {
+        let summary = format!("Calendar “{}” needs a person.{reasons}", calendar.name);
+        Condition { subject: calendar.id.to_string(), ..Condition::new(Kind::Calendar, summary) }
+    })
 }
 
 fn quarantined(number: i64) -> Option<Condition> {
@@ -214,7 +223,7 @@ fn quarantined(number: i64) -> Option<Condition> {
 
 /// Where a person must act, that says why it waits.
 fn lags(calendar: &CalendarFacts<'_>, now: DateTime<Utc>, limits: &Limits) -> Option<Condition> {
-    let lag = now - calendar.waits_since.filter(|_| calendar.problem.is_none())?;
+    let lag = now - calendar.waits_since.filter(|_| !calendar.has_problem)?;
     (lag >= TimeDelta::minutes(limits.mirror_lag_minutes.into())).then(|| {
         let number = calendar.waiting;
         let summary = format!(
@@ -228,11 +237,14 @@ fn lags(calendar: &CalendarFacts<'_>, now: DateTime<Utc>, limits: &Limits) -> Op
     })
 }
 
-/// Overdue is what an hour later than promised is not there: since the last backup, and since one is promised.
+/// Overdue is what an hour later than promised is not there: since the last backup, and since one is promised. What lies ahead
+/// was noted while the clock was wrong, and says nothing.
 fn backup_overdue(facts: &Facts<'_>, hours: u32) -> Option<Condition> {
-    let since = facts.backups_since?.max(facts.last_backup_at.unwrap_or_default());
+    let known = [facts.backups_since?, facts.last_backup_at.unwrap_or_default()];
+    let since = known.into_iter().filter(|at| *at <= facts.now).max().unwrap_or_default();
     (facts.now - since > TimeDelta::hours(hours.into()) + BACKUP_GRACE).then(|| {
         let summary = match facts.last_backup_at {
+            Some(at) if at > facts.now => "The last backup was made while the clock was wrong.".to_owned(),
             Some(at) => format!("The last backup was made {} ago.", length(facts.now - at)),
             None => "No backup has been made yet.".to_owned(),
         };
@@ -247,7 +259,7 @@ fn silent(facts: &Facts<'_>, limits: &Limits) -> Option<Condition> {
     let silence = facts.now - last;
     let (limit, why) = match limits.silence_hours {
         Some(hours) => (TimeDelta::hours(hours.into()), "the limit is"),
-        None => (longest_pause(facts.arrivals, last)?, "in the four weeks before the longest pause was"),
+        None => (facts.usual_pause?, "in the four weeks before the longest pause was"),
     };
     (silence > limit).then(|| {
         let summary = format!("No delivery has come for {}; {why} {}.", length(silence), length(limit));
@@ -272,18 +284,18 @@ mod tests {
     }
 
     /// A service in which all is well.
-    fn fine(arrivals: &BTreeMap<i64, u32>) -> Facts<'_> {
+    fn fine() -> Facts<'static> {
         Facts {
             now: now(),
             last_delivery_at: Some(now() - TimeDelta::hours(1)),
-            arrivals,
+            usual_pause: None,
             quarantined: 0,
             calendars: vec![CalendarFacts {
                 id: 3,
                 name: "Team",
-                problem: None,
                 waiting: 2,
                 waits_since: Some(now() - TimeDelta::minutes(14)),
+                ..CalendarFacts::default()
             }],
             cut_feeds: 0,
             room: Some(Room { free: 10, total: 100 }),
@@ -299,15 +311,13 @@ mod tests {
 
     #[test]
     fn nothing_is_wrong_where_all_is_within_its_limits() {
-        let arrivals = BTreeMap::new();
-        assert_eq!(told(&fine(&arrivals), &LIMITS), []);
-        let never = Facts { last_delivery_at: None, ..fine(&arrivals) };
+        assert_eq!(told(&fine(), &LIMITS), []);
+        let never = Facts { last_delivery_at: None, ..fine() };
         assert_eq!(told(&never, &Limits { silence_hours: Some(1), ..LIMITS }), [], "not set up yet");
     }
 
     #[test]
     fn each_kind_is_told_in_a_sentence_the_worst_first() {
-        let arrivals = BTreeMap::new();
         let bad = Facts {
             last_delivery_at: Some(now() - TimeDelta::hours(30)),
             quarantined: 3,
@@ -315,29 +325,35 @@ mod tests {
                 CalendarFacts {
                     id: 1,
                     name: "A",
-                    problem: Some("share it"),
+                    has_problem: true,
+                    refused: 1,
+                    deletions: 25,
                     waiting: 5,
                     waits_since: Some(now() - TimeDelta::days(1)),
                 },
                 CalendarFacts {
                     id: 2,
                     name: "B",
-                    problem: None,
                     waiting: 1,
                     waits_since: Some(now() - TimeDelta::minutes(15)),
+                    ..CalendarFacts::default()
                 },
             ],
             cut_feeds: 1,
             room: Some(Room { free: 1_999_999_999, total: 20_000_000_000 }),
             audit_broken: Some("entry 5 was changed"),
             last_backup_at: Some(now() - TimeDelta::hours(26)),
-            ..fine(&arrivals)
+            ..fine()
         };
         let limits = Limits { silence_hours: Some(24), backup_hours: Some(24), ..LIMITS };
         let expected = [
             ("audit-log", "The audit log is not as it was written: entry 5 was changed."),
             ("disk", "The disk that holds the database is nearly full: 2.0 GB (9 %) are free."),
-            ("calendar", "Calendar “A” needs a person."),
+            (
+                "calendar",
+                "Calendar “A” needs a person. Its page says what to do. Google refuses 1 meeting until it changes: \
+                 see why. 25 deletions wait for approval: approve or reject them.",
+            ),
             ("quarantine", "3 deliveries could not be understood."),
             ("mirror-lag", "Calendar “B” is behind: 1 meeting waits for Google, the longest for 15 minutes."),
             ("backup", "The last backup was made 26 hours ago. One was to be made every 24 hours."),
@@ -350,31 +366,33 @@ mod tests {
             expected
         );
         assert!(found.is_sorted_by_key(|found| found.kind));
-        assert_eq!((found[2].subject.as_str(), found[2].detail.as_deref()), ("1", Some("share it")));
+        assert_eq!(found[2].subject, "1");
         assert_eq!(found[4].kind.path(&found[4].subject), "/calendars#calendar-2");
         assert!(Kind::ALL.iter().all(|kind| Kind::from_word(kind.as_str()) == Some(*kind)));
     }
 
     #[test]
     fn limits_can_be_far_off_and_edges_count_as_they_say() {
-        let arrivals = BTreeMap::new();
-        let facts = Facts { room: Some(Room { free: 0, total: 0 }), ..fine(&arrivals) };
+        let facts = Facts { room: Some(Room { free: 0, total: 0 }), ..fine() };
         assert_eq!(told(&facts, &LIMITS), [], "a disk without a size says nothing");
-        let full = Facts { room: Some(Room { free: 0, total: u64::MAX }), ..fine(&arrivals) };
+        let full = Facts { room: Some(Room { free: 0, total: u64::MAX }), ..fine() };
         assert_eq!(told(&full, &LIMITS)[0].0, "disk");
         assert_eq!(told(&full, &Limits { disk_free_percent: 0, ..LIMITS }), [], "switched off");
         let limits = Limits { backup_hours: Some(24), ..LIMITS };
-        let in_time = Facts { last_backup_at: Some(now() - TimeDelta::hours(25)), ..fine(&arrivals) };
+        let in_time = Facts { last_backup_at: Some(now() - TimeDelta::hours(25)), ..fine() };
         assert_eq!(told(&in_time, &limits), [], "within the grace");
         let expected = "No backup has been made yet. One was to be made every 24 hours.";
-        assert_eq!(told(&fine(&arrivals), &limits), [("backup", expected.to_owned())]);
+        assert_eq!(told(&fine(), &limits), [("backup", expected.to_owned())]);
         let new = Facts {
             last_backup_at: Some(now() - TimeDelta::days(90)),
             backups_since: Some(now() - TimeDelta::hours(25)),
-            ..fine(&arrivals)
+            ..fine()
         };
         assert_eq!(told(&new, &limits), [], "the schedule is new");
-        let back = Facts { now: now() - TimeDelta::days(9), ..fine(&arrivals) };
-        assert_eq!(told(&back, &limits), [], "the clock was set back");
+        let ahead = Facts { backups_since: Some(now() + TimeDelta::days(9)), ..in_time };
+        assert_eq!(told(&ahead, &limits), [], "since the clock was set back");
+        let ahead = Facts { last_backup_at: Some(now() + TimeDelta::days(9)), ..fine() };
+        let expected = "The last backup was made while the clock was wrong. One was to be made every 24 hours.";
+        assert_eq!(told(&ahead, &limits), [("backup", expected.to_owned())]);
     }
 }

@@ -79,7 +79,7 @@ mod tests {
     }
 
     fn disk() -> Condition {
-        Condition { kind: Kind::Disk, subject: String::new(), summary: "Full.".into(), detail: None }
+        Condition { kind: Kind::Disk, subject: String::new(), summary: "Full.".into() }
     }
 
     fn open(began: i64, gone: Option<i64>, told: bool) -> Open {

@@ -23,7 +23,7 @@ pub(super) struct Book {
     known: Vec<Known>,
     /// Rows of episodes that never were.
     forgotten: Vec<i64>,
-    /// Whether the tables could not follow when that was last tried.
+    /// Whether the database could not be written when that was last tried.
     is_behind: bool,
 }
 
@@ -126,21 +126,25 @@ impl Book {
         });
     }
 
-    /// Has the tables say the same; where they do already, only tries whether they can be written.
+    /// Has the tables say the same, and tries whether more can be written: the little that this takes may fit where no delivery
+    /// does.
     ///
     /// # Errors
     /// When they can't be written: that is tried again the next time.
     pub(super) async fn keep(&mut self, store: &Store) -> Result<(), StoreError> {
-        let kept = self.write(store).await;
+        let kept = match self.write(store).await {
+            Ok(()) => store.check_writing().await,
+            failed => failed,
+        };
         self.is_behind = kept.is_err();
         kept
     }
 
     async fn write(&mut self, store: &Store) -> Result<(), StoreError> {
-        let mut tx = store.write().await?;
         if self.forgotten.is_empty() && self.known.iter().all(|known| known.is_kept) {
             return Ok(());
         }
+        let mut tx = store.write().await?;
         let mut rows = Vec::new();
         tx.forget_alerts(&self.forgotten).await?;
         for known in &self.known {

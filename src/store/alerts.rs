@@ -39,7 +39,7 @@ pub struct Alert {
 impl Alert {
     /// An episode that begins now.
     pub fn begins(condition: Condition, now: DateTime<Utc>) -> Self {
-        let Condition { kind, subject, summary, detail: _ } = condition;
+        let Condition { kind, subject, summary } = condition;
         Self {
             id: None,
             kind,
@@ -135,6 +135,22 @@ impl Store {
         .fetch_all(&self.reader)
         .await?;
         rows.into_iter().map(Alert::try_from).collect()
+    }
+
+    /// When each silence began that lasted, from `since` on.
+    ///
+    /// # Errors
+    /// When they can't be read.
+    pub async fn silences(&self, since: DateTime<Utc>) -> Result<Vec<DateTime<Utc>>, StoreError> {
+        let (kind, since) = (Kind::Silence.as_str(), millis(since));
+        let rows = sqlx::query_scalar!(
+            "SELECT began_at FROM alerts WHERE kind = ? AND began_at >= ? AND ended_at IS NOT NULL",
+            kind,
+            since
+        )
+        .fetch_all(&self.reader)
+        .await?;
+        rows.into_iter().map(|at| time(at, "alerts", "began_at")).collect()
     }
 
     /// The latest episodes, the latest first.

@@ -96,6 +96,12 @@ async fn commit(store: &Store, jobs: &mut Vec<Job>) {
 }
 
 async fn try_commit(store: &Store, jobs: &[Job]) -> Result<Vec<Stored>, StoreError> {
+    let stored = store_all(store, jobs).await;
+    store.refusing.note(&stored);
+    stored
+}
+
+async fn store_all(store: &Store, jobs: &[Job]) -> Result<Vec<Stored>, StoreError> {
     let deliveries: Vec<_> = jobs.iter().map(|job| &job.delivery).collect();
     let mut tx = store.write().await?;
     let stored = tx.store_deliveries(&deliveries).await?;

@@ -60,19 +60,6 @@ impl Store {
     }
 }
 
-impl Store {
-    /// Writes something to disk and takes it back.
-    ///
-    /// # Errors
-    /// When the database can't be written.
-    pub async fn check_writing(&self) -> Result<(), StoreError> {
-        let mut tx = self.write().await?;
-        sqlx::query!("INSERT INTO installation (name, value) VALUES ('', '')").execute(&mut *tx.0).await?;
-        sqlx::query!("DELETE FROM installation WHERE name = ''").execute(&mut *tx.0).await?;
-        tx.commit().await
-    }
-}
-
 impl WriteTx<'_> {
     /// Keeps a value.
     ///

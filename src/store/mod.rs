@@ -48,6 +48,7 @@ mod status;
 mod turns;
 mod upkeep;
 mod word_index;
+mod writing;
 
 use std::fs::{File, Permissions};
 use std::io;
@@ -60,6 +61,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{Connection as _, Sqlite, SqlitePool, Transaction};
 
 use self::turns::Turns;
+use self::writing::Refusing;
 use crate::meeting::selection::{self, Detail, Selection, Window};
 
 pub use alerts::Alert;
@@ -113,6 +115,7 @@ pub struct Store {
     writer: SqlitePool,
     path: PathBuf,
     turns: Turns,
+    refusing: Refusing,
 }
 
 impl Store {
@@ -189,7 +192,7 @@ impl Store {
     ) -> Result<Self, StoreError> {
         word_index::complete(&writer).await?;
         let reader = pool(4).connect_with(options.pragma("query_only", "ON")).await?;
-        Ok(Self { reader, writer, path, turns: Turns::default() })
+        Ok(Self { reader, writer, path, turns: Turns::default(), refusing: Refusing::default() })
     }
 
     /// Begins a transaction that may write.

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
-    AuditVerified, BackupMade, Calendar, DeliveryStatus, Feed, InboxCounts, MirrorCounts, RenditionFacts, Storage,
-    Store, StoreError,
+    AuditVerified, BackupMade, Calendar, DeliveryStatus, Feed, HeldChange, InboxCounts, MirrorCounts, RenditionFacts,
+    Storage, Store, StoreError,
 };
 use crate::health::condition::{CalendarFacts, Facts};
+use crate::health::rhythm::longest_pause;
 
 /// Days of arrivals that are read: what is usual needs four weeks.
 pub const ARRIVAL_DAYS: i64 = 30;
@@ -20,12 +21,18 @@ pub struct Reading {
     pub now: DateTime<Utc>,
     /// Deliveries.
     pub inbox: InboxCounts,
+    /// Latest arrival of a delivery.
+    pub last_delivery_at: Option<DateTime<Utc>>,
     /// Arrivals by hours since 1970-01-01 UTC, of [`ARRIVAL_DAYS`] before the last one.
     pub arrivals: BTreeMap<i64, u32>,
+    /// When a silence began that was unusual, in these days.
+    pub silences: Vec<DateTime<Utc>>,
     /// Calendars in use.
     pub calendars: Vec<Calendar>,
     /// Mirror work by calendar.
     pub mirror: Vec<MirrorCounts>,
+    /// Changes of calendars that wait for an admin's approval.
+    pub held: Vec<HeldChange>,
     /// Feeds in use.
     pub feeds: Vec<Feed>,
     /// Others, which can't be read.
@@ -49,15 +56,18 @@ impl Store {
     /// When something of it can't be read.
     pub async fn reading(&self, now: DateTime<Utc>) -> Result<Reading, StoreError> {
         let (feeds, unread): (Vec<_>, Vec<_>) = self.feeds_in_use().await?.into_iter().partition(Result::is_ok);
-        let inbox = self.inbox_counts().await?;
+        let last_delivery_at = self.last_arrival(now).await?;
         // However long nothing has come, what was usual before is known.
-        let last = inbox.last_received_at.map_or(now, |last| last.min(now));
+        let since = last_delivery_at.unwrap_or(now) - TimeDelta::days(ARRIVAL_DAYS);
         Ok(Reading {
             now,
-            inbox,
-            arrivals: self.arrivals(last - TimeDelta::days(ARRIVAL_DAYS)).await?,
+            inbox: self.inbox_counts().await?,
+            last_delivery_at,
+            arrivals: self.arrivals(since, now).await?,
+            silences: self.silences(since).await?,
             calendars: self.calendars().await?,
             mirror: self.mirror_counts(now).await?,
+            held: self.held_changes().await?,
             feeds: feeds.into_iter().flatten().collect(),
             unread_feeds: i64::try_from(unread.len()).unwrap_or(i64::MAX),
             renditions: self.rendition_facts().await?,
@@ -75,6 +85,11 @@ impl Reading {
         self.mirror.iter().find(|counts| counts.calendar_id == calendar_id).cloned().unwrap_or_default()
     }
 
+    /// How long deliveries usually stay away, at most; none when too few have come to say.
+    pub fn usual_pause(&self) -> Option<TimeDelta> {
+        longest_pause(&self.arrivals, &self.silences, self.last_delivery_at?)
+    }
+
     /// Feeds in use that leave meetings out.
     pub fn cut_feeds(&self) -> i64 {
         let is_used = |id| self.feeds.iter().any(|feed| feed.id == id);
@@ -86,14 +101,21 @@ impl Reading {
     pub fn facts(&self, mirror_is_on: bool) -> Facts<'_> {
         let calendars = self.calendars.iter().filter(|_| mirror_is_on).map(|calendar| {
             let counts = self.mirror_of(calendar.id);
-            let (name, problem) = (calendar.wish.name.as_str(), calendar.problem.as_deref());
-            let (waiting, waits_since) = (counts.pending + counts.failing, counts.waits_since);
-            CalendarFacts { id: calendar.id, name, problem, waiting, waits_since }
+            let held = self.held.iter().filter(|change| change.calendar_id == calendar.id);
+            CalendarFacts {
+                id: calendar.id,
+                name: &calendar.wish.name,
+                has_problem: calendar.problem.is_some(),
+                refused: counts.rejected,
+                deletions: held.map(|change| change.deletions).sum(),
+                waiting: counts.pending + counts.failing,
+                waits_since: counts.waits_since,
+            }
         });
         Facts {
             now: self.now,
-            last_delivery_at: self.inbox.last_received_at,
-            arrivals: &self.arrivals,
+            last_delivery_at: self.last_delivery_at,
+            usual_pause: self.usual_pause(),
             quarantined: self.inbox.of(DeliveryStatus::Quarantined),
             calendars: calendars.collect(),
             cut_feeds: self.cut_feeds(),

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
 use super::{DeliveryStatus, Store, StoreError, count, millis, time};
+use crate::health::rhythm::hour_of;
 use crate::meeting::event::MeetingId;
 
 /// Deliveries by where they stand.
@@ -14,8 +15,6 @@ pub struct InboxCounts {
     pub by_status: Vec<(DeliveryStatus, i64)>,
     /// Repeated arrivals of the same event.
     pub duplicates: i64,
-    /// Latest arrival of any kind.
-    pub last_received_at: Option<DateTime<Utc>>,
     /// When the oldest one that still waits arrived.
     pub oldest_pending_at: Option<DateTime<Utc>>,
     /// Latest `developer.webhook.test`, with what signature matched.
@@ -135,15 +134,12 @@ impl Store {
             counts.by_status.push((status, row.deliveries));
             counts.duplicates += row.repeats;
         }
-        let times = sqlx::query!(
-            r#"SELECT (SELECT max(last_at) FROM arrivals WHERE hour >= (SELECT max(hour) FROM arrivals)) AS "last: i64",
-                      (SELECT min(pending_since) FROM inbox INDEXED BY inbox_pending_since WHERE status = 'pending')
-                          AS "pending: i64""#
+        let pending = sqlx::query_scalar!(
+            r#"SELECT min(pending_since) AS "pending: i64" FROM inbox INDEXED BY inbox_pending_since WHERE status = 'pending'"#
         )
         .fetch_one(&self.reader)
         .await?;
-        counts.last_received_at = times.last.map(|at| time(at, "arrivals", "last_at")).transpose()?;
-        counts.oldest_pending_at = times.pending.map(|at| time(at, "inbox", "pending_since")).transpose()?;
+        counts.oldest_pending_at = pending.map(|at| time(at, "inbox", "pending_since")).transpose()?;
         let test = sqlx::query!(
             "SELECT last_received_at, signature FROM inbox INDEXED BY inbox_tests
              WHERE event_type = 'developer.webhook.test' ORDER BY id DESC LIMIT 1"
@@ -156,16 +152,35 @@ impl Store {
         Ok(counts)
     }
 
-    /// Arrivals of deliveries by hour, hours since 1970-01-01 UTC, from `since` on; repeated ones count as well.
+    /// The latest arrival of a delivery up to now. What lies ahead came while the clock was wrong; within this hour that counts
+    /// as now.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub async fn last_arrival(&self, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, StoreError> {
+        let now = millis(now);
+        let last = sqlx::query_scalar!(
+            r#"SELECT min(last_at, ?1) AS "last!: i64" FROM arrivals WHERE hour <= ?1 / 3600000 ORDER BY hour DESC LIMIT 1"#,
+            now
+        )
+        .fetch_optional(&self.reader)
+        .await?;
+        last.map(|at| time(at, "arrivals", "last_at")).transpose()
+    }
+
+    /// Arrivals of deliveries by hour, hours since 1970-01-01 UTC, from `since` up to now; repeated ones count as well.
     ///
     /// # Errors
     /// When they can't be read.
-    pub async fn arrivals(&self, since: DateTime<Utc>) -> Result<BTreeMap<i64, u32>, StoreError> {
-        let first = since.timestamp().div_euclid(TimeDelta::hours(1).num_seconds());
-        let rows =
-            sqlx::query!(r#"SELECT hour AS "hour!", arrivals FROM arrivals WHERE hour >= ? ORDER BY hour"#, first)
-                .fetch_all(&self.reader)
-                .await?;
+    pub async fn arrivals(&self, since: DateTime<Utc>, now: DateTime<Utc>) -> Result<BTreeMap<i64, u32>, StoreError> {
+        let [first, last] = [since, now].map(hour_of);
+        let rows = sqlx::query!(
+            r#"SELECT hour AS "hour!", arrivals FROM arrivals WHERE hour BETWEEN ? AND ? ORDER BY hour"#,
+            first,
+            last
+        )
+        .fetch_all(&self.reader)
+        .await?;
         rows.into_iter().map(|row| Ok((row.hour, count(row.arrivals, "arrivals", "arrivals")?))).collect()
     }
 

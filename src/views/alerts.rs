@@ -108,7 +108,7 @@ mod tests {
 
     fn begins(stage: &Stage, kind: Kind, subject: &str, summary: &str) -> Alert {
         let (subject, summary) = (subject.to_owned(), summary.to_owned());
-        Alert::begins(Condition { kind, subject, summary, detail: None }, stage.now())
+        Alert::begins(Condition { kind, subject, summary }, stage.now())
     }
 
     #[tokio::test]

@@ -79,7 +79,7 @@ fn inbox(registry: &mut Registry, reading: &Reading) {
         Unit::Seconds,
         ConstGauge::new(lag),
     );
-    if let Some(last) = counts.last_received_at {
+    if let Some(last) = reading.last_delivery_at {
         registry.register_with_unit(
             "last_delivery_time",
             "When the last delivery arrived, Unix time",

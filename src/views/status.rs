@@ -21,10 +21,9 @@ use super::time_text::{Moment, Times};
 use super::verdict::{Evidence, Finding, findings};
 use super::words::{self, State as StateWord, Tone, meeting_href};
 use crate::health::condition::conditions;
-use crate::health::rhythm::longest_pause;
 use crate::meeting::entry::full_title;
 use crate::store::{
-    ARRIVAL_DAYS, Calendar, DeliveryFilter, DeliveryStatus, InboxCounts, MeetingFilter, MeetingOrder, Store, StoreError,
+    ARRIVAL_DAYS, Calendar, DeliveryFilter, DeliveryStatus, MeetingFilter, MeetingOrder, Reading, Store, StoreError,
 };
 use crate::web::site::Site;
 
@@ -116,12 +115,11 @@ async fn show(State(cache): State<FeedCache>, visit: Visit) -> Result<Response, 
     let mirror = Mirror::of(&visit.site);
     let public_url = visit.site.links.public_url();
     let reading = store.reading(times.now()).await?;
-    let held = store.held_changes().await?;
-    let summaries = CalendarSummary::all(&reading.calendars, &reading.mirror, &held, &mirror, &times);
+    let summaries = CalendarSummary::all(&reading.calendars, &reading.mirror, &reading.held, &mirror, &times);
     let keeping = Keeping::of(&visit.site, &reading, &cache, &times).await?;
     let facts = reading.facts(mirror.is_on());
     let evidence = Evidence {
-        inbox: &reading.inbox,
+        reading: &reading,
         calendars: &summaries,
         mirror: &mirror,
         public_url,
@@ -136,7 +134,7 @@ async fn show(State(cache): State<FeedCache>, visit: Visit) -> Result<Response, 
         verdict,
         also: found.collect(),
         up_since: times.at(visit.site.started_at),
-        inbound: inbound(&reading.inbox, &reading.arrivals, public_url, &times),
+        inbound: inbound(&reading, public_url, &times),
         quarantined: quarantined(store, &times).await?,
         meetings: meetings(store.meeting_counts().await?),
         failures: failures(store, &reading.calendars, &times).await?,
@@ -154,7 +152,8 @@ async fn show(State(cache): State<FeedCache>, visit: Visit) -> Result<Response, 
     Ok(visit.show(page))
 }
 
-fn inbound(inbox: &InboxCounts, arrivals: &BTreeMap<i64, u32>, public_url: &str, times: &Times) -> Inbound {
+fn inbound(reading: &Reading, public_url: &str, times: &Times) -> Inbound {
+    let inbox = &reading.inbox;
     let by_status = DeliveryStatus::ALL.into_iter().map(|status| Count {
         number: inbox.of(status),
         label: status.as_str(),
@@ -174,7 +173,7 @@ fn inbound(inbox: &InboxCounts, arrivals: &BTreeMap<i64, u32>, public_url: &str,
     };
     let mut days = BTreeMap::<i64, u32>::new();
     let since = (times.now() - TimeDelta::days(ARRIVAL_DAYS)).timestamp().div_euclid(3600);
-    for (hour, number) in arrivals.range(since..) {
+    for (hour, number) in reading.arrivals.range(since..) {
         let day = DateTime::from_timestamp(hour * 3600, 0).map_or(0, |at| times.day_number(at));
         *days.entry(day).or_default() += number;
     }
@@ -183,9 +182,9 @@ fn inbound(inbox: &InboxCounts, arrivals: &BTreeMap<i64, u32>, public_url: &str,
         arrivals: DayBars::over("Deliveries", &days, times.day_number(times.now()), ARRIVAL_DAYS),
         arrived_href: format!("/inbox?from={}", times.day(times.now() - TimeDelta::days(ARRIVAL_DAYS))),
         arrived: format!("{} in {ARRIVAL_DAYS} days", words::count(number, "arrival", "arrivals")),
-        usual_pause: longest_pause(arrivals, inbox.last_received_at.unwrap_or(times.now())).map(words::length),
+        usual_pause: reading.usual_pause().map(words::length),
         endpoint: format!("{public_url}/webhooks/cirrus-insight"),
-        last: inbox.last_received_at.map(|at| times.at(at)),
+        last: reading.last_delivery_at.map(|at| times.at(at)),
         test: inbox.last_test.as_ref().map(|(at, signature)| (times.at(*at), signature.clone())),
         oldest_pending: inbox.oldest_pending_at.map(|at| times.at(at)),
         counts: by_status.chain([repeated]).collect(),

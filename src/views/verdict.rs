@@ -3,14 +3,13 @@
 
 use super::calendar_summary::CalendarSummary;
 use super::frame::Mirror;
-use super::mirror_state::sentence;
 use super::reach::Reach;
 use super::sent_on::SentOn;
 use super::status_keeping::Keeping;
 use super::time_text::Times;
 use super::words::{Tone, count, verb};
 use crate::health::condition::{Condition, Kind};
-use crate::store::{DeliveryStatus, InboxCounts};
+use crate::store::{DeliveryStatus, Reading};
 
 /// A delivery that waits longer than this, in seconds, is not just on its way.
 const LONG_WAIT: i64 = 60;
@@ -47,7 +46,7 @@ impl Finding {
 
 /// What the verdict is made of.
 pub(super) struct Evidence<'a> {
-    pub(super) inbox: &'a InboxCounts,
+    pub(super) reading: &'a Reading,
     pub(super) calendars: &'a [CalendarSummary],
     pub(super) mirror: &'a Mirror,
     pub(super) public_url: &'a str,
@@ -62,7 +61,7 @@ pub(super) struct Evidence<'a> {
 pub(super) fn findings(evidence: &Evidence<'_>) -> Vec<Finding> {
     let mut found = Vec::new();
     found.extend(no_delivery(evidence));
-    found.extend(evidence.conditions.iter().map(wrong));
+    found.extend(evidence.conditions.iter().flat_map(|condition| wrong(condition, evidence.calendars)));
     for calendar in evidence.calendars.iter().filter(|_| evidence.mirror.is_on()) {
         found.extend(calendar_findings(calendar));
     }
@@ -78,7 +77,7 @@ pub(super) fn findings(evidence: &Evidence<'_>) -> Vec<Finding> {
 }
 
 fn no_delivery(evidence: &Evidence<'_>) -> Option<Finding> {
-    if evidence.inbox.last_received_at.is_some() {
+    if evidence.reading.last_delivery_at.is_some() {
         return None;
     }
     let endpoint = format!("{}/webhooks/cirrus-insight", evidence.public_url);
@@ -127,7 +126,7 @@ fn no_backup(trouble: &str) -> Finding {
 }
 
 /// What is wrong, with what to do about it.
-fn wrong(condition: &Condition) -> Finding {
+fn wrong(condition: &Condition, calendars: &[CalendarSummary]) -> Vec<Finding> {
     let (tone, advice, link) = match condition.kind {
         Kind::AuditLog => (
             Tone::Bad,
@@ -146,7 +145,8 @@ fn wrong(condition: &Condition) -> Finding {
             "See what is stored",
         ),
         Kind::Calendar => {
-            (Tone::Bad, "When that is done, check the calendar: that tells whether it works.", "To the calendar")
+            let it = calendars.iter().filter(|calendar| calendar.id.to_string() == condition.subject);
+            return it.flat_map(needs_person).collect();
         }
         Kind::Quarantine => (
             Tone::Bad,
@@ -171,14 +171,47 @@ fn wrong(condition: &Condition) -> Finding {
             "See which",
         ),
     };
-    let why = condition.detail.as_deref().map_or_else(String::new, sentence);
     let link = (condition.kind.path(&condition.subject), link);
-    Finding { why, advice: advice.to_owned(), link, ..Finding::new(tone, condition.summary.clone()) }
+    vec![Finding { advice: advice.to_owned(), link, ..Finding::new(tone, condition.summary.clone()) }]
+}
+
+/// Each reason by itself, with where it is looked at.
+fn needs_person(calendar: &CalendarSummary) -> Vec<Finding> {
+    let (name, counts) = (&calendar.name, &calendar.counts);
+    let card = format!("/calendars#calendar-{}", calendar.id);
+    let mut found = Vec::new();
+    if let Some((why, _)) = &calendar.problem {
+        let sentence = format!("Calendar “{name}” needs a person.");
+        let advice = "When that is done, check the calendar: that tells whether it works.".to_owned();
+        let link = (card.clone(), "To the calendar");
+        found.push(Finding { why: why.clone(), advice, link, ..Finding::new(Tone::Bad, sentence) });
+    }
+    if counts.rejected > 0 {
+        let sentence = format!("Google refuses {} in “{name}”.", count(counts.rejected, "meeting", "meetings"));
+        let advice = "Refused meetings are not tried again until they change.".to_owned();
+        let link = (format!("/meetings?calendar={}&standing=refused", calendar.id), "See which");
+        found.push(Finding { why: last_problem(calendar), advice, link, ..Finding::new(Tone::Bad, sentence) });
+    }
+    if calendar.deletions > 0 {
+        let number = calendar.deletions;
+        let deletions = count(number, "deletion", "deletions");
+        let sentence = format!("{deletions} in “{name}” {} for your approval.", verb(number, "waits", "wait"));
+        let advice = "Nothing is deleted before you decide.".to_owned();
+        let link = (card, "See which events, and decide");
+        found.push(Finding { advice, link, ..Finding::new(Tone::Bad, sentence) });
+    }
+    found
+}
+
+/// The latest failure, where it is certain to be the one that is spoken of.
+fn last_problem(calendar: &CalendarSummary) -> String {
+    let told = calendar.last_problem.as_ref().filter(|_| calendar.counts.rejected == 0 || calendar.counts.failing == 0);
+    told.cloned().unwrap_or_default()
 }
 
 fn pending(evidence: &Evidence<'_>) -> Option<Finding> {
-    let oldest = evidence.inbox.oldest_pending_at?;
-    let number = evidence.inbox.of(DeliveryStatus::Pending);
+    let oldest = evidence.reading.inbox.oldest_pending_at?;
+    let number = evidence.reading.inbox.of(DeliveryStatus::Pending);
     let deliveries = count(number, "delivery", "deliveries");
     let waited = evidence.times.now().signed_duration_since(oldest).num_seconds();
     let link = ("/inbox?status=pending".to_owned(), "See them");
@@ -202,28 +235,17 @@ fn calendar_findings(calendar: &CalendarSummary) -> Vec<Finding> {
     let card = format!("/calendars#calendar-{}", calendar.id);
     let list = |standing| (format!("/meetings?calendar={}&standing={standing}", calendar.id), "See which");
     let mut found = Vec::new();
-    // The latest failure is told only where it is certain to be the one that is spoken of.
-    let told = calendar.last_problem.as_ref().filter(|_| counts.rejected == 0 || counts.failing == 0);
-    let why = || told.cloned().unwrap_or_default();
     let meetings = |number| count(number, "meeting", "meetings");
-    if counts.rejected > 0 {
-        let sentence = format!("Google refuses {} in “{name}”.", meetings(counts.rejected));
-        let advice = "Refused meetings are not tried again until they change.".to_owned();
-        found.push(Finding { why: why(), advice, link: list("refused"), ..Finding::new(Tone::Bad, sentence) });
-    }
-    if calendar.deletions > 0 {
-        let number = calendar.deletions;
-        let deletions = count(number, "deletion", "deletions");
-        let sentence = format!("{deletions} in “{name}” {} for your approval.", verb(number, "waits", "wait"));
-        let advice = "Nothing is deleted before you decide.".to_owned();
-        let link = (card.clone(), "See which events, and decide");
-        found.push(Finding { advice, link, ..Finding::new(Tone::Bad, sentence) });
-    }
     if counts.failing > 0 && calendar.problem.is_none() {
         let number = counts.failing;
         let sentence = format!("{} {} for Google in “{name}”.", meetings(number), verb(number, "waits", "wait"));
         let advice = "They are tried again by themselves.".to_owned();
-        found.push(Finding { why: why(), advice, link: list("failing"), ..Finding::new(Tone::Waiting, sentence) });
+        found.push(Finding {
+            why: last_problem(calendar),
+            advice,
+            link: list("failing"),
+            ..Finding::new(Tone::Waiting, sentence)
+        });
     }
     if calendar.to_plan {
         let sentence = format!("Which meetings belong in “{name}” is being found out.");
@@ -247,7 +269,7 @@ fn calendar_findings(calendar: &CalendarSummary) -> Vec<Finding> {
 }
 
 fn all_well(evidence: &Evidence<'_>) -> Finding {
-    let last = evidence.inbox.last_received_at.map(|at| evidence.times.at(at));
+    let last = evidence.reading.last_delivery_at.map(|at| evidence.times.at(at));
     let last = last.as_ref().map_or("never", |last| last.relative());
     let sentence = if evidence.mirror.is_on() && !evidence.calendars.is_empty() {
         format!("Everything is in step; last delivery {last}.")
@@ -272,11 +294,10 @@ mod tests {
         let (store, times) = (&stage.site.store, Times::of(&stage.site));
         let mirror = Mirror::of(&stage.site);
         let reading = store.reading(times.now()).await.unwrap();
-        let held = store.held_changes().await.unwrap();
-        let calendars = CalendarSummary::all(&reading.calendars, &reading.mirror, &held, &mirror, &times);
+        let calendars = CalendarSummary::all(&reading.calendars, &reading.mirror, &reading.held, &mirror, &times);
         let facts = reading.facts(mirror.is_on());
         let evidence = Evidence {
-            inbox: &reading.inbox,
+            reading: &reading,
             calendars: &calendars,
             mirror: &mirror,
             public_url: stage.site.links.public_url(),
@@ -331,8 +352,8 @@ mod tests {
         stage.clock.advance(TimeDelta::minutes(4));
         let all = verdict(&stage).await;
         let bad: Vec<&str> = all.iter().filter(|(tone, _)| *tone == Tone::Bad).map(|(_, text)| text.as_str()).collect();
-        assert_eq!(bad[0], "1 delivery could not be understood.");
-        assert_eq!(bad[1], "Google refuses 1 meeting in “Team”.");
+        assert_eq!(bad[0], "Google refuses 1 meeting in “Team”.");
+        assert_eq!(bad[1], "1 delivery could not be understood.");
         assert_eq!(
             bad[2],
             "1 delivery waits to be worked on, the oldest since Fri 20 Nov 2026, 13:00 CET (4 minutes ago)."
@@ -340,7 +361,7 @@ mod tests {
         assert_eq!(all[3].1, "1 meeting waits for Google in “Team”.");
         assert_eq!(all.len(), 4);
         stage.mirror(&[("late", "Google is busy", ProblemKind::Rejected)]).await;
-        let refused = &found(&stage).await[1];
+        let refused = &found(&stage).await[0];
         assert_eq!(refused.sentence, "Google refuses 2 meetings in “Team”.");
         assert_eq!(refused.why, "Google is busy.");
     }

@@ -12,9 +12,9 @@ use crate::process_support::Machine;
 use crate::receiver::{Receiver, reply};
 use crate::support::{TEAM, TestApp, event};
 
-const PATH: &str = "/services/T0aB1cD2e/a-path-that-nobody-may-read";
+pub(crate) const PATH: &str = "/services/T0aB1cD2e/a-path-that-nobody-may-read";
 
-fn telling(url: String) -> impl FnOnce(&mut Settings) {
+pub(crate) fn telling(url: String) -> impl FnOnce(&mut Settings) {
     move |settings| settings.alerts.alert_url = Some(Secret::new(url))
 }
 
@@ -123,6 +123,23 @@ async fn what_cannot_be_written_down_is_told_once_too() {
     app.watch(5).await;
     assert_eq!(told(&mut receiver), ["ended quarantine"], "a restart knows only what was kept");
     assert_eq!(app.episodes().await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_database_that_takes_nothing_more_is_told_though_nothing_is_to_be_written_down() {
+    let mut receiver = Receiver::start(PATH, []).await;
+    let app = TestApp::start_with(telling(receiver.url())).await;
+    app.quarantine("no json").await;
+    app.watch(5).await;
+    assert_eq!(told(&mut receiver), ["begun quarantine"]);
+    app.sql("CREATE TRIGGER no_more BEFORE INSERT ON installation BEGIN SELECT raise(ABORT, 'full'); END").await;
+    app.watch(5).await;
+    assert_eq!(told(&mut receiver), ["begun database"]);
+    assert_eq!(app.http.get(app.url("/readyz")).send().await.unwrap().status(), 503);
+    app.sql("DROP TRIGGER no_more").await;
+    app.watch(5).await;
+    assert_eq!(told(&mut receiver), ["ended database"]);
+    assert_eq!(app.http.get(app.url("/readyz")).send().await.unwrap().status(), 200);
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use meeting_mirror::health::condition::Condition;
 use meeting_mirror::meeting::selection::{Detail, Selection};
 use meeting_mirror::simulated_google::Fault;
-use meeting_mirror::store::{Alert, OnCancel, Store, day_of};
+use meeting_mirror::store::{Alert, BackupMade, OnCancel, Store, day_of};
 
 use crate::support::{TEAM, TestApp, event};
 
@@ -159,6 +159,49 @@ async fn a_session_from_far_ahead_ends_and_one_from_a_little_ahead_goes_on() {
     assert_eq!(answer.status(), 303, "it would last for more than a year");
     app.sign_in().await;
     app.page("/status").await;
+}
+
+#[tokio::test]
+async fn a_silence_and_a_backup_that_is_overdue_are_found_after_the_clock_was_far_ahead() {
+    let mut app = TestApp::start_with(|settings| {
+        settings.alerts.alert_silence_hours = Some(24);
+        settings.keeping.backup_dir = Some("/nowhere".into());
+    })
+    .await;
+    app.deliver(&event("e-1", "scheduled", "m-1", 1, 9)).await;
+    let last = app.now();
+    app.clock.advance(TimeDelta::days(400));
+    app.deliver(&event("e-2", "scheduled", "m-2", 2, 10)).await;
+    let made = BackupMade { at: app.now(), file: "ahead.db".to_owned() };
+    let mut tx = app.store.write().await.unwrap();
+    tx.backup_was_made(&made, "test").await.unwrap();
+    tx.commit().await.unwrap();
+    app.clock.advance(-TimeDelta::days(400));
+    assert_eq!(app.metric("last_delivery_time_seconds").await, last.timestamp().to_string());
+    let open = async |app: &TestApp| {
+        app.watch(2).await;
+        let open = app.store.open_alerts().await.unwrap();
+        open.into_iter().map(|alert| alert.kind.as_str()).collect::<Vec<_>>()
+    };
+    assert_eq!(open(&app).await, [""; 0]);
+    app.clock.advance(TimeDelta::hours(26));
+    assert_eq!(open(&app).await, ["backup", "silence"]);
+    app.deliver(&event("e-3", "scheduled", "m-3", 3, 11)).await;
+    let made = BackupMade { at: app.now(), file: "right.db".to_owned() };
+    let mut tx = app.store.write().await.unwrap();
+    tx.backup_was_made(&made, "test").await.unwrap();
+    tx.commit().await.unwrap();
+    app.watch(2).await;
+    assert_eq!(open(&app).await, [""; 0]);
+
+    // What is usual does not count what lies ahead, either.
+    app = app.restart_with(|settings| settings.alerts.alert_silence_hours = None).await;
+    for number in 4..30 {
+        app.clock.advance(TimeDelta::hours(10));
+        app.deliver(&event(&format!("e-{number}"), "scheduled", "m-3", number, 11)).await;
+    }
+    app.clock.advance(TimeDelta::hours(30));
+    assert!(open(&app).await.contains(&"silence"));
 }
 
 #[tokio::test]

@@ -78,6 +78,15 @@ async fn metrics(app: &TestApp) -> String {
     app.http.get(app.url("/metrics")).send().await.unwrap().text().await.unwrap()
 }
 
+impl TestApp {
+    /// The value of one of ours without labels.
+    pub(crate) async fn metric(&self, name: &str) -> String {
+        let (_, samples) = read(&metrics(self).await);
+        let name = format!("meeting_mirror_{name}");
+        samples.into_iter().find(|(known, _, _)| *known == name).unwrap().2
+    }
+}
+
 #[tokio::test]
 async fn a_server_that_has_worked_tells_it_by_the_rules() {
     let app = TestApp::start_with_google().await;

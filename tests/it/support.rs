@@ -146,7 +146,8 @@ impl TestApp {
 
     /// Ends the program wherever it is, and starts it again on the same data. The clock and Google go on.
     pub(crate) async fn restart(self) -> Self {
-        self.restart_with(|_| {}).await
+        // It is large, and so would be every test.
+        Box::pin(self.restart_with(|_| {})).await
     }
 
     /// The same, with other settings.

@@ -85,7 +85,7 @@ async fn told(app: &TestApp) -> Value {
     json!({
         "meetings": meetings, "deliveries": deliveries, "feeds": feeds, "calendars": calendars, "audit": audit,
         "counts": {"inbox": by_status, "repeated": inbox.duplicates, "meetings": store.meeting_counts().await.unwrap(), "mirror": mirror},
-        "arrivals": store.arrivals(app.now() - TimeDelta::days(1)).await.unwrap().values().sum::<u32>(),
+        "arrivals": store.arrivals(app.now() - TimeDelta::days(1), app.now()).await.unwrap().values().sum::<u32>(),
     })
 }
 

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions as _, Connection as _};
 
+use super::ready::answers;
 use crate::process_support::{KEY, Machine, Server, browser, event, get};
 
 const UNUSABLE: &str = "is the disk full, does another program use it, may this user write there?";
@@ -95,6 +96,10 @@ async fn a_full_disk_refuses_deliveries_and_the_same_server_goes_on_when_there_i
     let mut refused = Vec::new();
     for number in 0..60 {
         if !taken(&server, &sized(number, 100_000)).await {
+            if refused.is_empty() {
+                let told: Value = answers(&server, 503).await.json().await.unwrap();
+                assert_eq!(told["code"], "database_failed", "{told}");
+            }
             refused.push(number);
         }
     }
@@ -108,6 +113,7 @@ async fn a_full_disk_refuses_deliveries_and_the_same_server_goes_on_when_there_i
     for number in refused {
         assert!(taken(&server, &sized(number, 100_000)).await, "there is room for {number}");
     }
+    answers(&server, 200).await;
     all_applied(&machine, 60);
     server.stop();
     machine.ok(&["check", "--signing-keys", KEY]);
@@ -153,8 +159,10 @@ async fn a_disk_that_fails_for_a_while_costs_nothing() {
         for number in 1..5 {
             assert!(!taken(&server, &sized(number, 10)).await, "round {round}");
         }
+        answers(&server, 503).await;
         files("unlimited");
         assert!(taken(&server, &sized(10 + round, 10)).await, "round {round}");
+        answers(&server, 200).await;
     }
     for number in 1..5 {
         assert!(taken(&server, &sized(number, 10)).await);

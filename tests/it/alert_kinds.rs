@@ -1,0 +1,129 @@
+//! What is wrong, from the tables and settings in which it shows to the message that tells it.
+//! Must not test when a message is sent: `alerts` does.
+
+use chrono::TimeDelta;
+use meeting_mirror::meeting::event::MeetingId;
+use meeting_mirror::meeting::selection::{Detail, Selection};
+use meeting_mirror::simulated_google::{Fault, Matcher};
+use meeting_mirror::store::OnCancel;
+use regex::Regex;
+use serde_json::Value;
+
+use crate::alerts::{PATH, telling};
+use crate::receiver::Receiver;
+use crate::support::{TEAM, TestApp, event};
+
+/// Each message that came since this was last asked: "state kind" and what it says.
+fn told(receiver: &mut Receiver) -> Vec<(String, String)> {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let bodies = receiver.requests().into_iter().map(|request| serde_json::from_slice::<Value>(&request.body).unwrap());
+    bodies.map(|body| (format!("{} {}", text(&body["state"]), text(&body["kind"])), text(&body["summary"]))).collect()
+}
+
+/// One delivery every ten hours for more than eight days.
+async fn deliver_for_days(app: &TestApp) {
+    for number in 0..25 {
+        app.deliver(&event(&format!("usual-{number}"), "scheduled", "usual", number, 9)).await;
+        app.clock.advance(TimeDelta::hours(10));
+    }
+    app.apply().await;
+}
+
+/// An entry of the audit log that is not as it was written.
+async fn tamper_with_audit(app: &TestApp) {
+    let mut tx = app.store.write().await.unwrap();
+    tx.append_admin_action("command line", "feed", "Added a feed".to_owned(), app.now()).await.unwrap();
+    tx.commit().await.unwrap();
+    app.sql("DROP TRIGGER audit_no_update; UPDATE audit SET summary = 'nothing' WHERE seq = 1").await;
+    app.audit_keeper.run_once().await.unwrap();
+}
+
+/// A feed of one more than it holds.
+async fn overfill_a_feed(app: &TestApp) {
+    let mut meeting = app.meeting("usual").await;
+    let mut tx = app.store.write().await.unwrap();
+    for number in 0..1000 {
+        meeting.id = MeetingId::new(format!("many-{number}"));
+        tx.save_meeting(&meeting).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    let feed = app.add_feed("All", Selection::default(), Detail::Busy).await;
+    app.feed_text(&feed).await;
+}
+
+#[tokio::test]
+async fn each_is_found_in_the_tables_and_told_in_words() {
+    let mut receiver = Receiver::start(PATH, []).await;
+    let url = receiver.url();
+    let app = TestApp::start_with(|settings| {
+        telling(url)(settings);
+        // Less than all of it is always free.
+        settings.alerts.alert_disk_free_percent = 101;
+    })
+    .await;
+    deliver_for_days(&app).await;
+    tamper_with_audit(&app).await;
+    overfill_a_feed(&app).await;
+    app.clock.advance(TimeDelta::hours(2));
+    assert_eq!(app.watch(2).await, 4);
+    let expected = [
+        ("begun audit-log", "^The audit log is not as it was written: .*\\b1\\b.*\\.$"),
+        ("begun disk", r"^The disk that holds the database is nearly full: [0-9.]+ [kMGTP]B \([0-9]+ %\) are free\.$"),
+        (
+            "begun silence",
+            "^No delivery has come for 12 hours; in the four weeks before the longest pause was 11 hours\\.$",
+        ),
+        ("begun feed-too-large", "^1 feed is too large: meetings are left out\\.$"),
+    ];
+    let mut messages = told(&mut receiver);
+    for (kind, words) in expected {
+        let place = messages.iter().position(|(found, _)| found == kind);
+        let (_, text) = messages.remove(place.unwrap_or_else(|| panic!("{kind}: {messages:?}")));
+        assert!(Regex::new(words).unwrap().is_match(&text), "{text}");
+    }
+
+    // The silence ends with the next delivery. The outage that it was does not become usual.
+    app.deliver(&event("again", "rescheduled", "usual", 100, 9)).await;
+    app.watch(3).await;
+    assert_eq!(told(&mut receiver).into_iter().map(|(what, _)| what).collect::<Vec<_>>(), ["ended silence"]);
+    app.clock.advance(TimeDelta::hours(12));
+    app.watch(3).await;
+    let again = told(&mut receiver);
+    assert!(again[0].1.ends_with("the longest pause was 11 hours."), "{again:?}");
+}
+
+#[tokio::test]
+async fn what_waits_for_a_person_in_a_calendar_is_told() {
+    let mut receiver = Receiver::start(PATH, []).await;
+    let app = TestApp::start_with_google_and(telling(receiver.url())).await;
+    let id = app.add_calendar(TEAM, Detail::Full, OnCancel::Delete).await;
+    for number in 0..25 {
+        app.deliver(&event(&format!("e-{number}"), "scheduled", &format!("m-{number}"), 1, 9)).await;
+    }
+    app.settle().await;
+    assert_eq!(app.watch(3).await, 0, "all is well");
+
+    app.google().fail(Matcher::calendar(TEAM), Fault::BadRequest400, 1);
+    app.deliver(&event("e-25", "scheduled", "m-25", 1, 9)).await;
+    app.settle().await;
+    app.watch(3).await;
+    let needs = format!("Calendar “{TEAM}” needs a person.");
+    let refused = format!("{needs} Google refuses 1 meeting until it changes: see why.");
+    assert_eq!(told(&mut receiver), [("begun calendar".to_owned(), refused)]);
+    app.deliver(&event("e-26", "rescheduled", "m-25", 2, 10)).await;
+    app.settle().await;
+    app.watch(3).await;
+    assert_eq!(told(&mut receiver)[0].0, "ended calendar");
+
+    let calendar = app.store.calendar(&id.to_string()).await.unwrap().unwrap();
+    let mut wish = calendar.wish.clone();
+    wish.selection.owners = vec!["nobody@example.com".into()];
+    app.store.change_calendar(&calendar, &wish, "test", app.now()).await.unwrap();
+    app.watch(3).await;
+    let waits = format!("{needs} 26 deletions wait for approval: approve or reject them.");
+    assert_eq!(told(&mut receiver), [("begun calendar".to_owned(), waits)]);
+    let held = app.store.held_changes().await.unwrap().remove(0);
+    app.store.decide(&held, false, "test", app.now()).await.unwrap();
+    app.watch(3).await;
+    assert_eq!(told(&mut receiver)[0].0, "ended calendar");
+}
