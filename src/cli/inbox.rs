@@ -1,12 +1,16 @@
 //! `inbox`: deliveries as received.
 
 use anyhow::bail;
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::{Context, output};
-use crate::store::{Delivery, DeliveryFilter, DeliveryStatus, Store};
-use crate::views::readable;
+use crate::store::{Deed, Delivery, DeliveryFilter, DeliveryStatus, Store};
+use crate::views::{count, deed_question, readable};
+
+/// Who does it, in the audit log.
+const ACTOR: &str = "command line";
+const ONLY_QUARANTINED: &str = "only what is quarantined can be set aside";
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -30,18 +34,24 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Work on deliveries again: one by number or event id, or all of a status
-    Replay {
-        /// Its number or event id
-        #[arg(required_unless_present = "status", conflicts_with = "status")]
-        id: Option<String>,
-        /// All of this status
-        #[arg(long, value_parser = status)]
-        status: Option<DeliveryStatus>,
-        /// Don't ask
-        #[arg(long)]
-        yes: bool,
-    },
+    /// Work on deliveries again: by number or event id, or all of a status
+    Replay(Chosen),
+    /// Set deliveries in quarantine aside, as they never will be understood: by number or event id, or all
+    Ignore(Chosen),
+}
+
+/// Which deliveries something is done with.
+#[derive(Debug, Args)]
+pub(super) struct Chosen {
+    /// Number or event id
+    #[arg(value_name = "ID", required_unless_present = "status", conflicts_with = "status")]
+    ids: Vec<String>,
+    /// All of this status
+    #[arg(long, value_parser = status)]
+    status: Option<DeliveryStatus>,
+    /// Don't ask
+    #[arg(long)]
+    yes: bool,
 }
 
 fn status(word: &str) -> Result<DeliveryStatus, String> {
@@ -53,7 +63,8 @@ pub(super) async fn run(context: &Context, command: Command) -> anyhow::Result<(
     match command {
         Command::List { status, limit, json } => list(context, &store, status, limit, json).await,
         Command::Show { id, json } => show(context, &store, &id, json).await,
-        Command::Replay { id, status, yes } => replay(context, &store, id, status, yes).await,
+        Command::Replay(chosen) => carry_out(context, &store, Deed::Replay, chosen).await,
+        Command::Ignore(chosen) => carry_out(context, &store, Deed::SetAside, chosen).await,
     }
 }
 
@@ -150,32 +161,70 @@ async fn show(context: &Context, store: &Store, id: &str, json: bool) -> anyhow:
     Ok(())
 }
 
-async fn replay(
+async fn carry_out(context: &Context, store: &Store, deed: Deed, chosen: Chosen) -> anyhow::Result<()> {
+    let done = match chosen.status {
+        None => carry_out_on_each(context, store, deed, &chosen.ids).await?,
+        Some(status) => carry_out_on_all(context, store, deed, status, chosen.yes).await?,
+    };
+    let Some(done) = done else { return Ok(()) };
+    let done = i64::try_from(done).unwrap_or(i64::MAX);
+    match deed {
+        Deed::Replay => output::line(format_args!(
+            "{} to be applied again; a running server does so at once",
+            count(done, "delivery waits", "deliveries wait")
+        )),
+        Deed::SetAside => output::line(format_args!("{} set aside", count(done, "delivery is", "deliveries are"))),
+    }
+    Ok(())
+}
+
+async fn carry_out_on_each(
     context: &Context,
     store: &Store,
-    id: Option<String>,
-    status: Option<DeliveryStatus>,
+    deed: Deed,
+    ids: &[String],
+) -> anyhow::Result<Option<u64>> {
+    let mut deliveries = Vec::new();
+    for id in ids {
+        deliveries.push(find(store, id).await?);
+    }
+    for delivery in &deliveries {
+        match deed {
+            Deed::Replay if delivery.body_removed_at.is_some() => {
+                bail!("the body of delivery {} was removed: it can't be worked on again", delivery.id);
+            }
+            Deed::SetAside if delivery.status != DeliveryStatus::Quarantined => {
+                bail!("delivery {} is {}: {ONLY_QUARANTINED}", delivery.id, delivery.status.as_str());
+            }
+            _ => {}
+        }
+    }
+    let mut done = 0;
+    for delivery in &deliveries {
+        done += u64::from(store.carry_out_on_one(deed, delivery, ACTOR, context.clock.now()).await?);
+    }
+    Ok(Some(done))
+}
+
+/// None when there are no such deliveries.
+async fn carry_out_on_all(
+    context: &Context,
+    store: &Store,
+    deed: Deed,
+    status: DeliveryStatus,
     yes: bool,
-) -> anyhow::Result<()> {
-    let now = context.clock.now();
-    let replayed = if let Some(id) = &id {
-        let delivery = find(store, id).await?;
-        if delivery.body_removed_at.is_some() {
-            bail!("the body of delivery {} was removed: it can't be worked on again", delivery.id);
-        }
-        u64::from(store.replay_one(&delivery, "command line", now).await?)
-    } else {
-        let filter = DeliveryFilter { status, with_body: true, ..DeliveryFilter::default() };
-        let number = store.delivery_count(&filter).await?;
-        if number == 0 {
-            output::line("No delivery is like that: there is nothing to work on.");
-            return Ok(());
-        }
-        output::confirm(&format!("Work on {number} deliveries again?"), yes)?;
-        let what = format!("{number} that were {}", status.map_or("received", DeliveryStatus::as_str));
-        store.replay(&filter, "command line", &what, now, || true).await?.deliveries
-    };
-    let wait = if replayed == 1 { "delivery waits" } else { "deliveries wait" };
-    output::line(format_args!("{replayed} {wait} to be applied again; a running server does so at once"));
-    Ok(())
+) -> anyhow::Result<Option<u64>> {
+    if deed == Deed::SetAside && status != DeliveryStatus::Quarantined {
+        bail!("{ONLY_QUARANTINED}");
+    }
+    let filter = deed.within(DeliveryFilter { status: Some(status), ..DeliveryFilter::default() });
+    let number = store.delivery_count(&filter).await?;
+    if number == 0 {
+        output::line("No delivery is like that: there is nothing to do.");
+        return Ok(None);
+    }
+    output::confirm(&format!("{}?", deed_question(deed, number)), yes)?;
+    let what = format!("{number} that were {}", status.as_str());
+    let done = store.carry_out(deed, &filter, (ACTOR, &what), context.clock.now(), || true).await?;
+    Ok(Some(done.deliveries))
 }

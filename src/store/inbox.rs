@@ -19,9 +19,9 @@ pub enum DeliveryStatus {
     Applied,
     /// Applied, but a newer event was here before.
     Superseded,
-    /// Of a type this version does not use.
+    /// Of a type this version does not use, of a meeting that was forgotten, or set aside.
     Ignored,
-    /// Not understood; can be replayed after an upgrade.
+    /// Not understood; can be replayed after an upgrade, or set aside.
     Quarantined,
 }
 

@@ -1,12 +1,12 @@
-//! Lists of deliveries as people page through them, and having a whole list worked on again.
+//! Lists of deliveries as people page through them, and what an admin has done with a whole list: worked on again, or set aside.
 
 use chrono::{DateTime, Utc};
 use sqlx::{QueryBuilder, Sqlite};
 
 use super::inbox::DeliveryRow;
-use super::{Delivery, DeliveryStatus, Store, StoreError, WriteTx, millis};
+use super::{Delivery, DeliveryStatus, Store, StoreError, WriteTx, json_text, millis};
 
-/// Deliveries that are put in line in one transaction.
+/// Deliveries that are put in line, or set aside, in one transaction.
 const STEP: u32 = 500;
 
 /// Which deliveries to list. All that is given must hold.
@@ -30,10 +30,45 @@ pub struct DeliveryFilter {
     pub after: Option<i64>,
 }
 
-/// How far having a list worked on again came.
+/// What an admin has done with deliveries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Replayed {
-    /// Deliveries that were put in line.
+pub enum Deed {
+    /// They are worked on again.
+    Replay,
+    /// They will never be understood: out of quarantine, they count as ignored.
+    SetAside,
+}
+
+impl Deed {
+    /// Those of a list with which it can be done.
+    pub fn within(self, filter: DeliveryFilter) -> DeliveryFilter {
+        match self {
+            Self::Replay => DeliveryFilter { with_body: true, ..filter },
+            Self::SetAside => DeliveryFilter { status: Some(DeliveryStatus::Quarantined), ..filter },
+        }
+    }
+
+    /// Its kind in the audit log.
+    fn category(self) -> &'static str {
+        match self {
+            Self::Replay => "replay",
+            Self::SetAside => "set-aside",
+        }
+    }
+
+    /// What happens to a delivery.
+    fn happens(self) -> &'static str {
+        match self {
+            Self::Replay => "worked on again",
+            Self::SetAside => "set aside",
+        }
+    }
+}
+
+/// How far a deed on a list came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CarriedOut {
+    /// Deliveries with which it was done.
     pub deliveries: u64,
     /// Whether these are all.
     pub is_finished: bool,
@@ -141,65 +176,92 @@ impl Store {
         .await?)
     }
 
-    /// Has all deliveries of a list worked on again that don't wait already and whose body is kept, with one entry in the audit log. `way` stands
-    /// there. After each step it ends early unless it `goes_on`.
+    /// Carries out a deed on all deliveries of a list with which it can be done, with one entry in the audit log; `way` and `what`
+    /// stand there. After each step it ends early unless it `goes_on`.
     ///
     /// # Errors
-    /// When the database fails; those put in line before that are worked on, and the audit log says that it was begun.
-    pub async fn replay(
+    /// When the database fails; with those before that it is done, and the audit log says that it was begun.
+    pub async fn carry_out(
         &self,
+        deed: Deed,
         filter: &DeliveryFilter,
-        way: &str,
-        what: &str,
+        (way, what): (&str, &str),
         now: DateTime<Utc>,
         goes_on: impl Fn() -> bool,
-    ) -> Result<Replayed, StoreError> {
-        let (mut deliveries, mut rest) = (0, DeliveryFilter { with_body: true, ..filter.clone() });
+    ) -> Result<CarriedOut, StoreError> {
+        let (mut deliveries, mut rest) = (0, deed.within(filter.clone()));
         loop {
             let step = self.deliveries(&rest, STEP).await?;
-            let Some(last) = step.last() else { return Ok(Replayed { deliveries, is_finished: true }) };
+            let Some(last) = step.last() else { return Ok(CarriedOut { deliveries, is_finished: true }) };
             if rest.after.is_some() && !goes_on() {
-                return Ok(Replayed { deliveries, is_finished: false });
+                return Ok(CarriedOut { deliveries, is_finished: false });
             }
             let ids: Vec<i64> = step.iter().map(|delivery| delivery.id).collect();
             let mut tx = self.write().await?;
             if rest.after.is_none() {
-                tx.append_admin_action(way, "replay", format!("Deliveries are worked on again: {what}"), now).await?;
+                let summary = format!("Deliveries are {}: {what}", deed.happens());
+                tx.append_admin_action(way, deed.category(), summary, now).await?;
             }
-            deliveries += tx.replay_deliveries(&ids, now).await?;
+            deliveries += tx.carry_out(deed, &ids, now).await?;
             tx.commit().await?;
             rest.after = Some(last.id);
         }
     }
 
-    /// Has one delivery worked on again, with an entry in the audit log; `way` stands there. False, and nothing is done, when it
-    /// waits already.
+    /// Carries out a deed on one delivery, with an entry in the audit log; `way` stands there. False, and nothing is done, when it
+    /// can't be done with this one: it waits already, or is not in quarantine.
     ///
     /// # Errors
     /// When the database can't be written.
-    pub async fn replay_one(&self, delivery: &Delivery, way: &str, now: DateTime<Utc>) -> Result<bool, StoreError> {
+    pub async fn carry_out_on_one(
+        &self,
+        deed: Deed,
+        delivery: &Delivery,
+        way: &str,
+        now: DateTime<Utc>,
+    ) -> Result<bool, StoreError> {
         let mut tx = self.write().await?;
-        let is_replayed = tx.replay_deliveries(&[delivery.id], now).await? > 0;
-        if is_replayed {
-            let summary = format!("Delivery {} (event {}) is worked on again", delivery.id, delivery.event_id);
-            tx.append_admin_action(way, "replay", summary, now).await?;
+        let is_done = tx.carry_out(deed, &[delivery.id], now).await? > 0;
+        if is_done {
+            let summary = format!("Delivery {} (event {}) is {}", delivery.id, delivery.event_id, deed.happens());
+            tx.append_admin_action(way, deed.category(), summary, now).await?;
         }
         tx.commit().await?;
-        Ok(is_replayed)
+        Ok(is_done)
     }
 }
 
 impl WriteTx<'_> {
+    async fn carry_out(&mut self, deed: Deed, ids: &[i64], now: DateTime<Utc>) -> Result<u64, StoreError> {
+        match deed {
+            Deed::Replay => self.replay_deliveries(ids, now).await,
+            Deed::SetAside => self.set_deliveries_aside(ids).await,
+        }
+    }
+
     /// Has deliveries worked on again. Returns how many: neither those that wait already, nor those without their body.
     ///
     /// # Errors
     /// When the database can't be written.
     pub async fn replay_deliveries(&mut self, ids: &[i64], now: DateTime<Utc>) -> Result<u64, StoreError> {
-        let (ids, now) = (serde_json::json!(ids).to_string(), millis(now));
+        let (ids, now) = (json_text(&ids)?, millis(now));
         let done = sqlx::query!(
             "UPDATE inbox SET status = 'pending', reason = NULL, settled_at = NULL, replays = replays + 1, pending_since = ?
              WHERE id IN (SELECT value FROM json_each(?)) AND status <> 'pending' AND body_removed_at IS NULL",
             now,
+            ids
+        )
+        .execute(&mut *self.0)
+        .await?;
+        Ok(done.rows_affected())
+    }
+
+    /// Sets deliveries aside. Returns how many: only those that are in quarantine.
+    async fn set_deliveries_aside(&mut self, ids: &[i64]) -> Result<u64, StoreError> {
+        let ids = json_text(&ids)?;
+        let done = sqlx::query!(
+            "UPDATE inbox SET status = 'ignored', reason = 'Set aside by an admin; it was: ' || coalesce(reason, 'not understood')
+             WHERE id IN (SELECT value FROM json_each(?)) AND status = 'quarantined'",
             ids
         )
         .execute(&mut *self.0)

@@ -54,6 +54,8 @@ use std::fs::{File, Permissions};
 use std::io;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -84,7 +86,7 @@ pub use forgetting::{Forgetting, Forgotten, Leaving};
 pub use group_commit::InboxWriter;
 pub use held_changes::{HeldChange, HeldReason, Why};
 pub use inbox::{Delivery, DeliveryStatus, ERASED, Identity, NewDelivery, PendingDelivery, Settled, Stored};
-pub use inbox_list::{DeliveryFilter, Replayed};
+pub use inbox_list::{CarriedOut, Deed, DeliveryFilter};
 pub use installation::Fact;
 pub use meeting_list::{MeetingCursor, MeetingFilter, MeetingOrder, MeetingPage};
 pub use meetings::HistoryEntry;
@@ -113,6 +115,7 @@ static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
 pub struct Store {
     reader: SqlitePool,
     writer: SqlitePool,
+    broken_off: BrokenOff,
     path: PathBuf,
     turns: Turns,
     refusing: Refusing,
@@ -124,7 +127,8 @@ impl Store {
     /// # Errors
     /// When the file can't be opened or written, is no database, or was made by a newer version.
     pub async fn open(data_dir: &Path) -> Result<Self, StoreError> {
-        let (path, writer, options) = Self::connect(data_dir).await?;
+        let broken_off = BrokenOff::default();
+        let (path, writer, options) = Self::connect(data_dir, &broken_off).await?;
         let is_foreign: bool = sqlx::query_scalar(
             "SELECT EXISTS (SELECT 1 FROM sqlite_schema)
                     AND NOT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = '_sqlx_migrations')",
@@ -135,7 +139,7 @@ impl Store {
             return Err(StoreError::Damaged("its tables are those of another program".to_owned()));
         }
         MIGRATIONS.run(&writer).await?;
-        Self::with_readers(path, writer, options).await
+        Self::with_readers(path, writer, broken_off, options).await
     }
 
     /// Opens the database if its tables are up to date; none when they are not, or there are none yet.
@@ -146,18 +150,22 @@ impl Store {
         if !data_dir.join(DATABASE_FILE).exists() {
             return Ok(None);
         }
-        let (path, writer, options) = Self::connect(data_dir).await?;
+        let broken_off = BrokenOff::default();
+        let (path, writer, options) = Self::connect(data_dir, &broken_off).await?;
         if !is_current(&writer).await? {
             writer.close().await;
             return Ok(None);
         }
         // Changes nothing, but tells when a newer version was here.
         MIGRATIONS.run(&writer).await?;
-        Self::with_readers(path, writer, options).await.map(Some)
+        Self::with_readers(path, writer, broken_off, options).await.map(Some)
     }
 
     /// The writing connection, and how to make others.
-    async fn connect(data_dir: &Path) -> Result<(PathBuf, SqlitePool, SqliteConnectOptions), StoreError> {
+    async fn connect(
+        data_dir: &Path,
+        broken_off: &BrokenOff,
+    ) -> Result<(PathBuf, SqlitePool, SqliteConnectOptions), StoreError> {
         let path = data_dir.join(DATABASE_FILE);
         if !path.exists() {
             // SQLite gives the files that it makes beside a database the same mode.
@@ -176,10 +184,14 @@ impl Store {
             .foreign_keys(true)
             .collation(SELECTED, |a, b| selection::plain(a).cmp(&selection::plain(b)))
             .busy_timeout(Duration::from_secs(3));
-        // A full disk makes SQLite end the transaction by itself, which sqlx does not see: such a connection is given up, or
-        // nothing could be written until a restart.
+        // A full disk makes SQLite end the transaction by itself, which sqlx does not see; and what was opened while the files
+        // could not be written only reads. Such a connection is given up, or nothing could be written until a restart.
+        let broken_off = broken_off.clone();
         let writer = pool(1)
-            .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
+            .before_acquire(move |connection, _| {
+                let is_fit = !broken_off.0.swap(false, Ordering::Relaxed) && !connection.is_in_transaction();
+                Box::pin(async move { Ok(is_fit) })
+            })
             .connect_with(options.clone())
             .await?;
         Ok((path, writer, options))
@@ -188,11 +200,14 @@ impl Store {
     async fn with_readers(
         path: PathBuf,
         writer: SqlitePool,
+        broken_off: BrokenOff,
         options: SqliteConnectOptions,
     ) -> Result<Self, StoreError> {
-        word_index::complete(&writer).await?;
         let reader = pool(4).connect_with(options.pragma("query_only", "ON")).await?;
-        Ok(Self { reader, writer, path, turns: Turns::default(), refusing: Refusing::default() })
+        let (turns, refusing) = (Turns::default(), Refusing::default());
+        let store = Self { reader, writer, broken_off, path, turns, refusing };
+        word_index::complete(&store).await?;
+        Ok(store)
     }
 
     /// Begins a transaction that may write.
@@ -200,7 +215,9 @@ impl Store {
     /// # Errors
     /// When another process holds the database too long, or it can't be written.
     pub async fn write(&self) -> Result<WriteTx<'static>, StoreError> {
-        Ok(WriteTx(self.writer.begin_with("BEGIN IMMEDIATE").await?))
+        let begun = self.writer.begin_with("BEGIN IMMEDIATE").await;
+        self.broken_off.0.store(true, Ordering::Relaxed);
+        Ok(WriteTx(begun?, self.broken_off.clone()))
     }
 
     /// Whether its tables are those of this version, as they were when it was opened.
@@ -257,9 +274,13 @@ fn for_owner_only(path: &Path) -> io::Result<()> {
     file.set_permissions(Permissions::from_mode(0o600))
 }
 
+/// Whether the last transaction that may write was not begun, or not committed.
+#[derive(Debug, Clone, Default)]
+struct BrokenOff(Arc<AtomicBool>);
+
 /// A transaction that may write. Dropped without [`WriteTx::commit`], it changes nothing.
 #[derive(Debug)]
-pub struct WriteTx<'c>(Transaction<'c, Sqlite>);
+pub struct WriteTx<'c>(Transaction<'c, Sqlite>, BrokenOff);
 
 impl WriteTx<'_> {
     /// Makes the changes durable.
@@ -267,7 +288,14 @@ impl WriteTx<'_> {
     /// # Errors
     /// When they could not be written to disk; then none of them holds.
     pub async fn commit(self) -> Result<(), StoreError> {
-        Ok(self.0.commit().await?)
+        let Self(tx, BrokenOff(broken_off)) = self;
+        // Said before the connection is free for the next one.
+        broken_off.store(false, Ordering::Relaxed);
+        let committed = tx.commit().await;
+        if committed.is_err() {
+            broken_off.store(true, Ordering::Relaxed);
+        }
+        Ok(committed?)
     }
 }
 
@@ -339,6 +367,18 @@ mod tests {
         }
         assert!(written.is_err_and(|error| error.is_unavailable()));
         drop(tx);
+        let mut tx = store.write().await.unwrap();
+        tx.keep_fact(Fact::PublicUrl, "http://127.0.0.1").await.unwrap();
+        tx.commit().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_can_only_read_is_given_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).await.unwrap();
+        // As SQLite opens a file that can't be written just then.
+        sqlx::query("PRAGMA query_only = ON").execute(&store.writer).await.unwrap();
+        assert!(store.write().await.is_err_and(|error| error.is_unavailable()));
         let mut tx = store.write().await.unwrap();
         tx.keep_fact(Fact::PublicUrl, "http://127.0.0.1").await.unwrap();
         tx.commit().await.unwrap();

@@ -3,9 +3,9 @@
 
 use icu_normalizer::{ComposingNormalizerBorrowed, DecomposingNormalizerBorrowed};
 use serde_json::Value;
-use sqlx::{QueryBuilder, Sqlite, SqlitePool};
+use sqlx::{QueryBuilder, Sqlite};
 
-use super::{StoreError, WriteTx, json_text};
+use super::{Store, StoreError, json_text};
 
 /// Meetings whose words are made in one transaction.
 const STEP: i64 = 500;
@@ -98,15 +98,15 @@ fn push_words(words: &mut String, text: impl Iterator<Item = char>) {
 }
 
 /// Makes the words of the meetings that have none yet: those that a version without them left.
-pub(super) async fn complete(writer: &SqlitePool) -> Result<(), StoreError> {
+pub(super) async fn complete(store: &Store) -> Result<(), StoreError> {
     let is_wordless = "SELECT EXISTS (SELECT 1 FROM meetings INDEXED BY meetings_wordless WHERE words = '')";
     // Asked first: who only reads must not wait for the right to write.
-    if !sqlx::query_scalar::<_, bool>(is_wordless).fetch_one(writer).await? {
+    if !sqlx::query_scalar::<_, bool>(is_wordless).fetch_one(&store.writer).await? {
         return Ok(());
     }
     let mut after = i64::MIN;
     loop {
-        let mut tx = WriteTx(writer.begin_with("BEGIN IMMEDIATE").await?);
+        let mut tx = store.write().await?;
         let rows = sqlx::query!(
             r#"SELECT number AS "number!: i64", meeting_id AS "meeting_id!", details FROM meetings INDEXED BY meetings_wordless
                WHERE words = '' AND number > ? ORDER BY number LIMIT ?"#,

@@ -1,5 +1,5 @@
 //! One delivery as received: where it stands and why, what signature matched, its headers and its body. From here it can
-//! be worked on again.
+//! be worked on again or, in quarantine, set aside.
 
 use askama::Template;
 use axum::extract::rejection::{FormRejection, PathRejection};
@@ -15,14 +15,16 @@ use super::inbox::{DeliveryRow, delivery_state};
 use super::json_text::readable;
 use super::time_text::Moment;
 use super::words::State;
-use crate::store::DeliveryStatus;
+use crate::store::{Deed, DeliveryStatus};
 use crate::web::site::Site;
 
 pub(super) fn router() -> Router<Site> {
     Router::new()
         .route("/inbox/{id}", get(show))
-        // Who was sent to sign in from the button comes back by a link: to the delivery.
-        .route("/inbox/{id}/replay", post(replay).get(back).layer(DefaultBodyLimit::max(4096)))
+        // Who was sent to sign in from a button comes back by a link: to the delivery.
+        .route("/inbox/{id}/replay", post(|v, id, form| act(Deed::Replay, v, id, form)).get(back))
+        .route("/inbox/{id}/ignore", post(|v, id, form| act(Deed::SetAside, v, id, form)).get(back))
+        .layer(DefaultBodyLimit::max(4096))
 }
 
 #[derive(Template)]
@@ -43,6 +45,7 @@ struct DeliveryPage {
     /// When body and headers were removed.
     removed: Option<Moment>,
     can_replay: bool,
+    can_set_aside: bool,
     headers: Vec<(String, String)>,
     body: String,
     is_json: bool,
@@ -50,7 +53,7 @@ struct DeliveryPage {
 }
 
 #[derive(Deserialize)]
-struct Replay {
+struct Act {
     token: String,
 }
 
@@ -80,6 +83,7 @@ async fn show(visit: Visit, id: Result<Path<String>, PathRejection>) -> Result<R
         repeated,
         replays,
         can_replay: status != DeliveryStatus::Pending && removed.is_none(),
+        can_set_aside: status == DeliveryStatus::Quarantined,
         removed,
         headers: serde_json::from_str(&headers).unwrap_or_default(),
         body: text,
@@ -96,7 +100,7 @@ fn meaning(status: DeliveryStatus) -> &'static str {
         DeliveryStatus::Superseded => "It was applied, but something newer was known already, so it changed nothing.",
         DeliveryStatus::Ignored => "It was not applied.",
         DeliveryStatus::Quarantined => {
-            "It could not be understood. It is kept as it came and holds up nothing else; after an upgrade it can be tried again."
+            "It could not be understood. It is kept as it came and holds up nothing else; after an upgrade it can be tried again, and what never will be understood can be set aside."
         }
     }
 }
@@ -105,10 +109,11 @@ async fn back(Path(id): Path<i64>) -> Redirect {
     Redirect::to(&format!("/inbox/{id}"))
 }
 
-async fn replay(
+async fn act(
+    deed: Deed,
     visit: Visit,
     id: Result<Path<i64>, PathRejection>,
-    form: Result<Form<Replay>, FormRejection>,
+    form: Result<Form<Act>, FormRejection>,
 ) -> Result<Redirect, PageError> {
     let Path(id) = id.map_err(|_| PageError::NoDelivery)?;
     let Form(form) = form.map_err(PageError::from)?;
@@ -117,8 +122,8 @@ async fn replay(
     let found = store.delivery(&id.to_string()).await?;
     // Never by an event id that looks like a number.
     let delivery = found.filter(|delivery| delivery.id == id).ok_or(PageError::NoDelivery)?;
-    // One that waits already is as good as replayed.
-    store.replay_one(&delivery, "admin page", visit.times.now()).await?;
+    // With one that waits already, or is no longer in quarantine, nothing is left to be done: its page shows how it stands.
+    store.carry_out_on_one(deed, &delivery, "admin page", visit.times.now()).await?;
     Ok(Redirect::to(&format!("/inbox/{}", delivery.id)))
 }
 
@@ -189,6 +194,34 @@ mod tests {
         assert_eq!(replays, ["Delivery 1 (event sha256:1) is worked on again"]);
         assert_eq!(admin.post("/inbox/99/replay", &[("token", &token)]).await.status, StatusCode::NOT_FOUND);
         assert_eq!(admin.get("/inbox/1/replay").await.header("location"), "/inbox/1");
+    }
+
+    #[tokio::test]
+    async fn only_what_is_in_quarantine_is_set_aside_and_it_can_be_worked_on_again() {
+        let stage = Stage::new().await;
+        stage.meeting("m-1", 24).await;
+        stage.quarantined("sha256:1", "body: found bytes", b"{}").await;
+        let mut admin = stage.admin().await;
+        admin.get("/inbox/1").await.assert_hides(&["Set it aside"]);
+        let answer = admin.get("/inbox/2").await;
+        answer.assert_shows(&["Set it aside", "action=\"/inbox/2/ignore\""]);
+        let token = answer.form_token();
+        for id in [1, 2, 2] {
+            let answer = admin.post(&format!("/inbox/{id}/ignore"), &[("token", &token)]).await;
+            assert_eq!((answer.status, answer.header("location")), (StatusCode::SEE_OTHER, &*format!("/inbox/{id}")));
+        }
+        admin.get("/inbox/1").await.assert_shows(&["It was applied."]);
+        let answer = admin.get("/inbox/2").await;
+        answer.assert_shows(&["ignored", "Set aside by an admin; it was: body: found bytes", "Work on it again"]);
+        answer.assert_hides(&["Set it aside"]);
+        let entries = stage.site.store.audit_newest(10).await.unwrap();
+        let told: Vec<_> =
+            entries.iter().map(|link| &link.entry).filter(|entry| entry.category == "set-aside").collect();
+        assert_eq!(told.len(), 1);
+        assert_eq!(told[0].summary, "Delivery 2 (event sha256:1) is set aside");
+        admin.post("/inbox/2/replay", &[("token", &token)]).await;
+        let delivery = stage.site.store.delivery("2").await.unwrap().unwrap();
+        assert_eq!((delivery.status, delivery.reason), (DeliveryStatus::Pending, None));
     }
 
     #[tokio::test]

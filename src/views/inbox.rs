@@ -32,6 +32,8 @@ struct InboxPage {
     found: Option<String>,
     rows: Vec<DeliveryRow>,
     replay: String,
+    /// Where those in quarantine are set aside.
+    set_aside: Option<String>,
     first: Option<String>,
     next: Option<String>,
     empty: &'static str,
@@ -95,8 +97,8 @@ fn none_of(choice: &DeliveryChoice) -> &'static str {
         Some(DeliveryStatus::Pending) => "Nothing waits: every delivery has been worked on.",
         Some(DeliveryStatus::Applied) => "No delivery has been applied yet.",
         Some(DeliveryStatus::Superseded) => "No delivery came late: none was older than what was known already.",
-        Some(DeliveryStatus::Ignored) => "No delivery was of a type this version does not use.",
-        Some(DeliveryStatus::Quarantined) => "Every delivery could be understood.",
+        Some(DeliveryStatus::Ignored) => "No delivery was ignored or set aside.",
+        Some(DeliveryStatus::Quarantined) => "No delivery is in quarantine.",
     }
 }
 
@@ -128,6 +130,7 @@ async fn show(visit: Visit, Params(choice): Params<DeliveryChoice>) -> Result<Re
         current: choice.status().map_or("", DeliveryStatus::as_str) == word,
     });
     let next = found.last().filter(|_| more).map(|last| choice.href("/inbox", &[("after", &last.id.to_string())]));
+    let in_quarantine = choice.status() == Some(DeliveryStatus::Quarantined);
     let page = InboxPage {
         frame: visit.frame(Section::Inbox),
         tabs: tabs.collect(),
@@ -135,6 +138,7 @@ async fn show(visit: Visit, Params(choice): Params<DeliveryChoice>) -> Result<Re
         types: store.event_types().await?,
         rows: found.into_iter().map(|delivery| DeliveryRow::new(delivery, &times)).collect(),
         replay: choice.href("/inbox/replay", &[]),
+        set_aside: in_quarantine.then(|| choice.href("/inbox/ignore", &[])),
         first: filter.after.map(|_| choice.href("/inbox", &[])),
         next,
         empty: none_of(&choice),
@@ -154,7 +158,7 @@ mod tests {
         let stage = Stage::new().await;
         let mut admin = stage.admin().await;
         admin.get("/inbox").await.assert_shows(&["No delivery has arrived yet.", "href=\"/status\""]);
-        admin.get("/inbox?status=quarantined").await.assert_shows(&["Every delivery could be understood."]);
+        admin.get("/inbox?status=quarantined").await.assert_shows(&["No delivery is in quarantine."]);
         admin.get("/inbox?repeated=1").await.assert_shows(&["No delivery is like that."]);
     }
 

@@ -14,6 +14,7 @@ mod calendars;
 mod day_bars;
 mod delivery;
 mod delivery_choice;
+mod delivery_deed;
 mod error;
 pub mod feed;
 mod feed_end;
@@ -41,7 +42,6 @@ mod password;
 mod personal_feeds;
 mod progress;
 mod reach;
-mod replay;
 mod sent_on;
 mod shown_form;
 #[cfg(test)]
@@ -64,6 +64,7 @@ use axum::response::Redirect;
 use axum::routing::get;
 use tower_http::set_header::SetResponseHeaderLayer;
 
+pub use delivery_deed::deed_question;
 pub use error::PageError;
 pub use feed::{FeedCache, ROUND as FEEDS_ROUND};
 pub use json_text::readable;
@@ -82,7 +83,7 @@ pub fn router(feeds: &FeedCache) -> Router {
         .merge(meetings::router(feeds.clone()))
         .merge(meeting::router(feeds.clone()))
         .merge(inbox::router())
-        .merge(replay::router())
+        .merge(delivery_deed::router())
         .merge(delivery::router())
         .merge(calendars::router())
         .merge(calendar_form::router())

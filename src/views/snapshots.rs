@@ -73,13 +73,14 @@ async fn look(state: &str, at: Stage, pages: &[(&str, &str)]) {
     }
 }
 
-const PAGES: [(&str, &str); 10] = [
+const PAGES: [(&str, &str); 11] = [
     ("status", "/status"),
     ("meetings", "/meetings"),
     ("week", "/meetings?view=week"),
     ("meeting", "/meetings/m-1"),
     ("inbox", "/inbox"),
     ("replay", "/inbox/replay"),
+    ("set_aside", "/inbox/ignore"),
     ("calendars", "/calendars"),
     ("feeds", "/feeds"),
     ("personal_feeds", "/feeds/personal"),

@@ -150,7 +150,7 @@ fn wrong(condition: &Condition, calendars: &[CalendarSummary]) -> Vec<Finding> {
         }
         Kind::Quarantine => (
             Tone::Bad,
-            "Each is kept as it came, with what was wrong with it; after an upgrade it can be tried again.",
+            "Each is kept as it came, with what was wrong with it; after an upgrade it can be tried again. What never will be understood can be set aside.",
             "See which",
         ),
         Kind::MirrorLag => (

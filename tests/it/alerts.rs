@@ -4,7 +4,7 @@
 use chrono::TimeDelta;
 use meeting_mirror::config::{AlertFormat, Secret, Settings};
 use meeting_mirror::meeting::selection::Detail;
-use meeting_mirror::store::{Alert, Delivery, DeliveryFilter, DeliveryStatus, OnCancel, Settled};
+use meeting_mirror::store::{Alert, Deed, DeliveryFilter, OnCancel};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
@@ -34,14 +34,10 @@ impl TestApp {
         assert_eq!(self.post(body.to_owned()).await.1["status"], "quarantined");
     }
 
-    /// Has nothing in quarantine any more.
+    /// Has nothing in quarantine any more: all of it is set aside.
     async fn release(&self) {
-        let mut tx = self.store.write().await.unwrap();
-        let all = self.store.deliveries(&DeliveryFilter::default(), 100).await.unwrap();
-        let ignored = |delivery: Delivery| Settled { id: delivery.id, status: DeliveryStatus::Ignored, reason: None };
-        let settled: Vec<Settled> = all.into_iter().map(ignored).collect();
-        tx.settle_deliveries(&settled, self.now()).await.unwrap();
-        tx.commit().await.unwrap();
+        let all = DeliveryFilter::default();
+        self.store.carry_out(Deed::SetAside, &all, ("test", "all"), self.now(), || true).await.unwrap();
     }
 
     async fn episodes(&self) -> Vec<Alert> {

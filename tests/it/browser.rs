@@ -103,6 +103,10 @@ async fn an_admin_s_day(browser: &Browser) {
     browser.reload().await;
     browser.see("It could not be understood.").await;
     browser.see("once").await;
+    browser.follow("Set it aside").await;
+    browser.see("Set aside by an admin; it was:").await;
+    browser.follow("Inbox").await;
+    browser.see("quarantined 0").await;
 
     browser.follow("Calendars").await;
     browser.see("25 of 50 events wait to be deleted.").await;

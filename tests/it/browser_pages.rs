@@ -19,7 +19,7 @@ const SCREENSHOTS: &str = "BROWSER_SCREENSHOTS";
 const ALL_SCREENSHOTS: &str = "BROWSER_SCREENSHOTS_ALL";
 
 /// The pages that are always there.
-const PAGES: [&str; 18] = [
+const PAGES: [&str; 19] = [
     "/status",
     "/meetings",
     "/meetings?q=nothing-like-this",
@@ -27,6 +27,7 @@ const PAGES: [&str; 18] = [
     "/inbox",
     "/inbox?status=quarantined",
     "/inbox/replay?status=quarantined",
+    "/inbox/ignore",
     "/calendars",
     "/calendars/new",
     "/feeds",

@@ -13,6 +13,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::skipped::skip;
+
 /// `required` makes a missing browser a failure.
 const REQUIRED: &str = "BROWSER_TESTS";
 /// Where `.ci/axe` puts axe-core, in the target folder.
@@ -102,24 +104,12 @@ impl Drop for Driver {
     }
 }
 
-/// Says that something is not there, so that a test, or a part of it, is skipped; a failure when it is required.
-fn skip<T>(missing: &str) -> Option<T> {
-    let required = std::env::var(REQUIRED).is_ok_and(|value| value == "required");
-    assert!(!required, "{REQUIRED}=required, but there is no {missing}");
-    // Past the test runner, which shows what a test prints only when it fails.
-    let thread = std::thread::current();
-    let test = thread.name().unwrap_or("a browser test");
-    let mut terminal = std::io::stderr();
-    writeln!(terminal, "SKIPPED {test}: there is no {missing}").unwrap();
-    None
-}
-
 /// The text of axe-core. None, and one line that says so, when it was not fetched and is not required.
 pub(crate) fn axe() -> Option<&'static str> {
     static TEXT: OnceLock<Option<String>> = OnceLock::new();
     let read = || {
         let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
-        std::fs::read_to_string(target.join(AXE)).ok().or_else(|| skip("axe-core (fetched by .ci/axe)"))
+        std::fs::read_to_string(target.join(AXE)).ok().or_else(|| skip(REQUIRED, "axe-core (fetched by .ci/axe)"))
     };
     TEXT.get_or_init(read).as_deref()
 }
@@ -137,7 +127,7 @@ impl Browser {
         let installed = std::env::var_os("PATH")
             .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join("chromium").exists()));
         let Some(mut driver) = Driver::start().filter(|_| installed) else {
-            return skip("chromium and chromedriver (Debian: apt install chromium chromium-driver)");
+            return skip(REQUIRED, "chromium and chromedriver (Debian: apt install chromium chromium-driver)");
         };
         let profile = tempfile::tempdir().unwrap();
         let args = [

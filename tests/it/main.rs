@@ -37,6 +37,7 @@ mod replay;
 mod security;
 mod sign_in;
 mod simulated_google;
+mod skipped;
 mod state;
 mod support;
 mod upgrade;

@@ -1,6 +1,8 @@
 //! The service as an operating system sees it: how it starts, stops, dies and comes back.
 //! Must not depend on how long something takes, but where a promise names a time.
 
+mod clock;
+mod course;
 mod crash;
 mod demo;
 mod disk;

@@ -80,6 +80,8 @@ async fn no_form_is_taken_without_its_token_or_without_a_session() {
         "/feeds/personal",
         "/calendars/1/approve",
         "/inbox/1/replay",
+        "/inbox/1/ignore",
+        "/inbox/ignore",
     ] {
         assert!(routes.iter().any(|route| route == known), "{known} is not among {routes:?}");
     }

@@ -190,6 +190,52 @@ fn a_replay_is_worked_on_by_the_running_server() {
 }
 
 #[test]
+fn what_never_will_be_understood_is_set_aside() {
+    let machine = Machine::new();
+    let server = machine.serve(&[]);
+    let names = ["not-json", "bad-time", "end-before-start"];
+    let files = names.map(|name| fixture(&format!("difficult/{name}.json")));
+    let applied = machine.file("a.json", event("e-1", "scheduled", "m-1", 5).to_string());
+    send(&machine, &server, &[&files[0], &files[1], &files[2], &applied]);
+    settle(&machine);
+
+    let only = "only what is quarantined can be set aside";
+    machine.run(&["inbox", "ignore", "2", "e-1"]).refused(1, &["delivery 4 is applied", only]);
+    machine.run(&["inbox", "ignore", "--status", "applied", "--yes"]).refused(1, &[only]);
+    machine.run(&["inbox", "ignore", "2", "e-9"]).refused(1, &["there is no delivery e-9"]);
+    machine.run(&["inbox", "ignore"]).refused(2, &["required"]);
+    assert_eq!(count(&machine.json(&["inbox", "list", "--status", "quarantined", "--json"])), 3, "nothing was done");
+    let why = machine.json(&["inbox", "show", "2", "--json"])["reason"].as_str().unwrap().to_owned();
+    assert_eq!(machine.ok(&["inbox", "ignore", "1", "2"]), "2 deliveries are set aside\n");
+    let row = machine.json(&["inbox", "show", "2", "--json"]);
+    assert_eq!(
+        (row["status"].as_str(), row["reason"].as_str().unwrap()),
+        (Some("ignored"), &*format!("Set aside by an admin; it was: {why}"))
+    );
+
+    let all = ["inbox", "ignore", "--status", "quarantined"];
+    machine.run(&all).refused(1, &["Set 1 delivery aside?", "add --yes"]);
+    assert_eq!(machine.ok(&[&all[..], &["--yes"]].concat()), "1 delivery is set aside\n");
+    assert!(machine.ok(&all).contains("No delivery is like that"));
+    assert_eq!(send(&machine, &server, &[&files[1]]), "1 duplicate");
+    assert_eq!(
+        machine.json(&["inbox", "show", "2", "--json"])["status"],
+        "ignored",
+        "it stays that when it comes again"
+    );
+
+    machine.ok(&["inbox", "replay", "1", "2"]);
+    let again = |row: &Value| row["replays"] == 1 && row["status"] != "pending";
+    let row = machine.until(&["inbox", "show", "2", "--json"], again);
+    assert_eq!((row["status"].as_str(), row["reason"].as_str()), (Some("quarantined"), Some(&*why)));
+    let audit = machine.json(&["audit", "list", "--json"]);
+    let told: Vec<_> = audit.as_array().unwrap().iter().filter(|entry| entry["category"] == "set-aside").collect();
+    assert_eq!(told.len(), 3, "{audit}");
+    assert_eq!(told[0]["summary"], "Deliveries are set aside: 1 that were quarantined");
+    server.stop();
+}
+
+#[test]
 fn meetings_are_listed_searched_and_shown_with_their_history() {
     let machine = Machine::new();
     let server = machine.serve(&[]);

@@ -14,6 +14,7 @@ use meeting_mirror::store::{Feed, MeetingFilter};
 use serde_json::json;
 use tempfile::TempDir;
 
+use crate::skipped::skip;
 use crate::support::{TestApp, event, with};
 
 /// A person's computer, with their calendar as files.
@@ -23,13 +24,7 @@ impl Subscriber {
     /// None when the program is not there.
     fn of(address: &str) -> Option<Self> {
         if Command::new("vdirsyncer").arg("--version").output().is_err() {
-            let required = std::env::var_os("SUBSCRIBER_TESTS").is_some_and(|value| value == "required");
-            assert!(!required, "vdirsyncer is not installed, and SUBSCRIBER_TESTS asks for it");
-            #[expect(clippy::print_stderr, reason = "a skipped test says so")]
-            {
-                eprintln!("skipped: a real subscriber needs vdirsyncer");
-            }
-            return None;
+            return skip("SUBSCRIBER_TESTS", "vdirsyncer (Debian: apt install vdirsyncer)");
         }
         let dir = tempfile::tempdir().unwrap();
         let path = |name: &str| dir.path().join(name).display().to_string();

@@ -22,10 +22,11 @@ const QUERIES: [&str; 12] = [
 ];
 
 /// The same for forms, without their token.
-const FORMS: [&str; 4] = [
+const FORMS: [&str; 5] = [
     "/feeds/new\nname=Sales&owners=ada%40example.com%0Abo%40example.com&schedules=&organizations=&detail=full&past_days=30&future_days=365&canceled_days=7&show_as=busy",
     "/calendars/new\nname=Team&google_id=team%40example.com&owners=&detail=title&past_days=1&future_days=9&on_cancel=delete&on_drift=repair",
     "/inbox/replay\nstatus=quarantined&type=&about=&count=1",
+    "/inbox/ignore\nstatus=quarantined&type=&about=&count=1",
     "/password\nold=a&new=b&again=c",
 ];
 

@@ -13,7 +13,10 @@ use sqlx::{ConnectOptions as _, Connection as _};
 
 use super::ready::answers;
 use crate::process_support::{KEY, Machine, Server, browser, event, get};
+use crate::skipped::skip;
 
+/// `required` makes it a failure that mounting is not allowed.
+const REQUIRED: &str = "DISK_TESTS";
 const UNUSABLE: &str = "is the disk full, does another program use it, may this user write there?";
 const START: [&str; 5] = ["serve", "--listen", "127.0.0.1:0", "--signing-keys", KEY];
 
@@ -29,11 +32,21 @@ impl Disk {
         if disk.mount(&["-t", "tmpfs", "-o", &format!("size={size},mode=700"), "tmpfs"]) {
             return Some(disk);
         }
-        #[expect(clippy::print_stderr, reason = "a skipped test says so")]
-        {
-            eprintln!("skipped: a disk of a set size needs root, to mount it");
+        skip(REQUIRED, "right to mount a disk of a set size (run as root)")
+    }
+
+    /// One that can fail: a file with a file system in it. None where mounting is not allowed.
+    fn in_a_file(machine: &Machine) -> Option<(Self, String)> {
+        let place = machine.path("data");
+        std::fs::create_dir(&place).unwrap();
+        let image = machine.file("disk.img", "");
+        std::fs::File::options().write(true).open(&image).unwrap().set_len(64 << 20).unwrap();
+        let made = Command::new("mkfs.ext4").args(["-q", &image]).output();
+        let disk = Self(place);
+        if made.is_ok_and(|ran| ran.status.success()) && disk.mount(&["-o", "loop", &image]) {
+            return Some((disk, image));
         }
-        None
+        skip(REQUIRED, "right to mount a file system in a file (run as root)")
     }
 
     fn mount(&self, how: &[&str]) -> bool {
@@ -194,6 +207,99 @@ async fn a_read_only_disk_is_told_at_the_start_and_what_only_reads_works() {
     disk.remount("ro");
     machine.run(&START).refused(1, &["may write there, or set --data-dir"]);
     machine.run(&["feed", "list"]).refused(1, &[UNUSABLE]);
+}
+
+/// Files that nobody may write, whoever has them open. Dropping it lets them be written again.
+struct Sealed<'a>(&'a Machine);
+
+impl<'a> Sealed<'a> {
+    /// What SQLite only maps into memory is left out: where that can't be written the process gets no error, but a signal.
+    const FILES: [&'static str; 2] = ["meeting-mirror.db", "meeting-mirror.db-wal"];
+
+    /// None where that is not allowed.
+    fn new(machine: &'a Machine) -> Option<Self> {
+        let sealed = Self(machine);
+        if sealed.mark("+i") {
+            Some(sealed)
+        } else {
+            skip(REQUIRED, "right to make a file immutable (run as root, on ext4)")
+        }
+    }
+
+    fn mark(&self, how: &str) -> bool {
+        let files = Self::FILES.map(|name| self.0.data(name));
+        Command::new("chattr").arg(how).args(files).output().is_ok_and(|ran| ran.status.success())
+    }
+}
+
+impl Drop for Sealed<'_> {
+    fn drop(&mut self) {
+        self.mark("-i");
+    }
+}
+
+#[tokio::test]
+async fn files_that_become_read_only_refuse_deliveries_and_the_same_server_goes_on_when_they_can_be_written() {
+    let machine = Machine::new();
+    let server = machine.serve(&[]);
+    let link = machine.ok(&["feed", "add", "--name", "Sales"]);
+    let link = format!("{}/feeds/{}", server.url, link.trim().split("/feeds/").nth(1).unwrap());
+    assert!(taken(&server, &sized(0, 10)).await);
+    all_applied(&machine, 1);
+    assert_eq!(get(&browser(), &link).await.0, 200);
+    for round in 0..3 {
+        let Some(sealed) = Sealed::new(&machine) else { return };
+        for number in 1..5 {
+            assert!(!taken(&server, &sized(number, 10)).await, "round {round}");
+        }
+        assert_eq!(get(&browser(), &link).await.0, 200, "what was made is served");
+        machine.run(&["feed", "add", "--name", "Team"]).refused(1, &[UNUSABLE]);
+        drop(sealed);
+        assert!(taken(&server, &sized(10 + round, 10)).await, "round {round}");
+    }
+    for number in 1..5 {
+        assert!(taken(&server, &sized(number, 10)).await);
+    }
+    all_applied(&machine, 8);
+    server.stop();
+    machine.ok(&["check", "--signing-keys", KEY]);
+}
+
+#[tokio::test]
+async fn a_disk_that_turns_read_only_refuses_deliveries_and_what_was_answered_is_there_when_it_is_repaired() {
+    let machine = Machine::new();
+    let Some((disk, image)) = Disk::in_a_file(&machine) else { return };
+    let mut server = machine.serve(&[]);
+    let link = machine.ok(&["feed", "add", "--name", "Sales"]);
+    let link = format!("{}/feeds/{}", server.url, link.trim().split("/feeds/").nth(1).unwrap());
+    for number in 0..5 {
+        assert!(taken(&server, &sized(number, 10)).await);
+    }
+    all_applied(&machine, 5);
+    assert_eq!(get(&browser(), &link).await.0, 200);
+
+    // What the system does when it finds a fault in the file system: from then on it can't be written until it is unmounted.
+    disk.remount("abort");
+    for number in 5..8 {
+        assert!(!taken(&server, &sized(number, 10)).await);
+    }
+    assert_eq!(get(&browser(), &link).await.0, 200, "what was made is served");
+    server.process.signal("KILL");
+    assert_eq!(server.process.ends_within(Duration::from_mins(1)), -9);
+    machine.run(&START).refused(1, &["may write there, or set --data-dir", "Read-only file system"]);
+
+    drop(disk);
+    let repaired = Command::new("e2fsck").args(["-f", "-y", &image]).output().unwrap().status.code();
+    assert!(matches!(repaired, Some(0 | 1)), "{repaired:?}");
+    let disk = Disk(machine.path("data"));
+    assert!(disk.mount(&["-o", "loop", &image]));
+    let server = machine.serve(&[]);
+    for number in 5..8 {
+        assert!(taken(&server, &sized(number, 10)).await);
+    }
+    all_applied(&machine, 8);
+    server.stop();
+    machine.ok(&["check", "--signing-keys", KEY]);
 }
 
 async fn connect(database: &Path) -> SqliteConnection {
