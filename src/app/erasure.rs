@@ -81,7 +81,11 @@ impl Erasure {
                 if tells || body.meeting_id.as_deref().is_some_and(|id| known.contains(id)) {
                     deliveries.push(body.id);
                 }
-                let waits = matches!(body.status, DeliveryStatus::Pending | DeliveryStatus::Quarantined);
+                let waits = matches!(
+                    body.status,
+                    // Ignored: it may have been set aside.
+                    DeliveryStatus::Pending | DeliveryStatus::Quarantined | DeliveryStatus::Ignored
+                );
                 // Of a body that can't be understood nobody knows whom it invites: that it is emptied is enough.
                 if let Some(id) = body.meeting_id.filter(|_| waits && tells && search.invites(&body.body))
                     && store.meeting(&id).await?.is_none()
@@ -145,7 +149,7 @@ impl Erasure {
         self.forget_feeds(installation).await
     }
 
-    /// Forgets it as [`Self::begin`] does, and what arrives while `wait` waits for Google, again and again until nothing is left.
+    /// Forgets it from now on, and what arrives while `wait` waits for Google, again and again until nothing is left.
     /// Returns what `wait` last said.
     ///
     /// # Errors

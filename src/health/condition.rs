@@ -16,8 +16,12 @@ pub enum Kind {
     AuditLog,
     /// Little room is left beside the database.
     Disk,
-    /// A person must act for a calendar.
+    /// A calendar can't be written before a person acts.
     Calendar,
+    /// Google refuses meetings.
+    RefusedMeetings,
+    /// Deletions in a calendar wait for approval.
+    Approval,
     /// Deliveries could not be understood.
     Quarantine,
     /// Work for a calendar waits for long.
@@ -32,11 +36,13 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Database,
         Self::AuditLog,
         Self::Disk,
         Self::Calendar,
+        Self::RefusedMeetings,
+        Self::Approval,
         Self::Quarantine,
         Self::MirrorLag,
         Self::Backup,
@@ -51,6 +57,8 @@ impl Kind {
             Self::AuditLog => "audit-log",
             Self::Disk => "disk",
             Self::Calendar => "calendar",
+            Self::RefusedMeetings => "refused-meetings",
+            Self::Approval => "approval",
             Self::Quarantine => "quarantine",
             Self::MirrorLag => "mirror-lag",
             Self::Backup => "backup",
@@ -69,7 +77,8 @@ impl Kind {
         match self {
             Self::AuditLog => "/audit#verify".to_owned(),
             Self::Database | Self::Disk | Self::Backup => "/status#storage".to_owned(),
-            Self::Calendar | Self::MirrorLag => format!("/calendars#calendar-{subject}"),
+            Self::RefusedMeetings => format!("/meetings?calendar={subject}&standing=refused"),
+            Self::Calendar | Self::Approval | Self::MirrorLag => format!("/calendars#calendar-{subject}"),
             Self::Quarantine => "/inbox?status=quarantined".to_owned(),
             Self::Silence => "/status#inbound".to_owned(),
             Self::FeedTooLarge => "/feeds?status=cut".to_owned(),
@@ -176,7 +185,7 @@ pub fn conditions(facts: &Facts<'_>, limits: &Limits) -> Vec<Condition> {
     let mut found = Vec::new();
     found.extend(facts.audit_broken.map(audit_broken));
     found.extend(facts.room.and_then(|room| disk(room, limits)));
-    found.extend(facts.calendars.iter().filter_map(|calendar| needs_person(calendar)));
+    found.extend(facts.calendars.iter().flat_map(need_person));
     found.extend(quarantined(facts.quarantined));
     found.extend(facts.calendars.iter().filter_map(|calendar| lags(calendar, facts.now, limits)));
     found.extend(limits.backup_hours.and_then(|hours| backup_overdue(facts, hours)));
@@ -199,21 +208,22 @@ fn disk(room: Room, limits: &Limits) -> Option<Condition> {
     })
 }
 
-fn needs_person(calendar: &CalendarFacts<'_>) -> Option<Condition> {
-    let (refused, deletions) = (calendar.refused, calendar.deletions);
-    let (meetings, wait) =
-        (count(refused, "meeting", "meetings"), count(deletions, "deletion waits", "deletions wait"));
-    let change = verb(refused, "it changes", "they change");
+/// Each reason by itself: one that lasts must not hide another that begins.
+fn need_person(calendar: &CalendarFacts<'_>) -> Vec<Condition> {
+    let CalendarFacts { name, refused, deletions, .. } = *calendar;
+    let problem = || format!("Calendar “{name}” needs a person.");
+    let refuses = || format!("Google refuses {} in “{name}”.", count(refused, "meeting", "meetings"));
+    let waits = || {
+        let wait = verb(deletions, "waits", "wait");
+        format!("{} in “{name}” {wait} for approval.", count(deletions, "deletion", "deletions"))
+    };
     let reasons = [
-        calendar.has_problem.then(|| " Its page says what to do.".to_owned()),
-        (refused > 0).then(|| format!(" Google refuses {meetings} until {change}: see why.")),
-        (deletions > 0).then(|| format!(" {wait} for approval: approve or reject them.")),
+        calendar.has_problem.then(|| (Kind::Calendar, problem())),
+        (refused > 0).then(|| (Kind::RefusedMeetings, refuses())),
+        (deletions > 0).then(|| (Kind::Approval, waits())),
     ];
-    let reasons: String = reasons.into_iter().flatten().collect();
-    (!reasons.is_empty()).then(|| {
-        let summary = format!("Calendar “{}” needs a person.{reasons}", calendar.name);
-        Condition { subject: calendar.id.to_string(), ..Condition::new(Kind::Calendar, summary) }
-    })
+    let of = |(kind, summary)| Condition { kind, subject: calendar.id.to_string(), summary };
+    reasons.into_iter().flatten().map(of).collect()
 }
 
 fn quarantined(number: i64) -> Option<Condition> {
@@ -240,8 +250,8 @@ fn lags(calendar: &CalendarFacts<'_>, now: DateTime<Utc>, limits: &Limits) -> Op
 /// Overdue is what an hour later than promised is not there: since the last backup, and since one is promised. What lies ahead
 /// was noted while the clock was wrong, and says nothing.
 fn backup_overdue(facts: &Facts<'_>, hours: u32) -> Option<Condition> {
-    let known = [facts.backups_since?, facts.last_backup_at.unwrap_or_default()];
-    let since = known.into_iter().filter(|at| *at <= facts.now).max().unwrap_or_default();
+    let known = [Some(facts.backups_since?), facts.last_backup_at];
+    let since = known.into_iter().flatten().filter(|at| *at <= facts.now).max()?;
     (facts.now - since > TimeDelta::hours(hours.into()) + BACKUP_GRACE).then(|| {
         let summary = match facts.last_backup_at {
             Some(at) if at > facts.now => "The last backup was made while the clock was wrong.".to_owned(),
@@ -349,11 +359,9 @@ mod tests {
         let expected = [
             ("audit-log", "The audit log is not as it was written: entry 5 was changed."),
             ("disk", "The disk that holds the database is nearly full: 2.0 GB (9 %) are free."),
-            (
-                "calendar",
-                "Calendar “A” needs a person. Its page says what to do. Google refuses 1 meeting until it changes: \
-                 see why. 25 deletions wait for approval: approve or reject them.",
-            ),
+            ("calendar", "Calendar “A” needs a person."),
+            ("refused-meetings", "Google refuses 1 meeting in “A”."),
+            ("approval", "25 deletions in “A” wait for approval."),
             ("quarantine", "3 deliveries could not be understood."),
             ("mirror-lag", "Calendar “B” is behind: 1 meeting waits for Google, the longest for 15 minutes."),
             ("backup", "The last backup was made 26 hours ago. One was to be made every 24 hours."),

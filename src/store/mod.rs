@@ -194,6 +194,9 @@ impl Store {
             })
             .connect_with(options.clone())
             .await?;
+        // It is there now. If it goes, an empty one in its place would say less.
+        let options = options.create_if_missing(false);
+        writer.set_connect_options(options.clone());
         Ok((path, writer, options))
     }
 

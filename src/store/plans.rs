@@ -15,7 +15,7 @@ const LARGE: [&str; 6] = ["inbox", "meetings", "meeting_history", "mirror", "mir
 /// Queries on large tables that put in order what they found, by a part of their text, and why that is little or can't be helped.
 const SORTED: [(&str, &str); 10] = [
     ("event_id = ?1 OR id = CAST(?1 AS INTEGER)", "two deliveries at most"),
-    ("meeting_id = origin_id AND (happened_at_ns, kind, event_id) >", "the bookings that took over one event"),
+    ("WHERE origin_id <> ?3 AND (happened_at_ns, kind, event_id) >", "the bookings that took over one event"),
     ("origin_id = ?1 AND kind < 2 ORDER BY", "the events of one meeting"),
     ("FROM meeting_history WHERE meeting_id = ? ORDER BY id", "the events of one meeting"),
     ("FROM mirror_attempts WHERE meeting_id = ?", "twenty for each calendar"),

@@ -104,6 +104,11 @@ pub(super) async fn page(visit: Visit, cache: &FeedCache, id: &str) -> Result<Re
     let pending = DeliveryFilter { status: Some(DeliveryStatus::Pending), ..filter };
     let waiting = store.delivery_count(&pending).await?;
     let places = Places::of(&visit, cache, &meeting).await?;
+    let replaced_by = match &meeting.replaced_by {
+        // It may have been forgotten since.
+        Some(by) => store.meeting(by.as_str()).await?.map(|by| meeting_href(by.id.as_str())),
+        None => None,
+    };
     let replay =
         (number > 0).then(|| (href("/inbox/replay", &[("about", id)]), count(number, "delivery", "deliveries")));
     let page = MeetingPage {
@@ -112,7 +117,7 @@ pub(super) async fn page(visit: Visit, cache: &FeedCache, id: &str) -> Result<Re
         title: full_title(&meeting),
         state: status_state(&meeting),
         confirmed: meeting.is_confirmed(),
-        replaced_by: meeting.replaced_by.as_ref().map(|by| meeting_href(by.as_str())),
+        replaced_by,
         when: times.span(meeting.details.starts_at, meeting.details.ends_at),
         answer: places.answer(&meeting, waiting),
         fields: fields(&meeting, &times),

@@ -61,7 +61,7 @@ pub(super) struct Evidence<'a> {
 pub(super) fn findings(evidence: &Evidence<'_>) -> Vec<Finding> {
     let mut found = Vec::new();
     found.extend(no_delivery(evidence));
-    found.extend(evidence.conditions.iter().flat_map(|condition| wrong(condition, evidence.calendars)));
+    found.extend(evidence.conditions.iter().map(|condition| wrong(condition, evidence.calendars)));
     for calendar in evidence.calendars.iter().filter(|_| evidence.mirror.is_on()) {
         found.extend(calendar_findings(calendar));
     }
@@ -126,7 +126,13 @@ fn no_backup(trouble: &str) -> Finding {
 }
 
 /// What is wrong, with what to do about it.
-fn wrong(condition: &Condition, calendars: &[CalendarSummary]) -> Vec<Finding> {
+fn wrong(condition: &Condition, calendars: &[CalendarSummary]) -> Finding {
+    let calendar = || calendars.iter().find(|calendar| calendar.id.to_string() == condition.subject);
+    let why = match condition.kind {
+        Kind::Calendar => calendar().and_then(|calendar| Some(calendar.problem.as_ref()?.0.clone())),
+        Kind::RefusedMeetings => calendar().map(last_problem),
+        _ => None,
+    };
     let (tone, advice, link) = match condition.kind {
         Kind::AuditLog => (
             Tone::Bad,
@@ -145,9 +151,10 @@ fn wrong(condition: &Condition, calendars: &[CalendarSummary]) -> Vec<Finding> {
             "See what is stored",
         ),
         Kind::Calendar => {
-            let it = calendars.iter().filter(|calendar| calendar.id.to_string() == condition.subject);
-            return it.flat_map(needs_person).collect();
+            (Tone::Bad, "When that is done, check the calendar: that tells whether it works.", "To the calendar")
         }
+        Kind::RefusedMeetings => (Tone::Bad, "Refused meetings are not tried again until they change.", "See which"),
+        Kind::Approval => (Tone::Bad, "Nothing is deleted before you decide.", "See which events, and decide"),
         Kind::Quarantine => (
             Tone::Bad,
             "Each is kept as it came, with what was wrong with it; after an upgrade it can be tried again. What never will be understood can be set aside.",
@@ -172,35 +179,8 @@ fn wrong(condition: &Condition, calendars: &[CalendarSummary]) -> Vec<Finding> {
         ),
     };
     let link = (condition.kind.path(&condition.subject), link);
-    vec![Finding { advice: advice.to_owned(), link, ..Finding::new(tone, condition.summary.clone()) }]
-}
-
-/// Each reason by itself, with where it is looked at.
-fn needs_person(calendar: &CalendarSummary) -> Vec<Finding> {
-    let (name, counts) = (&calendar.name, &calendar.counts);
-    let card = format!("/calendars#calendar-{}", calendar.id);
-    let mut found = Vec::new();
-    if let Some((why, _)) = &calendar.problem {
-        let sentence = format!("Calendar “{name}” needs a person.");
-        let advice = "When that is done, check the calendar: that tells whether it works.".to_owned();
-        let link = (card.clone(), "To the calendar");
-        found.push(Finding { why: why.clone(), advice, link, ..Finding::new(Tone::Bad, sentence) });
-    }
-    if counts.rejected > 0 {
-        let sentence = format!("Google refuses {} in “{name}”.", count(counts.rejected, "meeting", "meetings"));
-        let advice = "Refused meetings are not tried again until they change.".to_owned();
-        let link = (format!("/meetings?calendar={}&standing=refused", calendar.id), "See which");
-        found.push(Finding { why: last_problem(calendar), advice, link, ..Finding::new(Tone::Bad, sentence) });
-    }
-    if calendar.deletions > 0 {
-        let number = calendar.deletions;
-        let deletions = count(number, "deletion", "deletions");
-        let sentence = format!("{deletions} in “{name}” {} for your approval.", verb(number, "waits", "wait"));
-        let advice = "Nothing is deleted before you decide.".to_owned();
-        let link = (card, "See which events, and decide");
-        found.push(Finding { advice, link, ..Finding::new(Tone::Bad, sentence) });
-    }
-    found
+    let why = why.unwrap_or_default();
+    Finding { why, advice: advice.to_owned(), link, ..Finding::new(tone, condition.summary.clone()) }
 }
 
 /// The latest failure, where it is certain to be the one that is spoken of.
