@@ -375,7 +375,7 @@ mod tests {
         );
         assert!(found.is_sorted_by_key(|found| found.kind));
         assert_eq!(found[2].subject, "1");
-        assert_eq!(found[4].kind.path(&found[4].subject), "/calendars#calendar-2");
+        assert_eq!(found[6].kind.path(&found[6].subject), "/calendars#calendar-2");
         assert!(Kind::ALL.iter().all(|kind| Kind::from_word(kind.as_str()) == Some(*kind)));
     }
 

@@ -222,7 +222,7 @@ mod tests {
         answer.assert_hides(&["/meetings/m-00\"", "/meetings/m-21\"", "Demo <"]);
         let answer = admin.get("/status").await;
         answer.assert_shows(&[
-            "25 deletions in “Sales” wait for your approval.",
+            "25 deletions in “Sales” wait for approval.",
             "Nothing is deleted before you decide.",
             "href=\"/calendars#calendar-1\">Decide on 25 deletions",
         ]);
