@@ -86,7 +86,7 @@ async fn an_admin_s_day(browser: &Browser) {
     browser.see("Demo m-00").await;
 
     browser.follow("Status").await;
-    browser.see("25 deletions in “Sales” wait for your approval.").await;
+    browser.see("25 deletions in “Sales” wait for approval.").await;
     browser.follow("Meetings").await;
     browser.enter("//input[@id='q']", "demo m-07").await;
     browser.follow("Demo m-07").await;
