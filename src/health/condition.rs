@@ -209,21 +209,18 @@ fn disk(room: Room, limits: &Limits) -> Option<Condition> {
 }
 
 /// Each reason by itself: one that lasts must not hide another that begins.
-fn need_person(calendar: &CalendarFacts<'_>) -> Vec<Condition> {
-    let CalendarFacts { name, refused, deletions, .. } = *calendar;
-    let problem = || format!("Calendar “{name}” needs a person.");
-    let refuses = || format!("Google refuses {} in “{name}”.", count(refused, "meeting", "meetings"));
-    let waits = || {
-        let wait = verb(deletions, "waits", "wait");
-        format!("{} in “{name}” {wait} for approval.", count(deletions, "deletion", "deletions"))
-    };
+fn need_person(calendar: &CalendarFacts<'_>) -> impl Iterator<Item = Condition> {
+    let CalendarFacts { id, name, refused, deletions, .. } = *calendar;
+    let refuses = format!("Google refuses {} in “{name}”.", count(refused, "meeting", "meetings"));
+    let wait = verb(deletions, "waits", "wait");
+    let waits = format!("{} in “{name}” {wait} for approval.", count(deletions, "deletion", "deletions"));
     let reasons = [
-        calendar.has_problem.then(|| (Kind::Calendar, problem())),
-        (refused > 0).then(|| (Kind::RefusedMeetings, refuses())),
-        (deletions > 0).then(|| (Kind::Approval, waits())),
+        (calendar.has_problem, Kind::Calendar, format!("Calendar “{name}” needs a person.")),
+        (refused > 0, Kind::RefusedMeetings, refuses),
+        (deletions > 0, Kind::Approval, waits),
     ];
-    let of = |(kind, summary)| Condition { kind, subject: calendar.id.to_string(), summary };
-    reasons.into_iter().flatten().map(of).collect()
+    let reasons = reasons.into_iter().filter(|(is_so, ..)| *is_so);
+    reasons.map(move |(_, kind, summary)| Condition { kind, subject: id.to_string(), summary })
 }
 
 fn quarantined(number: i64) -> Option<Condition> {
@@ -328,6 +325,7 @@ mod tests {
 
     #[test]
     fn each_kind_is_told_in_a_sentence_the_worst_first() {
+        let late = now() - TimeDelta::minutes(15);
         let bad = Facts {
             last_delivery_at: Some(now() - TimeDelta::hours(30)),
             quarantined: 3,
@@ -341,13 +339,7 @@ mod tests {
                     waiting: 5,
                     waits_since: Some(now() - TimeDelta::days(1)),
                 },
-                CalendarFacts {
-                    id: 2,
-                    name: "B",
-                    waiting: 1,
-                    waits_since: Some(now() - TimeDelta::minutes(15)),
-                    ..CalendarFacts::default()
-                },
+                CalendarFacts { id: 2, name: "B", waiting: 1, waits_since: Some(late), ..CalendarFacts::default() },
             ],
             cut_feeds: 1,
             room: Some(Room { free: 1_999_999_999, total: 20_000_000_000 }),

@@ -116,7 +116,7 @@ async fn what_waits_for_a_person_in_a_calendar_is_told() {
     wish.selection.owners = vec!["nobody@example.com".into()];
     app.store.change_calendar(&calendar, &wish, "test", app.now()).await.unwrap();
     app.watch(3).await;
-    let waits = format!("25 deletions in “{TEAM}” wait for approval.");
+    let waits = format!("26 deletions in “{TEAM}” wait for approval.");
     assert_eq!(told(&mut receiver), [("begun approval".to_owned(), waits)]);
     app.google().set_access(TEAM, Access::Reader);
     app.deliver(&event("e-27", "scheduled", "m-27", 1, 9)).await;
