@@ -36,7 +36,7 @@ pub(super) enum Command {
     },
     /// Work on deliveries again: by number or event id, or all of a status
     Replay(Chosen),
-    /// Set deliveries in quarantine aside, as they never will be understood: by number or event id, or all
+    /// Set deliveries in quarantine aside, as they never will be understood: by number or event id, or all with `--status quarantined`
     Ignore(Chosen),
 }
 

@@ -2,89 +2,11 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::kind::Kind;
 use super::words::{count, length, octets, verb};
 
 /// A backup that is due may take this long before it counts as overdue.
 const BACKUP_GRACE: TimeDelta = TimeDelta::hours(1);
-
-/// Kinds of conditions, worst first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Kind {
-    /// The database can't be read or written.
-    Database,
-    /// The audit log is not as it was written.
-    AuditLog,
-    /// Little room is left beside the database.
-    Disk,
-    /// A calendar can't be written before a person acts.
-    Calendar,
-    /// Google refuses meetings.
-    RefusedMeetings,
-    /// Deletions in a calendar wait for approval.
-    Approval,
-    /// Deliveries could not be understood.
-    Quarantine,
-    /// Work for a calendar waits for long.
-    MirrorLag,
-    /// No backup was made when one was due.
-    Backup,
-    /// Nothing was delivered for longer than usual.
-    Silence,
-    /// Feeds leave meetings out.
-    FeedTooLarge,
-}
-
-impl Kind {
-    /// Every kind.
-    pub const ALL: [Self; 11] = [
-        Self::Database,
-        Self::AuditLog,
-        Self::Disk,
-        Self::Calendar,
-        Self::RefusedMeetings,
-        Self::Approval,
-        Self::Quarantine,
-        Self::MirrorLag,
-        Self::Backup,
-        Self::Silence,
-        Self::FeedTooLarge,
-    ];
-
-    /// The word in messages, in metrics and in the database.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Database => "database",
-            Self::AuditLog => "audit-log",
-            Self::Disk => "disk",
-            Self::Calendar => "calendar",
-            Self::RefusedMeetings => "refused-meetings",
-            Self::Approval => "approval",
-            Self::Quarantine => "quarantine",
-            Self::MirrorLag => "mirror-lag",
-            Self::Backup => "backup",
-            Self::Silence => "silence",
-            Self::FeedTooLarge => "feed-too-large",
-        }
-    }
-
-    /// The kind of that word.
-    pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
-    }
-
-    /// The page that explains it, from the site's root on. `subject` as in [`Condition`].
-    pub fn path(self, subject: &str) -> String {
-        match self {
-            Self::AuditLog => "/audit#verify".to_owned(),
-            Self::Database | Self::Disk | Self::Backup => "/status#storage".to_owned(),
-            Self::RefusedMeetings => format!("/meetings?calendar={subject}&standing=refused"),
-            Self::Calendar | Self::Approval | Self::MirrorLag => format!("/calendars#calendar-{subject}"),
-            Self::Quarantine => "/inbox?status=quarantined".to_owned(),
-            Self::Silence => "/status#inbound".to_owned(),
-            Self::FeedTooLarge => "/feeds?status=cut".to_owned(),
-        }
-    }
-}
 
 /// Something that is wrong now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -191,6 +113,8 @@ pub fn conditions(facts: &Facts<'_>, limits: &Limits) -> Vec<Condition> {
     found.extend(limits.backup_hours.and_then(|hours| backup_overdue(facts, hours)));
     found.extend(silent(facts, limits));
     found.extend(too_large(facts.cut_feeds));
+    // Stable: of one kind they stay in the order of their calendars.
+    found.sort_by_key(|condition| condition.kind);
     found
 }
 
@@ -339,7 +263,14 @@ mod tests {
                     waiting: 5,
                     waits_since: Some(now() - TimeDelta::days(1)),
                 },
-                CalendarFacts { id: 2, name: "B", waiting: 1, waits_since: Some(late), ..CalendarFacts::default() },
+                CalendarFacts {
+                    id: 2,
+                    name: "B",
+                    refused: 2,
+                    waiting: 1,
+                    waits_since: Some(late),
+                    ..CalendarFacts::default()
+                },
             ],
             cut_feeds: 1,
             room: Some(Room { free: 1_999_999_999, total: 20_000_000_000 }),
@@ -353,6 +284,7 @@ mod tests {
             ("disk", "The disk that holds the database is nearly full: 2.0 GB (9 %) are free."),
             ("calendar", "Calendar “A” needs a person."),
             ("refused-meetings", "Google refuses 1 meeting in “A”."),
+            ("refused-meetings", "Google refuses 2 meetings in “B”."),
             ("approval", "25 deletions in “A” wait for approval."),
             ("quarantine", "3 deliveries could not be understood."),
             ("mirror-lag", "Calendar “B” is behind: 1 meeting waits for Google, the longest for 15 minutes."),
@@ -367,7 +299,7 @@ mod tests {
         );
         assert!(found.is_sorted_by_key(|found| found.kind));
         assert_eq!(found[2].subject, "1");
-        assert_eq!(found[6].kind.path(&found[6].subject), "/calendars#calendar-2");
+        assert_eq!(found[7].kind.path(&found[7].subject), "/calendars#calendar-2");
         assert!(Kind::ALL.iter().all(|kind| Kind::from_word(kind.as_str()) == Some(*kind)));
     }
 

@@ -3,7 +3,8 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::condition::{Condition, Kind};
+use super::condition::Condition;
+use super::kind::Kind;
 
 /// A condition must hold, or be gone, for so long before that counts.
 pub const STEADY: TimeDelta = TimeDelta::minutes(1);

@@ -5,5 +5,6 @@
 
 pub mod condition;
 pub mod episode;
+pub mod kind;
 pub mod rhythm;
 pub mod words;

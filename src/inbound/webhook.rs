@@ -21,16 +21,13 @@ use tokio::sync::Notify;
 use super::payload::{self, Envelope, Legible, Payload};
 use super::signature::Verifier;
 use crate::clock::SharedClock;
-use crate::store::{DeliveryStatus, Identity, InboxWriter, NewDelivery};
+use crate::store::{DeliveryStatus, Identity, InboxWriter, LARGEST_BODY, NewDelivery};
 use crate::web::counts::Tally;
 use crate::web::problem::Problem;
 use crate::web::server::BodyError;
 
 /// The route that the sender posts to.
 pub const PATH: &str = "/webhooks/cirrus-insight";
-
-/// Longest body taken, in bytes.
-const LONGEST_BODY: usize = 1024 * 1024;
 
 /// A body that takes longer to arrive is given up: nobody may hold a connection for ever.
 const ARRIVES_WITHIN: Duration = Duration::from_secs(30);
@@ -69,7 +66,7 @@ impl Webhook {
         };
         Router::new()
             .route(PATH, post(receive).fallback(not_allowed))
-            .layer(DefaultBodyLimit::max(LONGEST_BODY))
+            .layer(DefaultBodyLimit::max(LARGEST_BODY))
             .with_state(self)
     }
 }
@@ -90,7 +87,7 @@ fn unread(request: &Request) -> Option<Response> {
         let problem = Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "encoded", detail);
         return Some(([(header::ACCEPT_ENCODING, "identity")], problem).into_response());
     }
-    let is_too_large = request.body().size_hint().lower() > LONGEST_BODY as u64;
+    let is_too_large = request.body().size_hint().lower() > LARGEST_BODY as u64;
     is_too_large.then(|| too_large().into_response())
 }
 

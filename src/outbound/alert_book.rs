@@ -6,8 +6,9 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::Mutex;
 
-use crate::health::condition::{Condition, Kind};
+use crate::health::condition::Condition;
 use crate::health::episode::{Open, Step, steps};
+use crate::health::kind::Kind;
 use crate::store::{Alert, Store, StoreError};
 
 /// A next try that lies further ahead is from before the clock was set back.

@@ -4,8 +4,9 @@
 use chrono::{DateTime, Utc};
 
 use super::{Store, StoreError, WriteTx, count, millis, time};
-use crate::health::condition::{Condition, Kind};
+use crate::health::condition::Condition;
 use crate::health::episode::{Open, is_past};
+use crate::health::kind::Kind;
 
 /// An episode.
 #[derive(Debug, Clone, PartialEq, Eq)]

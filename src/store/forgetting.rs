@@ -149,9 +149,7 @@ impl WriteTx<'_> {
         let (claim, (nanos, kind, event_id)) = (event.claim(), key_columns(&event.key));
         sqlx::query!(
             "INSERT INTO forgotten_claims (organization_id, claims, origin_id, happened_at_ns, kind, event_id)
-             VALUES (?, ?, ?, ?, ?, ?)
-             ON CONFLICT DO UPDATE SET happened_at_ns = excluded.happened_at_ns, kind = excluded.kind, event_id = excluded.event_id
-             WHERE (excluded.happened_at_ns, excluded.kind, excluded.event_id) > (happened_at_ns, kind, event_id)",
+             VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
             organization,
             claim,
             origin,
@@ -184,9 +182,7 @@ impl WriteTx<'_> {
                 "INSERT INTO forgotten_claims (organization_id, claims, origin_id, happened_at_ns, kind, event_id)
                  SELECT organization_id, claims, origin_id, happened_at_ns, kind, event_id FROM meeting_history
                  WHERE meeting_id IN (SELECT value FROM json_each(?)) AND origin_id = meeting_id AND claims IS NOT NULL
-                 ON CONFLICT DO UPDATE SET
-                     happened_at_ns = excluded.happened_at_ns, kind = excluded.kind, event_id = excluded.event_id
-                 WHERE (excluded.happened_at_ns, excluded.kind, excluded.event_id) > (happened_at_ns, kind, event_id)",
+                 ON CONFLICT DO NOTHING",
                 ids
             ),
             sqlx::query!("DELETE FROM mirror_attempts WHERE meeting_id IN (SELECT value FROM json_each(?))", ids),

@@ -110,13 +110,13 @@ async fn store_all(store: &Store, jobs: &[Job]) -> Result<Vec<Stored>, StoreErro
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::store::{DeliveryStatus, Identity};
     use chrono::DateTime;
     use futures_util::FutureExt as _;
 
-    fn delivery(event_id: &str, body: &[u8]) -> NewDelivery {
+    pub(in super::super) fn delivery(event_id: &str, body: &[u8]) -> NewDelivery {
         NewDelivery {
             identity: Identity { event_id: event_id.to_owned(), ..Identity::default() },
             body: body.to_vec(),
@@ -160,7 +160,7 @@ mod tests {
         let (writer, task) = InboxWriter::new(Store::open(dir.path()).await.unwrap());
         let mut waiting = Vec::new();
         for number in 0..80 {
-            let delivery = delivery(&number.to_string(), &vec![b' '; 1024 * 1024]);
+            let delivery = delivery(&number.to_string(), &vec![b' '; crate::store::LARGEST_BODY]);
             let writer = writer.clone();
             let mut answer = async move { writer.store(delivery).await }.boxed();
             match (&mut answer).now_or_never() {

@@ -7,6 +7,9 @@ use super::{Store, StoreError, WriteTx, count, json_text, millis, time};
 /// Why a delivery is ignored whose meeting was erased.
 pub const ERASED: &str = "This meeting was erased.";
 
+/// A delivery's body has at most so many octets.
+pub const LARGEST_BODY: usize = 1024 * 1024;
+
 /// The only sender so far.
 const SOURCE: &str = "cirrus-insight";
 

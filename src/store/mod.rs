@@ -85,7 +85,9 @@ pub use feeds::{Feed, NewFeed, UnreadFeed};
 pub use forgetting::{Forgetting, Forgotten, Leaving};
 pub use group_commit::InboxWriter;
 pub use held_changes::{HeldChange, HeldReason, Why};
-pub use inbox::{Delivery, DeliveryStatus, ERASED, Identity, NewDelivery, PendingDelivery, Settled, Stored};
+pub use inbox::{
+    Delivery, DeliveryStatus, ERASED, Identity, LARGEST_BODY, NewDelivery, PendingDelivery, Settled, Stored,
+};
 pub use inbox_list::{CarriedOut, Deed, DeliveryFilter};
 pub use installation::Fact;
 pub use meeting_list::{MeetingCursor, MeetingFilter, MeetingOrder, MeetingPage};

@@ -4,10 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::{Store, StoreError};
-
-/// A delivery has at most so many octets.
-const LARGEST_DELIVERY: usize = 1024 * 1024;
+use super::{LARGEST_BODY, Store, StoreError};
 
 /// Whether the latest deliveries could not be stored. Clones share it.
 #[derive(Debug, Clone, Default)]
@@ -32,7 +29,7 @@ impl Store {
     /// When the database can't be written.
     pub async fn check_writing(&self) -> Result<(), StoreError> {
         let is_refusing = self.refusing.0.load(Ordering::Relaxed);
-        let written = " ".repeat(if is_refusing { LARGEST_DELIVERY } else { 0 });
+        let written = " ".repeat(if is_refusing { LARGEST_BODY } else { 0 });
         let mut tx = self.write().await?;
         sqlx::query!("INSERT INTO installation (name, value) VALUES ('', ?)", written).execute(&mut *tx.0).await?;
         sqlx::query!("DELETE FROM installation WHERE name = ''").execute(&mut *tx.0).await?;
@@ -46,21 +43,9 @@ impl Store {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{DeliveryStatus, Identity, InboxWriter, NewDelivery};
+    use super::super::InboxWriter;
+    use super::super::group_commit::tests::delivery;
     use super::*;
-    use chrono::DateTime;
-
-    fn delivery(octets: usize) -> NewDelivery {
-        NewDelivery {
-            identity: Identity { event_id: octets.to_string(), ..Identity::default() },
-            body: vec![b' '; octets],
-            headers: "[]".into(),
-            signature: "unsigned".into(),
-            received_at: DateTime::from_timestamp(1_790_000_000, 0).unwrap(),
-            status: DeliveryStatus::Quarantined,
-            reason: None,
-        }
-    }
 
     #[tokio::test]
     async fn a_disk_on_which_only_a_little_fits_is_found_out_once_a_delivery_was_refused() {
@@ -70,6 +55,7 @@ mod tests {
         tokio::spawn(task);
         // SQLite answers SQLITE_FULL beyond so many pages, or beyond those that are there.
         let full = async || store.tamper(&["PRAGMA max_page_count = 1"]).await;
+        let delivery = |octets: usize| delivery(&octets.to_string(), &vec![b' '; octets]);
         let is_unavailable = |error: StoreError| error.is_unavailable();
         full().await;
         store.check_writing().await.unwrap();

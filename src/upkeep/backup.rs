@@ -70,7 +70,7 @@ pub struct Copied {
     pub file: PathBuf,
     /// Unfinished files of backups that were broken off, or that another process is making. They were not touched.
     pub left: Vec<PathBuf>,
-    /// Older backups that were to go and could not be removed, and why.
+    /// Older backups in a directory that were to go and could not be removed, and why.
     pub stuck: Vec<(PathBuf, String)>,
 }
 

@@ -96,7 +96,8 @@ fn row(alert: Alert, times: &Times) -> Row {
 #[cfg(test)]
 mod tests {
     use super::super::testing::Stage;
-    use crate::health::condition::{Condition, Kind};
+    use crate::health::condition::Condition;
+    use crate::health::kind::Kind;
     use crate::store::Alert;
     use chrono::TimeDelta;
 

@@ -7,7 +7,7 @@ use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::registry::{Registry, Unit};
 
 use super::metrics::Labels;
-use crate::health::condition::Kind;
+use crate::health::kind::Kind;
 use crate::store::{Reading, StoreError};
 use crate::web::site::Site;
 

@@ -21,6 +21,7 @@ use super::time_text::{Moment, Times};
 use super::verdict::{Evidence, Finding, findings};
 use super::words::{self, State as StateWord, Tone, meeting_href};
 use crate::health::condition::conditions;
+use crate::health::rhythm::hour_of;
 use crate::meeting::entry::full_title;
 use crate::store::{
     ARRIVAL_DAYS, Calendar, DeliveryFilter, DeliveryStatus, MeetingFilter, MeetingOrder, Reading, Store, StoreError,
@@ -172,7 +173,7 @@ fn inbound(reading: &Reading, public_url: &str, times: &Times) -> Inbound {
         tone: Tone::Quiet,
     };
     let mut days = BTreeMap::<i64, u32>::new();
-    let since = (times.now() - TimeDelta::days(ARRIVAL_DAYS)).timestamp().div_euclid(3600);
+    let since = hour_of(times.now() - TimeDelta::days(ARRIVAL_DAYS));
     for (hour, number) in reading.arrivals.range(since..) {
         let day = DateTime::from_timestamp(hour * 3600, 0).map_or(0, |at| times.day_number(at));
         *days.entry(day).or_default() += number;

@@ -8,7 +8,8 @@ use super::sent_on::SentOn;
 use super::status_keeping::Keeping;
 use super::time_text::Times;
 use super::words::{Tone, count, verb};
-use crate::health::condition::{Condition, Kind};
+use crate::health::condition::Condition;
+use crate::health::kind::Kind;
 use crate::store::{DeliveryStatus, Reading};
 
 /// A delivery that waits longer than this, in seconds, is not just on its way.

@@ -17,6 +17,9 @@ use crate::support::{TEAM, TestApp, event, fixture, with};
 const FIRST: i64 = 6;
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
 
+/// When it is set, the database of the newest version is made anew.
+const KEEP: &str = "KEEP_DATABASE";
+
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/databases")
 }
@@ -89,12 +92,18 @@ async fn told(app: &TestApp) -> Value {
     })
 }
 
-#[test]
-fn every_migration_has_its_database() {
+#[tokio::test]
+async fn every_migration_has_its_database() {
+    if std::env::var_os(KEEP).is_some() {
+        keep_the_newest().await;
+    }
     let files = std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let kept: BTreeSet<String> = files.filter(|name| !["README.md", "secret.key"].contains(&name.as_str())).collect();
     let wanted: BTreeSet<String> = versions().into_iter().map(|version| format!("{version:04}.db")).collect();
-    assert_eq!(kept, wanted, "after adding a migration run: cargo test --test it keep_the_newest -- --ignored");
+    assert_eq!(
+        kept, wanted,
+        "after adding a migration run: {KEEP}=1 cargo test --test it every_migration_has_its_database"
+    );
 }
 
 #[tokio::test]
@@ -190,8 +199,6 @@ async fn use_it(app: &TestApp) {
 }
 
 /// Writes the file of the newest version, as this program leaves it.
-#[tokio::test]
-#[ignore = "writes fixtures/databases"]
 async fn keep_the_newest() {
     let app = TestApp::start_with_google_and(|settings| {
         std::fs::create_dir_all(&settings.data_dir).unwrap();

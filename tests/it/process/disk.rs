@@ -2,6 +2,7 @@
 //! the sender sends them again, nothing that was answered is lost, and the same process goes on when the trouble is over.
 //! Must not be sure that it may mount: what only root can do says that it was skipped.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -98,6 +99,16 @@ fn all_applied(machine: &Machine, count: usize) {
     assert_eq!(meetings.as_array().unwrap().len(), count);
 }
 
+/// Sends again what was refused, and sees that now all eight deliveries are there.
+async fn takes_what_was_refused(machine: &Machine, server: Server, refused: Range<usize>) {
+    for number in refused {
+        assert!(taken(&server, &sized(number, 10)).await);
+    }
+    all_applied(machine, 8);
+    server.stop();
+    machine.ok(&["check", "--signing-keys", KEY]);
+}
+
 #[tokio::test]
 async fn a_full_disk_refuses_deliveries_and_the_same_server_goes_on_when_there_is_room() {
     let machine = Machine::new();
@@ -177,12 +188,7 @@ async fn a_disk_that_fails_for_a_while_costs_nothing() {
         assert!(taken(&server, &sized(10 + round, 10)).await, "round {round}");
         answers(&server, 200).await;
     }
-    for number in 1..5 {
-        assert!(taken(&server, &sized(number, 10)).await);
-    }
-    all_applied(&machine, 8);
-    server.stop();
-    machine.ok(&["check", "--signing-keys", KEY]);
+    takes_what_was_refused(&machine, server, 1..5).await;
 }
 
 #[tokio::test]
@@ -257,12 +263,7 @@ async fn files_that_become_read_only_refuse_deliveries_and_the_same_server_goes_
         drop(sealed);
         assert!(taken(&server, &sized(10 + round, 10)).await, "round {round}");
     }
-    for number in 1..5 {
-        assert!(taken(&server, &sized(number, 10)).await);
-    }
-    all_applied(&machine, 8);
-    server.stop();
-    machine.ok(&["check", "--signing-keys", KEY]);
+    takes_what_was_refused(&machine, server, 1..5).await;
 }
 
 #[tokio::test]
@@ -294,12 +295,7 @@ async fn a_disk_that_turns_read_only_refuses_deliveries_and_what_was_answered_is
     let disk = Disk(machine.path("data"));
     assert!(disk.mount(&["-o", "loop", &image]));
     let server = machine.serve(&[]);
-    for number in 5..8 {
-        assert!(taken(&server, &sized(number, 10)).await);
-    }
-    all_applied(&machine, 8);
-    server.stop();
-    machine.ok(&["check", "--signing-keys", KEY]);
+    takes_what_was_refused(&machine, server, 5..8).await;
 }
 
 async fn connect(database: &Path) -> SqliteConnection {
