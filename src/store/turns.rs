@@ -16,7 +16,7 @@ const COMMITS_BEFORE: usize = 3;
 /// When none was made for so long, the deliveries have ceased.
 const CEASED_AFTER: Duration = Duration::from_millis(100);
 /// Deliveries that one turn takes while others wait to be stored.
-const SHORT_TURN: u32 = 16;
+const SHORT_TURN: u32 = 8;
 /// As many as it takes when few do: the more, the fewer the flushes to disk.
 const LONG_TURN: u32 = 64;
 
