@@ -32,8 +32,9 @@ pub(super) struct Args {
 
 pub(super) async fn run(context: &Context, args: Args) -> anyhow::Result<()> {
     let address = args.email.trim();
-    if !address.contains('@') {
-        bail!("an e-mail address is needed, such as bo@example.org");
+    let is_alone = !address.contains(|c: char| c.is_whitespace() || matches!(c, '<' | '>' | ',' | ';' | ':'));
+    if !is_alone || address.split_once('@').is_none_or(|(name, host)| name.is_empty() || host.is_empty()) {
+        bail!("an e-mail address is needed, and nothing beside it, such as bo@example.org");
     }
     let installation = context.open().await?;
     let spinner = output::spinner("Looking for the address");

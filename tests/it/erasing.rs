@@ -130,6 +130,32 @@ async fn what_arrives_after_it_was_looked_for_is_forgotten_too() {
 }
 
 #[tokio::test]
+async fn an_address_is_found_in_any_form_it_was_written_in() {
+    let app = TestApp::start().await;
+    let others = |id: &str, text: &str| {
+        with(event(id, "scheduled", id, 5, 10), |data| data["meetingInfo"]["optionalInvitees"] = text.into())
+    };
+    app.deliver_all(&[
+        others("m-1", "\"Q Feather\"<quillfeather@example.org>"),
+        others("m-2", "Q<quillfeather@example.org>, cy@example.org"),
+        others("m-3", "quillfeather@example.org."),
+        others("m-4", "cy@example.org/quillfeather@example.org"),
+        of(event("m-5", "scheduled", "m-5", 5, 10), "mailto:quillfeather@example.org"),
+        others("m-6", "Jim<jim.quillfeather@example.org>"),
+    ])
+    .await;
+    let command = app.installation().await;
+    let found = Erasure::find(&command, WHO, |_| {}).await.unwrap();
+    let mut meetings = found.meetings.clone();
+    meetings.sort();
+    assert_eq!(
+        (meetings, found.deliveries.len()),
+        (["m-1", "m-2", "m-3", "m-4", "m-5"].map(str::to_owned).to_vec(), 5)
+    );
+    command.store.close().await;
+}
+
+#[tokio::test]
 async fn a_command_that_is_killed_leaves_it_to_the_server_to_wipe_the_files() {
     let app = TestApp::start().await;
     app.post("{\"eventId\": \"broken\", \"to\": \"quillfeather@example.org\"}").await;

@@ -116,7 +116,14 @@ async fn an_invitee_is_erased_beside_a_running_server_with_a_report() {
     let feed = format!("{}{}", server.url, link(&machine));
     assert!(get(&http, &feed).await.1.contains("quillfeather"));
 
-    machine.run(&["erase", "quillfeather"]).refused(1, &["an e-mail address is needed"]);
+    for wrong in [
+        "quillfeather",
+        "Q <quillfeather@example.org>",
+        "quillfeather@example.org cy@example.org",
+        "mailto:q@example.org",
+    ] {
+        machine.run(&["erase", wrong]).refused(1, &["an e-mail address is needed, and nothing beside it"]);
+    }
     machine.run(&["erase", "quillfeather@example.org"]).refused(
         1,
         &[
