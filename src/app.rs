@@ -32,7 +32,7 @@ use crate::outbound::google;
 use crate::outbound::mirror::Mirror;
 use crate::store::{Fact, InboxWriter, Store};
 use crate::upkeep::audit::AuditKeeper;
-use crate::upkeep::backup::BackupSchedule;
+use crate::upkeep::backup_schedule::BackupSchedule;
 use crate::upkeep::retention::Retention;
 use crate::views::{self, FeedCache};
 use crate::web::counts::{HttpCounts, Tally};

@@ -49,10 +49,12 @@ impl Store {
     /// When the file exists or can't be written, or the copy is not sound.
     pub async fn copy_to(&self, file: &Path) -> Result<(), StoreError> {
         // SQLite takes an empty file for none.
-        for_owner_only(file).map_err(sqlx::Error::Io)?;
+        let empty = file.to_owned();
+        let made = tokio::task::spawn_blocking(move || for_owner_only(&empty)).await;
+        made.map_err(|_| sqlx::Error::WorkerCrashed)?.map_err(sqlx::Error::Io)?;
         let copied = self.copy_and_check(file).await;
         if copied.is_err() {
-            let _ = std::fs::remove_file(file);
+            let _ = tokio::fs::remove_file(file).await;
         }
         copied
     }
