@@ -26,9 +26,10 @@ pub(super) struct Args {
 
 pub(super) async fn run(context: &Context, args: Args) -> anyhow::Result<()> {
     let store = context.open().await?.store;
+    let backups = Backups::new(&store, context.settings.alerts.alert_disk_free_percent);
     let now = context.clock.now();
     let spinner = output::spinner("Copying the database and checking the copy");
-    let written = write(&Backups::new(&store), args, now).await;
+    let written = write(&backups, args, now).await;
     spinner.finish_and_clear();
     let Copied { file, left, stuck } = written?;
     let made = BackupMade { at: now, file: file.display().to_string() };

@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +13,8 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 use tokio::sync::Mutex;
 
-use crate::store::{Fact, Store, StoreError};
+use crate::health::condition::Room;
+use crate::store::{Fact, Store, StoreError, room_at};
 
 /// The file system is waited for so long, but for the copying itself.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -40,6 +42,21 @@ pub enum BackupError {
         dir: PathBuf,
         /// Megabytes.
         needed: u64,
+        /// Megabytes.
+        free: u64,
+    },
+    /// It would leave the database too little.
+    #[error(
+        "a backup takes about {needed} MB and must leave {reserve} MB on the database's own disk, but only {free} MB are free in \
+         {dir}. Make room there, or choose a place on another disk."
+    )]
+    NoReserve {
+        /// Where.
+        dir: PathBuf,
+        /// Megabytes.
+        needed: u64,
+        /// Megabytes.
+        reserve: u64,
         /// Megabytes.
         free: u64,
     },
@@ -71,16 +88,17 @@ pub struct Copied {
 /// a directory on a network may hang, and then it holds up one thread and nobody else.
 #[derive(Debug, Clone)]
 pub struct Backups {
-    store: Store,
+    pub(super) store: Store,
+    reserve_percent: u32,
     /// Held while the file system is asked.
     turn: Arc<Mutex<()>>,
     patience: Duration,
 }
 
 impl Backups {
-    /// Of this database.
-    pub fn new(store: &Store) -> Self {
-        Self { store: store.clone(), turn: Arc::default(), patience: PATIENCE }
+    /// Of this database. On its own disk a backup leaves at least so many percent free.
+    pub fn new(store: &Store, reserve_percent: u32) -> Self {
+        Self { store: store.clone(), reserve_percent, turn: Arc::default(), patience: PATIENCE }
     }
 
     /// Writes a backup to a new file.
@@ -88,9 +106,10 @@ impl Backups {
     /// # Errors
     /// A [`BackupError`].
     pub async fn to_file(&self, file: &Path) -> Result<Copied, BackupError> {
-        let needed = self.store.copy_octets().await?;
+        let octets = self.store.copy_octets().await?;
+        let need = Need { octets, database: self.store.path().to_owned(), reserve_percent: self.reserve_percent };
         let asked = file.to_owned();
-        let (unfinished, left) = self.ask(file, move || begin(&asked, needed)).await?;
+        let (unfinished, left) = self.ask(file, move || begin(&asked, &need)).await?;
         self.store.copy_to(&unfinished).await?;
         let asked = file.to_owned();
         self.ask(file, move || finish(&unfinished, &asked)).await?;
@@ -166,13 +185,21 @@ impl Backups {
     }
 }
 
+/// The room that a backup needs.
+#[derive(Debug)]
+struct Need {
+    octets: u64,
+    database: PathBuf,
+    reserve_percent: u32,
+}
+
 /// Sees that a backup can be made, and under which unfinished name; the second are those that are in use.
-fn begin(file: &Path, needed: u64) -> Result<(PathBuf, Vec<PathBuf>), BackupError> {
+fn begin(file: &Path, need: &Need) -> Result<(PathBuf, Vec<PathBuf>), BackupError> {
     // Looked at before, too: copying takes long.
     if is_taken(file) {
         return Err(BackupError::Exists(file.to_owned()));
     }
-    has_room(dir_of(file), needed)?;
+    has_room(dir_of(file), need)?;
     let mut left = Vec::new();
     let mut unfinished = beside(file, UNFINISHED);
     for number in 2.. {
@@ -262,16 +289,22 @@ fn stamped(dir: &Path, names: &str, suffix: &str) -> io::Result<Vec<(DateTime<Ut
     Ok(found)
 }
 
-fn has_room(dir: &Path, needed: u64) -> Result<(), BackupError> {
+/// Sees that a backup fits. On the database's own disk it must leave some room, else it would take the last of it.
+fn has_room(dir: &Path, need: &Need) -> Result<(), BackupError> {
     const MEGABYTE: u64 = 1_000_000;
-    let room =
-        rustix::fs::statvfs(dir).map_err(|error| BackupError::Place { path: dir.to_owned(), source: error.into() })?;
-    let free = room.f_bavail.saturating_mul(room.f_frsize);
-    if free < needed {
-        let (needed, free) = (needed.div_ceil(MEGABYTE), free / MEGABYTE);
-        return Err(BackupError::NoRoom { dir: dir.to_owned(), needed, free });
+    let Need { octets, database, reserve_percent } = need;
+    let Room { free, total } = room_at(dir).map_err(failed(dir))?;
+    let device = |path: &Path| path.metadata().map(|found| found.dev()).map_err(failed(path));
+    let is_its_own = device(dir)? == device(database)?;
+    let reserve = if is_its_own { total / 100 * u64::from(*reserve_percent) } else { 0 };
+    if free >= octets.saturating_add(reserve) {
+        return Ok(());
     }
-    Ok(())
+    let (dir, needed, free) = (dir.to_owned(), octets.div_ceil(MEGABYTE), free / MEGABYTE);
+    Err(match reserve {
+        0 => BackupError::NoRoom { dir, needed, free },
+        _ => BackupError::NoReserve { dir, needed, free, reserve: reserve.div_ceil(MEGABYTE) },
+    })
 }
 
 /// Sees to it that names in a directory are on disk.

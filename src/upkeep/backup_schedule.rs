@@ -39,10 +39,10 @@ pub struct BackupSchedule {
 
 impl BackupSchedule {
     /// The schedule of the settings; none without a directory.
-    pub fn of(store: &Store, clock: &SharedClock, keeping: &KeepingSettings) -> Option<Self> {
-        let (backups, dir) = (Backups::new(store), keeping.backup_dir.clone()?);
+    pub fn of(backups: Backups, clock: &SharedClock, keeping: &KeepingSettings) -> Option<Self> {
+        let (store, dir) = (backups.store.clone(), keeping.backup_dir.clone()?);
         let every = TimeDelta::hours(keeping.backup_hours.into());
-        Some(Self { store: store.clone(), backups, clock: clock.clone(), dir, every, keep: keeping.backup_keep })
+        Some(Self { store, backups, clock: clock.clone(), dir, every, keep: keeping.backup_keep })
     }
 
     /// Works until `stop`. A backup that is under way then is given up.
@@ -133,7 +133,7 @@ mod tests {
         let clock = Arc::new(ManualClock::new(DateTime::UNIX_EPOCH + TimeDelta::days(20_000)));
         let keeping = KeepingSettings { backup_dir: Some(place.path().to_owned()), ..KeepingSettings::default() };
         let shared: SharedClock = clock.clone();
-        let mut schedule = BackupSchedule::of(&store, &shared, &keeping).unwrap();
+        let mut schedule = BackupSchedule::of(Backups::new(&store, 0), &shared, &keeping).unwrap();
         assert!(schedule.run_due().await.unwrap());
 
         let answers = schedule.backups.hang().await;
@@ -144,7 +144,7 @@ mod tests {
             clock.advance(TRY_AGAIN);
         }
         drop(answers);
-        schedule.backups = Backups::new(&store);
+        schedule.backups = Backups::new(&store, 0);
         assert!(!schedule.run_due().await.unwrap(), "the last one is recent");
         assert_eq!(store.backup_failed().await.unwrap(), None);
         store.close().await;

@@ -41,12 +41,12 @@ async fn a_copy_is_made_while_somebody_writes_and_shows_one_moment() {
     let place = tempfile::tempdir().unwrap();
     let file = place.path().join("meeting-mirror.db");
     let writing = app.store.write().await.unwrap();
-    Backups::new(&app.store).to_file(&file).await.unwrap();
+    Backups::new(&app.store, 0).to_file(&file).await.unwrap();
     drop(writing);
     let copy = meeting_mirror::store::Store::open(place.path()).await.unwrap();
     assert_eq!(copy.meeting("m-1").await.unwrap().unwrap(), app.meeting("m-1").await);
     copy.close().await;
-    assert!(Backups::new(&app.store).to_file(&file).await.unwrap_err().to_string().contains("exists already"));
+    assert!(Backups::new(&app.store, 0).to_file(&file).await.unwrap_err().to_string().contains("exists already"));
     assert!(names(place.path()).iter().all(|name| !name.contains(".part")), "{:?}", names(place.path()));
 }
 
@@ -58,11 +58,11 @@ async fn what_a_broken_off_backup_left_is_told_and_holds_up_none() {
     let file = place.join("copy.db");
     // It can't be written over, nor removed as a file is.
     std::fs::create_dir(place.join("copy.db.part")).unwrap();
-    let copied = Backups::new(&app.store).to_file(&file).await.unwrap();
+    let copied = Backups::new(&app.store, 0).to_file(&file).await.unwrap();
     assert_eq!((copied.file, copied.left), (file, vec![place.join("copy.db.part")]));
     let unfinished = app.now().format(&app.backup_names().await).to_string() + ".part";
     std::fs::write(place.join(&unfinished), "half").unwrap();
-    let copied = Backups::new(&app.store).to_dir(&place, None, app.now()).await.unwrap();
+    let copied = Backups::new(&app.store, 0).to_dir(&place, None, app.now()).await.unwrap();
     assert_eq!(copied.left, [place.join(&unfinished)]);
     let made = copied.file.file_name().unwrap().to_str().unwrap();
     let mut expected = vec!["copy.db", "copy.db.part", made, &unfinished];
@@ -81,8 +81,8 @@ async fn two_installations_share_a_directory_and_remove_only_their_own() {
     // As backups were named before.
     std::fs::write(place.join("meeting-mirror-20261101T000000Z.db"), "old").unwrap();
     for _ in 0..3 {
-        Backups::new(&one.store).to_dir(&place, Some(1), one.now()).await.unwrap();
-        Backups::new(&other.store).to_dir(&place, Some(2), one.now()).await.unwrap();
+        Backups::new(&one.store, 0).to_dir(&place, Some(1), one.now()).await.unwrap();
+        Backups::new(&other.store, 0).to_dir(&place, Some(2), one.now()).await.unwrap();
         one.clock.advance(TimeDelta::hours(1));
     }
     let of = |id: &str| names(&place).iter().filter(|name| name.contains(id)).count();
@@ -164,7 +164,7 @@ async fn a_backup_that_a_stop_kept_from_being_written_down_is_written_down_later
     assert!(schedule.run_due().await.unwrap());
     app.clock.advance(TimeDelta::hours(24));
     // As if it were killed after that, or the database were in use.
-    let copied = Backups::new(&app.store).to_dir(&place, Some(2), app.now()).await.unwrap();
+    let copied = Backups::new(&app.store, 0).to_dir(&place, Some(2), app.now()).await.unwrap();
     let made_at = app.now();
     app.clock.advance(TimeDelta::hours(1));
     for _ in 0..2 {
