@@ -132,7 +132,8 @@ async fn report(
             "feeds": found.feeds,
             "mentions": found.mentions,
             "arrivedMeanwhile": {"meetings": found.late_meetings, "deliveries": found.late_deliveries},
-            "filesAreClean": is_wiped,
+            // What waits for Google still has its rows in the database.
+            "filesAreClean": is_wiped && waiting.is_empty(),
             "lastBackup": backup.map(|backup| json!({"at": output::stamp(backup.at), "file": backup.file})),
         }));
         return Ok(());
@@ -157,6 +158,11 @@ async fn report(
              when it can't.",
             there.calendar
         ));
+    }
+    if !waiting.is_empty() {
+        output::line(
+            "Until then these meetings stand in the database itself, and in backups that are made of it; nothing shows them.",
+        );
     }
     for there in removed {
         let events = count(there.events, "event", "events");

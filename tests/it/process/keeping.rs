@@ -150,4 +150,13 @@ async fn an_invitee_is_erased_beside_a_running_server_with_a_report() {
     assert!(machine.ok(&["erase", "quillfeather@example.org"]).contains("Nothing here tells of that invitee."));
     let log = server.stop();
     assert!(!log.contains("quillfeather"), "{log}");
+
+    // Nobody deletes the event of the other one now.
+    let report = machine.json(&["erase", "cy@example.org", "--yes", "--json"]);
+    assert_eq!((&report["waiting"][0]["events"], &report["filesAreClean"]), (&json!(1), &json!(false)), "{report}");
+    let told = machine.ok(&["erase", "cy@example.org", "--yes"]);
+    assert!(
+        told.contains("WAITS: 1 event") && told.contains("Until then these meetings stand in the database"),
+        "{told}"
+    );
 }
