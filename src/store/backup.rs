@@ -76,7 +76,23 @@ impl Store {
         checked
     }
 
-    /// The last backup that was made.
+    /// The last backup that counts: where backups are to be made on a schedule, the schedule's own.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub async fn backup_that_counts(&self) -> Result<Option<BackupMade>, StoreError> {
+        if self.backups_since().await?.is_some() { self.scheduled_backup().await } else { self.last_backup().await }
+    }
+
+    /// The last backup of the schedule, or that was found in its directory.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub async fn scheduled_backup(&self) -> Result<Option<BackupMade>, StoreError> {
+        upkeep::read(self.fact(Fact::ScheduledBackup).await?, "scheduled_backup")
+    }
+
+    /// The last backup that was made, whoever made it.
     ///
     /// # Errors
     /// When it can't be read.
@@ -93,7 +109,7 @@ impl Store {
         Ok(kept.flatten())
     }
 
-    /// Why the schedule's backup failed; none when the last one was made.
+    /// Why the schedule's backup failed; none when its last one was made.
     ///
     /// # Errors
     /// When it can't be read.
@@ -127,7 +143,15 @@ impl WriteTx<'_> {
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
         self.append_admin_action(way, "backup", format!("Backup to {}", made.file), now).await?;
-        self.keep_fact(Fact::LastBackup, &serde_json::to_string(made).unwrap_or_default()).await?;
+        self.keep_fact(Fact::LastBackup, &serde_json::to_string(made).unwrap_or_default()).await
+    }
+
+    /// Keeps which backup was the schedule's last: it no longer fails.
+    ///
+    /// # Errors
+    /// When the database can't be written.
+    pub async fn keep_scheduled_backup(&mut self, made: &BackupMade) -> Result<(), StoreError> {
+        self.keep_fact(Fact::ScheduledBackup, &serde_json::to_string(made).unwrap_or_default()).await?;
         self.keep_backup_failed(None).await
     }
 

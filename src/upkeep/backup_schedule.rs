@@ -1,6 +1,6 @@
 //! The server's own backups, on a schedule.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -69,14 +69,17 @@ impl BackupSchedule {
             Err(error) => return self.end(Err(error), now).await,
         };
         if let Some((at, file)) = known.into_iter().rfind(|(at, _)| is_recent(*at, self.every)) {
-            let last = self.store.last_backup().await?.filter(|last| last.at <= now);
-            let is_new = last.is_none_or(|last| last.at < at);
+            let is_known = |last: Option<BackupMade>| last.is_some_and(|last| last.at <= now && last.at >= at);
+            let is_new = !is_known(self.store.scheduled_backup().await?);
             if is_new || failed.is_some() {
+                let made = BackupMade { at, file: file.display().to_string() };
+                // Somebody may have made it by hand.
+                let is_told = is_known(self.store.last_backup().await?);
                 let mut tx = self.store.write().await?;
-                if is_new {
-                    write_down(&mut tx, at, &file, now).await?;
+                if !is_told {
+                    write_down(&mut tx, &made, now).await?;
                 }
-                tx.keep_backup_failed(None).await?;
+                tx.keep_scheduled_backup(&made).await?;
                 tx.commit().await?;
             }
             return Ok(false);
@@ -96,7 +99,9 @@ impl BackupSchedule {
                 for (stuck, error) in stuck {
                     tracing::warn!(file = %stuck.display(), error, "an old backup can't be removed: remove it");
                 }
-                write_down(&mut tx, now, file, now).await?;
+                let made = BackupMade { at: now, file: file.display().to_string() };
+                write_down(&mut tx, &made, now).await?;
+                tx.keep_scheduled_backup(&made).await?;
             }
             Err(error) => {
                 tracing::error!(%error, cause = ?error, "no backup was made; trying again in some minutes");
@@ -108,15 +113,9 @@ impl BackupSchedule {
     }
 }
 
-async fn write_down(
-    tx: &mut WriteTx<'_>,
-    at: DateTime<Utc>,
-    file: &Path,
-    now: DateTime<Utc>,
-) -> Result<(), StoreError> {
-    let file = file.display().to_string();
-    tracing::info!(file, "made a backup");
-    tx.backup_was_made(&BackupMade { at, file }, Actor::SERVER, now).await
+async fn write_down(tx: &mut WriteTx<'_>, made: &BackupMade, now: DateTime<Utc>) -> Result<(), StoreError> {
+    tracing::info!(file = made.file, "made a backup");
+    tx.backup_was_made(made, Actor::SERVER, now).await
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use chrono::TimeDelta;
-use meeting_mirror::store::Fact;
+use meeting_mirror::store::{BackupMade, Fact};
 use meeting_mirror::upkeep::backup::Backups;
 
 use crate::support::{TestApp, event};
@@ -16,6 +16,14 @@ fn names(dir: &Path) -> Vec<String> {
 }
 
 impl TestApp {
+    /// Writes down a backup as the command does.
+    async fn made_by_hand(&self, file: &Path) {
+        let made = BackupMade { at: self.now(), file: file.display().to_string() };
+        let mut tx = self.store.write().await.unwrap();
+        tx.backup_was_made(&made, "command line", self.now()).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+
     /// How its backups are named by the time.
     async fn backup_names(&self) -> String {
         let id = self.store.fact(Fact::Id).await.unwrap().unwrap();
@@ -204,4 +212,29 @@ async fn backups_of_a_clock_that_was_ahead_neither_count_as_recent_nor_push_out_
     let mut expected: Vec<String> = expected.iter().map(|at| at.format(&named).to_string()).collect();
     expected.sort();
     assert_eq!(names(&place), expected);
+}
+
+#[tokio::test]
+async fn a_backup_by_hand_does_not_hide_that_the_schedule_fails() {
+    let (app, dir) = with_schedule().await;
+    let (place, schedule) = (dir.path().join("backups"), app.backups.as_ref().unwrap());
+    assert!(!schedule.run_due().await.unwrap(), "there is no such directory");
+    app.clock.advance(TimeDelta::hours(26));
+    app.made_by_hand(Path::new("/elsewhere/copy.db")).await;
+    app.sign_in().await;
+    let status = app.page("/status").await;
+    for told in ["The backup failed", "The schedule has made no backup yet. One was to be made every 24 hours."] {
+        assert!(status.contains(told), "{told:?} is missing: {status}");
+    }
+
+    // One that lies where the schedule would have put it does as well.
+    std::fs::create_dir(&place).unwrap();
+    let copied = Backups::new(&app.store, 0).to_dir(&place, None, app.now()).await.unwrap();
+    app.made_by_hand(&copied.file).await;
+    assert!(!schedule.run_due().await.unwrap());
+    let status = app.page("/status").await;
+    assert!(!status.contains("The backup failed") && !status.contains("One was to be made"), "{status}");
+    assert_eq!(app.metric("last_backup_time_seconds").await, app.now().timestamp().to_string());
+    let audited = app.store.audit_newest(50).await.unwrap();
+    assert_eq!(audited.iter().filter(|link| link.entry.category == "backup").count(), 2, "each is told once");
 }
