@@ -45,8 +45,10 @@ async fn an_invitee_is_forgotten_everywhere_and_nothing_brings_the_meeting_back(
         first.clone(),
         of(event("e-1b", "rescheduled", "m-1", 6, 11), "quillfeather@example.org"),
         // Once invited, no longer: only the old body tells of it.
-        of(event("e-2", "scheduled", "m-2", 5, 12), "quillfeather@example.org"),
-        event("e-2b", "rescheduled", "m-2", 6, 12),
+        with(of(event("e-2", "scheduled", "m-2", 5, 12), "quillfeather@example.org"), |data| {
+            data["meetingInfo"]["meetingName"] = "Intro: Quillfeather".into();
+        }),
+        with(event("e-2b", "rescheduled", "m-2", 6, 12), |data| data["meetingInfo"]["meetingName"] = "Intro".into()),
         with(event("e-3", "scheduled", "m-3", 5, 13), |data| {
             data["meetingInfo"]["optionalInvitees"] = "cy@example.org, QUILLFEATHER@example.org".into();
         }),
