@@ -32,7 +32,8 @@ use crate::outbound::google;
 use crate::outbound::mirror::Mirror;
 use crate::store::{Fact, InboxWriter, Store};
 use crate::upkeep::audit::AuditKeeper;
-use crate::upkeep::backup::BackupSchedule;
+use crate::upkeep::backup::Backups;
+use crate::upkeep::backup_schedule::BackupSchedule;
 use crate::upkeep::retention::Retention;
 use crate::views::{self, FeedCache};
 use crate::web::counts::{HttpCounts, Tally};
@@ -155,7 +156,8 @@ impl App {
         });
         let every = TimeDelta::hours(settings.drift_check_hours.into());
         let checker = mirror.clone().map(|mirror| Checker { mirror, every });
-        let backups = BackupSchedule::of(store, &clock, &settings.keeping);
+        let reserve = settings.alerts.alert_disk_free_percent;
+        let backups = BackupSchedule::of(Backups::new(store, reserve), &clock, &settings.keeping);
         let retention = Retention::of(store, &clock, &settings.keeping);
         let audit_keeper = AuditKeeper {
             store: store.clone(),

@@ -9,7 +9,7 @@ use crate::outbound::check::{self, Checker};
 use crate::outbound::jobs::{self, Jobs};
 use crate::outbound::mirror::{self, Mirror};
 use crate::upkeep::audit::{self, AuditKeeper};
-use crate::upkeep::backup::{self, BackupSchedule};
+use crate::upkeep::backup_schedule::{self, BackupSchedule};
 use crate::upkeep::retention::{self, Retention};
 use crate::views::{self, FeedCache};
 
@@ -45,7 +45,7 @@ impl Workers {
         lifecycle.work(pulses, "alerts", alerts::ROUND, |pulse, stop| self.alerts.run(pulse, stop));
         lifecycle.work(pulses, "retention", retention::ROUND, |pulse, stop| self.retention.run(pulse, stop));
         if let Some(backups) = self.backups {
-            lifecycle.work(pulses, "backups", backup::ROUND, |pulse, stop| backups.run(pulse, stop));
+            lifecycle.work(pulses, "backups", backup_schedule::ROUND, |pulse, stop| backups.run(pulse, stop));
         }
         if let Some(push) = self.audit_push {
             lifecycle.work(pulses, "audit log push", audit_push::ROUND, |pulse, stop| push.run(pulse, stop));

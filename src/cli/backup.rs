@@ -6,8 +6,8 @@ use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 
 use super::{Context, output};
-use crate::store::{BackupMade, Store};
-use crate::upkeep::backup::{self, Copied};
+use crate::store::BackupMade;
+use crate::upkeep::backup::{Backups, Copied};
 use crate::web::secret_key::SECRET_KEY_FILE;
 
 /// Where to.
@@ -26,9 +26,10 @@ pub(super) struct Args {
 
 pub(super) async fn run(context: &Context, args: Args) -> anyhow::Result<()> {
     let store = context.open().await?.store;
+    let backups = Backups::new(&store, context.settings.alerts.alert_disk_free_percent);
     let now = context.clock.now();
     let spinner = output::spinner("Copying the database and checking the copy");
-    let written = write(&store, args, now).await;
+    let written = write(&backups, args, now).await;
     spinner.finish_and_clear();
     let Copied { file, left, stuck } = written?;
     let made = BackupMade { at: now, file: file.display().to_string() };
@@ -50,11 +51,11 @@ pub(super) async fn run(context: &Context, args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn write(store: &Store, args: Args, now: DateTime<Utc>) -> anyhow::Result<Copied> {
+async fn write(backups: &Backups, args: Args, now: DateTime<Utc>) -> anyhow::Result<Copied> {
     let no_backup = |place: &Path| format!("no backup was made at {}", place.display());
     if let Some(dir) = &args.to {
-        return backup::to_dir(store, dir, args.keep, now).await.with_context(|| no_backup(dir));
+        return backups.to_dir(dir, args.keep, now).await.with_context(|| no_backup(dir));
     }
     let file = args.file.unwrap_or_default();
-    backup::to_file(store, &file).await.with_context(|| no_backup(&file))
+    backups.to_file(&file).await.with_context(|| no_backup(&file))
 }

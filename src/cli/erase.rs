@@ -32,8 +32,9 @@ pub(super) struct Args {
 
 pub(super) async fn run(context: &Context, args: Args) -> anyhow::Result<()> {
     let address = args.email.trim();
-    if !address.contains('@') {
-        bail!("an e-mail address is needed, such as bo@example.org");
+    let is_alone = !address.contains(|c: char| c.is_whitespace() || matches!(c, '<' | '>' | ',' | ';' | ':'));
+    if !is_alone || address.split_once('@').is_none_or(|(name, host)| name.is_empty() || host.is_empty()) {
+        bail!("an e-mail address is needed, and nothing beside it, such as bo@example.org");
     }
     let installation = context.open().await?;
     let spinner = output::spinner("Looking for the address");
@@ -131,7 +132,8 @@ async fn report(
             "feeds": found.feeds,
             "mentions": found.mentions,
             "arrivedMeanwhile": {"meetings": found.late_meetings, "deliveries": found.late_deliveries},
-            "filesAreClean": is_wiped,
+            // What waits for Google still has its rows in the database.
+            "filesAreClean": is_wiped && waiting.is_empty(),
             "lastBackup": backup.map(|backup| json!({"at": output::stamp(backup.at), "file": backup.file})),
         }));
         return Ok(());
@@ -156,6 +158,11 @@ async fn report(
              when it can't.",
             there.calendar
         ));
+    }
+    if !waiting.is_empty() {
+        output::line(
+            "Until then these meetings stand in the database itself, and in backups that are made of it; nothing shows them.",
+        );
     }
     for there in removed {
         let events = count(there.events, "event", "events");

@@ -43,7 +43,7 @@ pub struct AlertSettings {
     #[arg(long, global = true, env = "MEETING_MIRROR_ALERT_SILENCE_HOURS", value_name = "HOURS", value_parser = clap::value_parser!(u32).range(1..=8760))]
     pub alert_silence_hours: Option<u32>,
 
-    /// Free room on the disk of the database that is too little, in percent; 0 = never
+    /// Free room on the disk of the database that is too little, in percent, also for a backup onto it; 0 = never
     #[arg(long, global = true, env = "MEETING_MIRROR_ALERT_DISK_FREE_PERCENT", value_name = "PERCENT", default_value_t = DISK_FREE_PERCENT, value_parser = clap::value_parser!(u32).range(0..=90))]
     pub alert_disk_free_percent: u32,
 }

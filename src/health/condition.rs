@@ -96,7 +96,7 @@ pub struct Facts<'a> {
     pub room: Option<Room>,
     /// Where the audit log's chain was found to break.
     pub audit_broken: Option<&'a str>,
-    /// The last backup.
+    /// The last backup that counts.
     pub last_backup_at: Option<DateTime<Utc>>,
     /// Since when they are to be made on a schedule, however often the server was restarted.
     pub backups_since: Option<DateTime<Utc>>,
@@ -175,9 +175,9 @@ fn backup_overdue(facts: &Facts<'_>, hours: u32) -> Option<Condition> {
     let since = known.into_iter().flatten().filter(|at| *at <= facts.now).max()?;
     (facts.now - since > TimeDelta::hours(hours.into()) + BACKUP_GRACE).then(|| {
         let summary = match facts.last_backup_at {
-            Some(at) if at > facts.now => "The last backup was made while the clock was wrong.".to_owned(),
-            Some(at) => format!("The last backup was made {} ago.", length(facts.now - at)),
-            None => "No backup has been made yet.".to_owned(),
+            Some(at) if at > facts.now => "The schedule's last backup was made while the clock was wrong.".to_owned(),
+            Some(at) => format!("The schedule's last backup was made {} ago.", length(facts.now - at)),
+            None => "The schedule has made no backup yet.".to_owned(),
         };
         let promised = count(hours.into(), "hour", "hours");
         Condition::new(Kind::Backup, format!("{summary} One was to be made every {promised}."))
@@ -288,7 +288,7 @@ mod tests {
             ("approval", "25 deletions in “A” wait for approval."),
             ("quarantine", "3 deliveries could not be understood."),
             ("mirror-lag", "Calendar “B” is behind: 1 meeting waits for Google, the longest for 15 minutes."),
-            ("backup", "The last backup was made 26 hours ago. One was to be made every 24 hours."),
+            ("backup", "The schedule's last backup was made 26 hours ago. One was to be made every 24 hours."),
             ("silence", "No delivery has come for 30 hours; the limit is 24 hours."),
             ("feed-too-large", "1 feed is too large: meetings are left out."),
         ];
@@ -313,7 +313,7 @@ mod tests {
         let limits = Limits { backup_hours: Some(24), ..LIMITS };
         let in_time = Facts { last_backup_at: Some(now() - TimeDelta::hours(25)), ..fine() };
         assert_eq!(told(&in_time, &limits), [], "within the grace");
-        let expected = "No backup has been made yet. One was to be made every 24 hours.";
+        let expected = "The schedule has made no backup yet. One was to be made every 24 hours.";
         assert_eq!(told(&fine(), &limits), [("backup", expected.to_owned())]);
         let new = Facts {
             last_backup_at: Some(now() - TimeDelta::days(90)),
@@ -324,7 +324,8 @@ mod tests {
         let ahead = Facts { backups_since: Some(now() + TimeDelta::days(9)), ..in_time };
         assert_eq!(told(&ahead, &limits), [], "since the clock was set back");
         let ahead = Facts { last_backup_at: Some(now() + TimeDelta::days(9)), ..fine() };
-        let expected = "The last backup was made while the clock was wrong. One was to be made every 24 hours.";
+        let expected =
+            "The schedule's last backup was made while the clock was wrong. One was to be made every 24 hours.";
         assert_eq!(told(&ahead, &limits), [("backup", expected.to_owned())]);
     }
 }

@@ -58,6 +58,17 @@ impl Rejection {
     fn new(field: impl Into<String>, found: Option<&Value>, expected: &'static str) -> Self {
         Self { field: field.into(), found: describe(found), expected }
     }
+
+    /// The same where a time or an id should be: what stands there says what is wrong with it.
+    fn quoting(field: impl Into<String>, found: Option<&Value>, expected: &'static str) -> Self {
+        let quoted = match found {
+            Some(Value::String(text)) if !text.contains('@') => {
+                format!("\"{}\"", cut(text).replace(char::is_control, "\u{fffd}"))
+            }
+            other => describe(other),
+        };
+        Self { field: field.into(), found: quoted, expected }
+    }
 }
 
 impl fmt::Display for Rejection {
@@ -68,20 +79,22 @@ impl fmt::Display for Rejection {
 
 impl std::error::Error for Rejection {}
 
-/// A short description of what was found, safe to show.
+/// A short description of what was found, safe to show and to keep when the body is not kept any more: a text may tell of
+/// somebody, so only its length.
 fn describe(found: Option<&Value>) -> String {
-    let cut = |text: &str| -> String {
-        let short: String = text.chars().take(60).collect();
-        if short.len() < text.len() { format!("{short}…") } else { short }
-    };
     match found {
         None => "nothing".into(),
         Some(Value::Null) => "null".into(),
         Some(Value::Object(_)) => "an object".into(),
         Some(Value::Array(_)) => "a list".into(),
-        Some(Value::String(text)) => format!("\"{}\"", cut(text).replace(char::is_control, "\u{fffd}")),
+        Some(Value::String(text)) => format!("a text, {} long", text.chars().count()),
         Some(other) => cut(&other.to_string()),
     }
+}
+
+fn cut(text: &str) -> String {
+    let short: String = text.chars().take(60).collect();
+    if short.len() < text.len() { format!("{short}…") } else { short }
 }
 
 /// Understands one delivery.
@@ -164,7 +177,11 @@ fn meeting_event(
     let starts_at = whole_seconds(data.time("meetingStart")?);
     let ends_at = whole_seconds(data.time("meetingEnd")?);
     if ends_at <= starts_at {
-        return Err(Rejection::new("data.meetingEnd", data.map.get("meetingEnd"), "a time after data.meetingStart"));
+        return Err(Rejection::quoting(
+            "data.meetingEnd",
+            data.map.get("meetingEnd"),
+            "a time after data.meetingStart",
+        ));
     }
     if data.flag("isCanceled")? {
         key.kind = Kind::Canceled;
@@ -213,22 +230,26 @@ impl<'a> Fields<'a> {
         Rejection::new(self.path(name), self.map.get(name), expected)
     }
 
+    fn reject_quoting(&self, name: &str, expected: &'static str) -> Rejection {
+        Rejection::quoting(self.path(name), self.map.get(name), expected)
+    }
+
     /// A text that must be there. A whole number is taken as its digits.
     fn id(&self, name: &str) -> Result<String, Rejection> {
         const EXPECTED: &str = "an id of 1 to 512 characters";
         let id = match self.map.get(name) {
             Some(Value::String(text)) => text.trim().to_owned(),
             Some(Value::Number(number)) if number.is_u64() => number.to_string(),
-            _ => return Err(self.reject(name, EXPECTED)),
+            _ => return Err(self.reject_quoting(name, EXPECTED)),
         };
         let fits = !id.is_empty() && id.len() <= LONGEST_ID && !id.chars().any(char::is_control);
-        if fits { Ok(id) } else { Err(self.reject(name, EXPECTED)) }
+        if fits { Ok(id) } else { Err(self.reject_quoting(name, EXPECTED)) }
     }
 
     fn time(&self, name: &str) -> Result<DateTime<Utc>, Rejection> {
         let text = self.map.get(name).and_then(Value::as_str);
         text.and_then(text::time).ok_or_else(|| {
-            self.reject(name, "an ISO 8601 date and time between 1970 and 2199, such as 2026-11-23T10:00:00Z")
+            self.reject_quoting(name, "an ISO 8601 date and time between 1970 and 2199, such as 2026-11-23T10:00:00Z")
         })
     }
 
@@ -299,5 +320,37 @@ impl<'a> Fields<'a> {
             }
         }
         Ok(answers)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_quotes_times_and_ids_and_no_text_that_may_tell_of_somebody() {
+        let told = |data: &str| {
+            let body = format!(
+                r#"{{"eventId":"e","eventType":"scheduling.smartscheduler.scheduled","eventTimestamp":"2026-11-23T10:00:00Z",
+                    "data":{{"id":"m","organizationId":"o","meetingEnd":"2026-11-24T11:00:00Z",{data}}}}}"#
+            );
+            parse(body.as_bytes()).unwrap_err().to_string()
+        };
+        let start = r#""meetingStart":"2026-11-24T10:00:00Z""#;
+        for (data, found) in [
+            (r#""meetingStart":"tomorrow at noon""#.to_owned(), "data.meetingStart: found \"tomorrow at noon\""),
+            (r#""meetingStart":"2026-11-25T10:00:00Z""#.to_owned(), "data.meetingEnd: found \"2026-11-24T11:00:00Z\""),
+            (r#""meetingStart":"ask bo@example.org""#.to_owned(), "data.meetingStart: found a text, 18 long"),
+            (format!(r#"{start},"meetingInfo":"Bo Guest""#), "data.meetingInfo: found a text, 8 long"),
+            (format!(r#"{start},"isCanceled":"Bo Guest""#), "data.isCanceled: found a text, 8 long"),
+            (
+                format!(r#"{start},"meetingInfo":{{"formValues":["Bo"]}}"#),
+                "data.meetingInfo.formValues: found a text, 2 long",
+            ),
+        ] {
+            let told = told(&data);
+            assert!(told.starts_with(&format!("{found}, expected ")), "{told}");
+        }
+        assert!(parse(br#""Bo Guest""#).unwrap_err().to_string().starts_with("body: found a text, 8 long"));
     }
 }

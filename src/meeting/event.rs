@@ -137,15 +137,15 @@ pub struct Details {
 }
 
 impl Details {
-    /// Whether the address is that of an invitee. Case does not matter.
+    /// Whether the address is that of an invitee, in whatever form it was written: "Bo Guest <bo@example.org>",
+    /// "mailto:bo@example.org". Case does not matter.
     pub fn invites(&self, address: &str) -> bool {
         let address = address.trim().to_lowercase();
-        // A further invitee may be written as "Bo Guest <bo@example.org>".
-        let is_it = |text: &str| {
-            let text = text.trim().to_lowercase();
-            text == address || text.ends_with(&format!("<{address}>"))
-        };
-        self.invitee.email.iter().chain(&self.further_invitees).any(|text| is_it(text))
+        self.invitee
+            .email
+            .iter()
+            .chain(&self.further_invitees)
+            .any(|text| holds_address(&text.to_lowercase(), &address))
     }
 
     /// Whether the address stands in a text that somebody wrote: an answer, the title, the place, a name.
@@ -159,16 +159,21 @@ impl Details {
 
 /// Whether an address stands in a text, both in lower case: as a whole, not as the end of a longer one.
 pub fn holds_address(text: &str, address: &str) -> bool {
-    let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '+' | '-' | '%' | '\'');
+    let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '+' | '-' | '%');
     text.match_indices(address).any(|(at, _)| {
         let (before, after) = (&text[..at], &text[at + address.len()..]);
-        let mut following = after.chars();
+        let (mut preceding, mut following) = (before.chars().rev(), after.chars());
+        let goes_before = match preceding.next() {
+            // Within a name, as in o'hara; else it quotes.
+            Some('\'') => preceding.next().is_some_and(char::is_alphanumeric),
+            before => before.is_some_and(|c| c == '.' || is_part(c)),
+        };
         let goes_on = match following.next() {
             // A full stop after an address ends a sentence.
             Some('.') => following.next().is_some_and(char::is_alphanumeric),
             next => next.is_some_and(is_part),
         };
-        !goes_on && !before.chars().next_back().is_some_and(|c| c == '.' || is_part(c))
+        !goes_before && !goes_on
     })
 }
 
@@ -216,4 +221,31 @@ pub struct Answer {
     pub question: String,
     /// The answer; never empty.
     pub answer: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::holds_address;
+
+    #[test]
+    fn an_address_is_found_in_any_form_and_not_as_a_part_of_another() {
+        for text in [
+            "bo@example.org",
+            "bo@example.org.",
+            "\"bo guest\"<bo@example.org>",
+            "bo<bo@example.org",
+            "'bo@example.org'",
+            "<'bo@example.org'>",
+            "bo@example.org's",
+            "mailto:bo@example.org",
+            "jimbo@example.org/bo@example.org",
+        ] {
+            assert!(holds_address(text, "bo@example.org"), "{text}");
+        }
+        for text in
+            ["jimbo@example.org", "d'bo@example.org", "jim.bo@example.org", "bo@example.org.uk", "bo@example.orgs"]
+        {
+            assert!(!holds_address(text, "bo@example.org"), "{text}");
+        }
+    }
 }

@@ -49,10 +49,12 @@ impl Store {
     /// When the file exists or can't be written, or the copy is not sound.
     pub async fn copy_to(&self, file: &Path) -> Result<(), StoreError> {
         // SQLite takes an empty file for none.
-        for_owner_only(file).map_err(sqlx::Error::Io)?;
+        let empty = file.to_owned();
+        let made = tokio::task::spawn_blocking(move || for_owner_only(&empty)).await;
+        made.map_err(|_| sqlx::Error::WorkerCrashed)?.map_err(sqlx::Error::Io)?;
         let copied = self.copy_and_check(file).await;
         if copied.is_err() {
-            let _ = std::fs::remove_file(file);
+            let _ = tokio::fs::remove_file(file).await;
         }
         copied
     }
@@ -74,7 +76,23 @@ impl Store {
         checked
     }
 
-    /// The last backup that was made.
+    /// The last backup that counts: where backups are to be made on a schedule, the schedule's own.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub async fn backup_that_counts(&self) -> Result<Option<BackupMade>, StoreError> {
+        if self.backups_since().await?.is_some() { self.scheduled_backup().await } else { self.last_backup().await }
+    }
+
+    /// The last backup of the schedule, or that was found in its directory.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub async fn scheduled_backup(&self) -> Result<Option<BackupMade>, StoreError> {
+        upkeep::read(self.fact(Fact::ScheduledBackup).await?, "scheduled_backup")
+    }
+
+    /// The last backup that was made, whoever made it.
     ///
     /// # Errors
     /// When it can't be read.
@@ -91,7 +109,7 @@ impl Store {
         Ok(kept.flatten())
     }
 
-    /// Why the schedule's backup failed; none when the last one was made.
+    /// Why the schedule's backup failed; none when its last one was made.
     ///
     /// # Errors
     /// When it can't be read.
@@ -125,7 +143,15 @@ impl WriteTx<'_> {
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
         self.append_admin_action(way, "backup", format!("Backup to {}", made.file), now).await?;
-        self.keep_fact(Fact::LastBackup, &serde_json::to_string(made).unwrap_or_default()).await?;
+        self.keep_fact(Fact::LastBackup, &serde_json::to_string(made).unwrap_or_default()).await
+    }
+
+    /// Keeps which backup was the schedule's last: it no longer fails.
+    ///
+    /// # Errors
+    /// When the database can't be written.
+    pub async fn keep_scheduled_backup(&mut self, made: &BackupMade) -> Result<(), StoreError> {
+        self.keep_fact(Fact::ScheduledBackup, &serde_json::to_string(made).unwrap_or_default()).await?;
         self.keep_backup_failed(None).await
     }
 

@@ -185,7 +185,8 @@ impl WriteTx<'_> {
         self.keep_fact(Fact::WipeDue, &now.to_rfc3339()).await
     }
 
-    /// Empties deliveries for good: also what was in quarantine is settled and can't be worked on again. What waits is left alone
+    /// Empties deliveries for good, with the titles that they left in the history of meetings: also what was in quarantine is
+    /// settled and can't be worked on again. What waits is left alone
     /// unless it is `applied`, being worked on just now: it arrived since it was looked for, and may change another meeting.
     ///
     /// # Errors
@@ -193,6 +194,9 @@ impl WriteTx<'_> {
     pub async fn erase_deliveries(&mut self, ids: &[i64], applied: bool, now: DateTime<Utc>) -> Result<(), StoreError> {
         self.ask_wipe(now).await?;
         let (ids, now) = (json_text(&ids)?, millis(now));
+        sqlx::query!("UPDATE meeting_history SET title = NULL WHERE inbox_id IN (SELECT value FROM json_each(?))", ids)
+            .execute(&mut *self.0)
+            .await?;
         sqlx::query!(
             "UPDATE inbox SET body = x'', headers = '[]', body_removed_at = ?1, settled_at = coalesce(settled_at, ?1),
                     reason = CASE WHEN status IN ('applied', 'superseded') THEN reason ELSE ?2 END,

@@ -11,8 +11,10 @@ pub enum Fact {
     AdminPasswordHash,
     /// Base of every link, as the server that ran last had it.
     PublicUrl,
-    /// JSON of [`super::BackupMade`].
+    /// The last backup, whoever made it: JSON of [`super::BackupMade`].
     LastBackup,
+    /// The last one of the schedule: JSON of [`super::BackupMade`].
+    ScheduledBackup,
     /// JSON of [`super::BackupFailed`].
     BackupFailed,
     /// Since when backups are to be made on a schedule: JSON of the time.
@@ -36,6 +38,7 @@ impl Fact {
             Self::AdminPasswordHash => "admin_password_hash",
             Self::PublicUrl => "public_url",
             Self::LastBackup => "last_backup",
+            Self::ScheduledBackup => "scheduled_backup",
             Self::BackupFailed => "backup_failed",
             Self::BackupsSince => "backups_since",
             Self::Retention => "retention",

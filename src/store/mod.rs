@@ -102,7 +102,7 @@ pub use renditions::{LeftOut, Rendition, RenditionFacts};
 pub use retention::{RetentionRun, TooOld};
 pub use sessions::StoredSession;
 pub use status::{InboxCounts, MirrorCounts, MirrorProblem, Standing};
-pub use upkeep::{AuditVerified, Storage};
+pub use upkeep::{AuditVerified, Storage, room_at};
 
 /// Name of the database file in the data directory.
 pub const DATABASE_FILE: &str = "meeting-mirror.db";

@@ -41,7 +41,7 @@ pub struct Reading {
     pub renditions: Vec<RenditionFacts>,
     /// What the audit log's last verification found.
     pub audit: Option<AuditVerified>,
-    /// The last backup.
+    /// The last backup that counts.
     pub backup: Option<BackupMade>,
     /// Since when they are to be made on a schedule.
     pub backups_since: Option<DateTime<Utc>>,
@@ -72,7 +72,7 @@ impl Store {
             unread_feeds: i64::try_from(unread.len()).unwrap_or(i64::MAX),
             renditions: self.rendition_facts().await?,
             audit: self.audit_verified().await?,
-            backup: self.last_backup().await?,
+            backup: self.backup_that_counts().await?,
             backups_since: self.backups_since().await?,
             storage: self.storage().await?,
         })

@@ -1,5 +1,8 @@
 //! How the installation is kept: the size of the database, the oldest body, and whether the audit log was verified.
 
+use std::io;
+use std::path::Path;
+
 use chrono::{DateTime, Utc};
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
@@ -60,6 +63,15 @@ pub(super) fn read<T: for<'de> Deserialize<'de>>(
     read.transpose()
 }
 
+/// The room on the disk that holds a file or directory.
+///
+/// # Errors
+/// When the system does not tell.
+pub fn room_at(path: &Path) -> io::Result<Room> {
+    let disk = rustix::fs::statvfs(path)?;
+    Ok(Room { free: disk.f_bavail.saturating_mul(disk.f_frsize), total: disk.f_blocks.saturating_mul(disk.f_frsize) })
+}
+
 fn to_hash(hexadecimal: &str) -> Result<Hash, StoreError> {
     let bytes = HEXLOWER.decode(hexadecimal.as_bytes()).ok().and_then(|bytes| bytes.try_into().ok());
     bytes.ok_or_else(|| StoreError::row("installation", "audit_verified", hexadecimal))
@@ -79,10 +91,7 @@ impl Store {
         };
         let wal_octets = size("-wal").await;
         let octets = size("").await + wal_octets + size("-shm").await;
-        let room = rustix::fs::statvfs(self.path()).ok().map(|disk| Room {
-            free: disk.f_bavail.saturating_mul(disk.f_frsize),
-            total: disk.f_blocks.saturating_mul(disk.f_frsize),
-        });
+        let room = room_at(self.path()).ok();
         let oldest =
             sqlx::query_scalar!(r#"SELECT min(received_at) AS "oldest: i64" FROM inbox WHERE body_removed_at IS NULL"#)
                 .fetch_one(&self.reader)

@@ -1,28 +1,23 @@
-//! Backups: one to a file or a directory that somebody names, and the server's own on a schedule. A copy stands under its name
-//! only when it was checked and is on disk; what is older goes only after that.
+//! Backups, to a file or into a directory. A copy stands under its name only when it was checked and is on disk; what is older
+//! goes only after that.
 
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
-use tokio_util::sync::CancellationToken;
+use tokio::sync::Mutex;
 
-use crate::audit::entry::Actor;
-use crate::clock::SharedClock;
-use crate::config::KeepingSettings;
-use crate::lifecycle::Pulse;
-use crate::store::{BackupFailed, BackupMade, Fact, Store, StoreError, WriteTx};
+use crate::health::condition::Room;
+use crate::store::{Fact, Store, StoreError, room_at};
 
-/// How often the clock is looked at.
-const POLL: Duration = Duration::from_secs(30);
-/// A round takes at most this long: copying and checking a large database.
-pub const ROUND: Duration = Duration::from_hours(2);
-/// A backup that failed is tried again after this.
-const TRY_AGAIN: TimeDelta = TimeDelta::minutes(10);
+/// The file system is waited for so long, but for the copying itself.
+const PATIENCE: Duration = Duration::from_mins(1);
 /// An unfinished file that is older was left by a run that was broken off.
 const LEFT_BEHIND: TimeDelta = TimeDelta::days(1);
 /// End of the name of a backup in a directory: the time, UTC.
@@ -50,6 +45,21 @@ pub enum BackupError {
         /// Megabytes.
         free: u64,
     },
+    /// It would leave the database too little.
+    #[error(
+        "a backup takes about {needed} MB and must leave {reserve} MB on the database's own disk, but only {free} MB are free in \
+         {dir}. Make room there, or choose a place on another disk."
+    )]
+    NoReserve {
+        /// Where.
+        dir: PathBuf,
+        /// Megabytes.
+        needed: u64,
+        /// Megabytes.
+        reserve: u64,
+        /// Megabytes.
+        free: u64,
+    },
     /// The place can't be used.
     #[error("{path} can't be written: {source}. See that the directory is there and that this user may write to it.")]
     Place {
@@ -74,20 +84,122 @@ pub struct Copied {
     pub stuck: Vec<(PathBuf, String)>,
 }
 
-/// Writes a backup to a new file.
-///
-/// # Errors
-/// A [`BackupError`].
-pub async fn to_file(store: &Store, file: &Path) -> Result<Copied, BackupError> {
+/// Makes backups. The file system is asked beside the async threads, one question after the other, and only waited for so long:
+/// a directory on a network may hang, and then it holds up one thread and nobody else.
+#[derive(Debug, Clone)]
+pub struct Backups {
+    pub(super) store: Store,
+    reserve_percent: u32,
+    /// Held while the file system is asked.
+    turn: Arc<Mutex<()>>,
+    patience: Duration,
+}
+
+impl Backups {
+    /// Of this database. On its own disk a backup leaves at least so many percent free.
+    pub fn new(store: &Store, reserve_percent: u32) -> Self {
+        Self { store: store.clone(), reserve_percent, turn: Arc::default(), patience: PATIENCE }
+    }
+
+    /// Writes a backup to a new file.
+    ///
+    /// # Errors
+    /// A [`BackupError`].
+    pub async fn to_file(&self, file: &Path) -> Result<Copied, BackupError> {
+        let octets = self.store.copy_octets().await?;
+        let need = Need { octets, database: self.store.path().to_owned(), reserve_percent: self.reserve_percent };
+        let asked = file.to_owned();
+        let (unfinished, left) = self.ask(file, move || begin(&asked, &need)).await?;
+        self.store.copy_to(&unfinished).await?;
+        let asked = file.to_owned();
+        self.ask(file, move || finish(&unfinished, &asked)).await?;
+        Ok(Copied { file: file.to_owned(), left, stuck: Vec::new() })
+    }
+
+    /// Writes a backup into a directory, under a name made of the installation and the time. Then the installation's oldest backups
+    /// beyond `keep` are removed; none = all are kept. Those that say to be of a time ahead of now are from before the clock was set
+    /// back: they take nobody's place, and stay. Other files are never touched.
+    ///
+    /// # Errors
+    /// A [`BackupError`]; then no backup was removed.
+    pub async fn to_dir(&self, dir: &Path, keep: Option<u32>, now: DateTime<Utc>) -> Result<Copied, BackupError> {
+        let mut left = self.remove_left_behind(dir, now).await?;
+        // Read now: once the copy is there nothing may fail any more.
+        let mut older = self.known(dir).await?;
+        older.retain(|(at, _)| *at <= now);
+        let name = now.format(&names(&self.store).await?).to_string();
+        let mut copied = self.to_file(&dir.join(name)).await?;
+        copied.left.append(&mut left);
+        if let Some(keep) = keep {
+            let going = (older.len() + 1).saturating_sub(usize::try_from(keep.max(1)).unwrap_or(usize::MAX));
+            let going = older.into_iter().take(going).map(|(_, old)| old);
+            let removed = self.ask(dir, move || Ok(remove(going))).await;
+            copied.stuck = removed.unwrap_or_else(|error| vec![(dir.to_owned(), error.to_string())]);
+        }
+        Ok(copied)
+    }
+
+    /// The installation's backups in a directory; oldest first.
+    pub(super) async fn known(&self, dir: &Path) -> Result<Vec<(DateTime<Utc>, PathBuf)>, BackupError> {
+        let (names, asked) = (names(&self.store).await?, dir.to_owned());
+        self.ask(dir, move || stamped(&asked, &names, "").map_err(failed(&asked))).await
+    }
+
+    /// Removes old unfinished files. Returns those that are still there.
+    async fn remove_left_behind(&self, dir: &Path, now: DateTime<Utc>) -> Result<Vec<PathBuf>, BackupError> {
+        // Earlier versions named them without the installation.
+        let names = [names(&self.store).await?, format!("meeting-mirror-{TIME}")];
+        let asked = dir.to_owned();
+        let remove_left = move || {
+            let mut left = Vec::new();
+            for names in names {
+                for (at, unfinished) in stamped(&asked, &names, UNFINISHED).map_err(failed(&asked))? {
+                    if now - at > LEFT_BEHIND && std::fs::remove_file(&unfinished).is_err() {
+                        left.push(unfinished);
+                    }
+                }
+            }
+            Ok(left)
+        };
+        self.ask(dir, remove_left).await
+    }
+
+    /// Asks the file system about a path. What was asked before and was not answered yet is waited for, too.
+    async fn ask<T: Send + 'static>(
+        &self,
+        path: &Path,
+        question: impl FnOnce() -> Result<T, BackupError> + Send + 'static,
+    ) -> Result<T, BackupError> {
+        let answer = async {
+            let turn = self.turn.clone().lock_owned().await;
+            let asking = move || {
+                let _turn = turn;
+                question()
+            };
+            tokio::task::spawn_blocking(asking).await
+        };
+        match tokio::time::timeout(self.patience, answer).await {
+            Ok(answer) => answer.map_err(|error| failed(path)(error.into()))?,
+            Err(_) => Err(failed(path)(io::Error::new(io::ErrorKind::TimedOut, "its disk does not answer"))),
+        }
+    }
+}
+
+/// The room that a backup needs.
+#[derive(Debug)]
+struct Need {
+    octets: u64,
+    database: PathBuf,
+    reserve_percent: u32,
+}
+
+/// Sees that a backup can be made, and under which unfinished name; the second are those that are in use.
+fn begin(file: &Path, need: &Need) -> Result<(PathBuf, Vec<PathBuf>), BackupError> {
     // Looked at before, too: copying takes long.
     if is_taken(file) {
         return Err(BackupError::Exists(file.to_owned()));
     }
-    let dir = match file.parent() {
-        Some(dir) if !dir.as_os_str().is_empty() => dir,
-        _ => Path::new("."),
-    };
-    has_room(store, dir).await?;
+    has_room(dir_of(file), need)?;
     let mut left = Vec::new();
     let mut unfinished = beside(file, UNFINISHED);
     for number in 2.. {
@@ -96,45 +208,22 @@ pub async fn to_file(store: &Store, file: &Path) -> Result<Copied, BackupError> 
         }
         left.push(std::mem::replace(&mut unfinished, beside(file, &format!(".{number}{UNFINISHED}"))));
     }
-    store.copy_to(&unfinished).await?;
-    if let Err(error) = name_anew(&unfinished, file) {
-        let _ = std::fs::remove_file(&unfinished);
-        return Err(error);
-    }
-    if let Err(error) = sync_dir(dir) {
-        let _ = std::fs::remove_file(file);
-        return Err(error);
-    }
-    Ok(Copied { file: file.to_owned(), left, stuck: Vec::new() })
+    Ok((unfinished, left))
 }
 
-/// Writes a backup into a directory, under a name made of the installation and the time. Then the installation's oldest backups
-/// beyond `keep` are removed; none = all are kept. Those that say to be of a time ahead of now are from before the clock was set
-/// back: they take nobody's place, and stay. Other files are never touched.
-///
-/// # Errors
-/// A [`BackupError`]; then no backup was removed.
-pub async fn to_dir(store: &Store, dir: &Path, keep: Option<u32>, now: DateTime<Utc>) -> Result<Copied, BackupError> {
-    let names = names(store).await?;
-    let mut left = Vec::new();
-    // Earlier versions named them without the installation.
-    for names in [names.as_str(), &format!("meeting-mirror-{TIME}")] {
-        for (at, unfinished) in stamped(dir, names, UNFINISHED).map_err(failed(dir))? {
-            if now - at > LEFT_BEHIND && std::fs::remove_file(&unfinished).is_err() {
-                left.push(unfinished);
-            }
-        }
+/// Gives a checked copy its name.
+fn finish(unfinished: &Path, file: &Path) -> Result<(), BackupError> {
+    if let Err(error) = name_anew(unfinished, file) {
+        let _ = std::fs::remove_file(unfinished);
+        return Err(error);
     }
-    // Read now: once the copy is there nothing may fail any more.
-    let mut older = stamped(dir, &names, "").map_err(failed(dir))?;
-    older.retain(|(at, _)| *at <= now);
-    let mut copied = to_file(store, &dir.join(now.format(&names).to_string())).await?;
-    copied.left.append(&mut left);
-    if let Some(keep) = keep {
-        let going = (older.len() + 1).saturating_sub(usize::try_from(keep.max(1)).unwrap_or(usize::MAX));
-        copied.stuck = remove(older.into_iter().take(going).map(|(_, old)| old));
-    }
-    Ok(copied)
+    sync_dir(dir_of(file)).inspect_err(|_| {
+        let _ = std::fs::remove_file(file);
+    })
+}
+
+fn dir_of(file: &Path) -> &Path {
+    file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Removes files. Returns those that are still there, and why.
@@ -200,17 +289,22 @@ fn stamped(dir: &Path, names: &str, suffix: &str) -> io::Result<Vec<(DateTime<Ut
     Ok(found)
 }
 
-async fn has_room(store: &Store, dir: &Path) -> Result<(), BackupError> {
+/// Sees that a backup fits. On the database's own disk it must leave some room, else it would take the last of it.
+fn has_room(dir: &Path, need: &Need) -> Result<(), BackupError> {
     const MEGABYTE: u64 = 1_000_000;
-    let needed = store.copy_octets().await?;
-    let room =
-        rustix::fs::statvfs(dir).map_err(|error| BackupError::Place { path: dir.to_owned(), source: error.into() })?;
-    let free = room.f_bavail.saturating_mul(room.f_frsize);
-    if free < needed {
-        let (needed, free) = (needed.div_ceil(MEGABYTE), free / MEGABYTE);
-        return Err(BackupError::NoRoom { dir: dir.to_owned(), needed, free });
+    let Need { octets, database, reserve_percent } = need;
+    let Room { free, total } = room_at(dir).map_err(failed(dir))?;
+    let device = |path: &Path| path.metadata().map(|found| found.dev()).map_err(failed(path));
+    let is_its_own = device(dir)? == device(database)?;
+    let reserve = if is_its_own { total / 100 * u64::from(*reserve_percent) } else { 0 };
+    if free >= octets.saturating_add(reserve) {
+        return Ok(());
     }
-    Ok(())
+    let (dir, needed, free) = (dir.to_owned(), octets.div_ceil(MEGABYTE), free / MEGABYTE);
+    Err(match reserve {
+        0 => BackupError::NoRoom { dir, needed, free },
+        _ => BackupError::NoReserve { dir, needed, free, reserve: reserve.div_ceil(MEGABYTE) },
+    })
 }
 
 /// Sees to it that names in a directory are on disk.
@@ -219,88 +313,16 @@ fn sync_dir(dir: &Path) -> Result<(), BackupError> {
     synced.map_err(|source| BackupError::Place { path: dir.to_owned(), source })
 }
 
-/// The worker that makes backups on a schedule.
-#[derive(Debug, Clone)]
-pub struct BackupSchedule {
-    /// The tables.
-    pub store: Store,
-    /// The time.
-    pub clock: SharedClock,
-    /// Where to.
-    pub dir: PathBuf,
-    /// Time between two of them.
-    pub every: TimeDelta,
-    /// So many are kept.
-    pub keep: u32,
-}
-
-impl BackupSchedule {
-    /// The schedule of the settings; none without a directory.
-    pub fn of(store: &Store, clock: &SharedClock, keeping: &KeepingSettings) -> Option<Self> {
-        let (store, clock, dir) = (store.clone(), clock.clone(), keeping.backup_dir.clone()?);
-        let every = TimeDelta::hours(keeping.backup_hours.into());
-        Some(Self { store, clock, dir, every, keep: keeping.backup_keep })
+#[cfg(test)]
+impl Backups {
+    /// Asks what is answered only when what this returns is dropped, and waits no longer for anything.
+    pub(super) async fn hang(&mut self) -> std::sync::mpsc::Sender<()> {
+        let (answers, waits) = std::sync::mpsc::channel();
+        self.patience = Duration::from_millis(20);
+        let asked = self.ask(Path::new("."), move || Ok(waits.recv().is_err())).await;
+        assert!(asked.is_err());
+        answers
     }
-
-    /// Works until `stop`. A backup that is under way then is given up.
-    pub async fn run(self, pulse: Pulse, stop: CancellationToken) {
-        super::look_after("the schedule of backups", POLL, (pulse, stop), || self.run_due()).await;
-    }
-
-    /// Makes a backup if the newest one in the directory is old enough. One that fails is told, and tried again after some
-    /// minutes. A recent one that nobody wrote down is written down: whoever made it was stopped, or the database was in use.
-    /// Returns whether one was made.
-    ///
-    /// # Errors
-    /// When the database can't be used.
-    pub async fn run_due(&self) -> Result<bool, StoreError> {
-        let now = self.clock.now();
-        // What lies ahead of now is from before the clock was set back.
-        let is_recent = |at: DateTime<Utc>, span| (at..at + span).contains(&now);
-        if self.store.backup_failed().await?.is_some_and(|failed| is_recent(failed.at, TRY_AGAIN)) {
-            return Ok(false);
-        }
-        let known = stamped(&self.dir, &names(&self.store).await?, "").unwrap_or_default();
-        if let Some((at, file)) = known.into_iter().rfind(|(at, _)| is_recent(*at, self.every)) {
-            let last = self.store.last_backup().await?.filter(|last| last.at <= now);
-            if last.is_none_or(|last| last.at < at) {
-                let mut tx = self.store.write().await?;
-                write_down(&mut tx, at, &file, now).await?;
-                tx.commit().await?;
-            }
-            return Ok(false);
-        }
-        let made = to_dir(&self.store, &self.dir, Some(self.keep), now).await;
-        let mut tx = self.store.write().await?;
-        match &made {
-            Ok(Copied { file, left, stuck }) => {
-                for left in left {
-                    tracing::warn!(file = %left.display(), "an unfinished backup was left here: remove it");
-                }
-                for (stuck, error) in stuck {
-                    tracing::warn!(file = %stuck.display(), error, "an old backup can't be removed: remove it");
-                }
-                write_down(&mut tx, now, file, now).await?;
-            }
-            Err(error) => {
-                tracing::error!(%error, cause = ?error, "no backup was made; trying again in some minutes");
-                tx.keep_backup_failed(Some(&BackupFailed { at: now, why: error.to_string() })).await?;
-            }
-        }
-        tx.commit().await?;
-        Ok(made.is_ok())
-    }
-}
-
-async fn write_down(
-    tx: &mut WriteTx<'_>,
-    at: DateTime<Utc>,
-    file: &Path,
-    now: DateTime<Utc>,
-) -> Result<(), StoreError> {
-    let file = file.display().to_string();
-    tracing::info!(file, "made a backup");
-    tx.backup_was_made(&BackupMade { at, file }, Actor::SERVER, now).await
 }
 
 #[cfg(test)]

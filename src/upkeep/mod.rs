@@ -1,8 +1,9 @@
 //! What the server does by itself to keep the installation in order, beside what flows through it: [`audit`] sees to the audit
-//! log, [`backup`] makes copies, [`retention`] removes what is too old. Must not talk to anybody outside.
+//! log, [`backup`] makes copies, [`backup_schedule`] when they are due, [`retention`] removes what is too old. Must not talk to anybody outside.
 
 pub mod audit;
 pub mod backup;
+pub mod backup_schedule;
 pub mod retention;
 
 use std::time::Duration;

@@ -55,7 +55,7 @@ pub(super) fn storage(registry: &mut Registry, reading: &Reading) {
         size("disk", "Size of the database's disk", room.total);
     }
     if let Some(made) = &reading.backup {
-        let help = "When the last backup was made, Unix time";
+        let help = "When the last backup was made, where there is a schedule by that, Unix time";
         registry.register_with_unit("last_backup_time", help, Unit::Seconds, ConstGauge::new(made.at.timestamp()));
     }
 }

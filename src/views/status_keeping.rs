@@ -45,7 +45,9 @@ pub(super) struct Keeping {
     pub(super) kept_for: String,
     /// What is being forgotten, and what that waits for; empty when nothing is.
     pub(super) leaving: String,
-    /// The last backup.
+    /// Whether backups are made on a schedule.
+    pub(super) has_schedule: bool,
+    /// The last backup that counts.
     pub(super) backup: Option<(BackupMade, Moment)>,
     /// How the last backup of the schedule failed; none when it did not, or there is no schedule.
     pub(super) backup_trouble: Option<String>,
@@ -96,6 +98,7 @@ impl Keeping {
             kept_for: kept_for(&site.keeping),
             leaving: leaving(&store.leaving().await?, site.google.is_some(), times),
             backup_trouble: backup_trouble(site, store.backup_failed().await?, times),
+            has_schedule: site.keeping.backup_dir.is_some(),
             backup: reading.backup.clone().map(|made| {
                 let at = times.at(made.at);
                 (made, at)

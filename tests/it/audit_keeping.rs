@@ -1,8 +1,6 @@
 //! What the server does with the audit log by itself: verifies it every day, removes what is old, and writes down that it was
 //! started with other settings. Must not test how the log is sent on.
 
-use std::time::Duration;
-
 use chrono::TimeDelta;
 use meeting_mirror::store::{AuditFilter, DeliveryStatus, Fact, Settled, Store};
 use meeting_mirror::web::audit_export::{AuditExport, AuditFormat};
@@ -10,7 +8,7 @@ use serde_json::{Value, json};
 use sqlx::ConnectOptions as _;
 use sqlx::sqlite::SqliteConnectOptions;
 
-use crate::process_support::{KEY, Machine, PASSWORD, Server};
+use crate::process_support::{AT_ONCE, KEY, Machine, PASSWORD, Server};
 use crate::support::{TestApp, fixture};
 
 fn keeping(days: u32) -> impl FnOnce(&mut meeting_mirror::config::Settings) {
@@ -219,7 +217,7 @@ fn the_head_is_logged_at_the_start_and_is_the_one_that_verify_prints() {
     assert!(line.contains("entries=1"), "{line}");
     assert!(machine.ok(&["audit", "verify"]).contains(head), "{line}");
     server.process.signal("TERM");
-    assert_eq!(server.process.ends_within(Duration::from_secs(4)), 0);
+    assert_eq!(server.process.ends_within(AT_ONCE), 0);
 }
 
 /// Starts a server with these settings beside the signing key, and stops it.

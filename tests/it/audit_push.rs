@@ -15,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::process_support::{Machine, event};
+use crate::process_support::{AT_ONCE, Machine, event};
 use crate::receiver::{Received, Receiver, reply};
 use crate::support::TestApp;
 
@@ -257,7 +257,7 @@ async fn a_receiver_that_hangs_holds_up_neither_deliveries_nor_the_stop() {
     assert_eq!(server.post(&reqwest::Client::new(), body).await.unwrap().0, 200);
     machine.until(&["meeting", "list", "--json"], |list| list.as_array().unwrap().len() == 1);
     server.process.signal("TERM");
-    assert_eq!(server.process.ends_within(Duration::from_secs(4)), 0);
+    assert_eq!(server.process.ends_within(AT_ONCE), 0);
     let mut log = server.process.err.rest();
 
     // After the next start it is sent again, and so is what another process adds.

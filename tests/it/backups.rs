@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use chrono::TimeDelta;
-use meeting_mirror::store::Fact;
-use meeting_mirror::upkeep::backup;
+use meeting_mirror::store::{BackupMade, Fact};
+use meeting_mirror::upkeep::backup::Backups;
 
 use crate::support::{TestApp, event};
 
@@ -16,6 +16,14 @@ fn names(dir: &Path) -> Vec<String> {
 }
 
 impl TestApp {
+    /// Writes down a backup as the command does.
+    async fn made_by_hand(&self, file: &Path) {
+        let made = BackupMade { at: self.now(), file: file.display().to_string() };
+        let mut tx = self.store.write().await.unwrap();
+        tx.backup_was_made(&made, "command line", self.now()).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+
     /// How its backups are named by the time.
     async fn backup_names(&self) -> String {
         let id = self.store.fact(Fact::Id).await.unwrap().unwrap();
@@ -41,12 +49,12 @@ async fn a_copy_is_made_while_somebody_writes_and_shows_one_moment() {
     let place = tempfile::tempdir().unwrap();
     let file = place.path().join("meeting-mirror.db");
     let writing = app.store.write().await.unwrap();
-    backup::to_file(&app.store, &file).await.unwrap();
+    Backups::new(&app.store, 0).to_file(&file).await.unwrap();
     drop(writing);
     let copy = meeting_mirror::store::Store::open(place.path()).await.unwrap();
     assert_eq!(copy.meeting("m-1").await.unwrap().unwrap(), app.meeting("m-1").await);
     copy.close().await;
-    assert!(backup::to_file(&app.store, &file).await.unwrap_err().to_string().contains("exists already"));
+    assert!(Backups::new(&app.store, 0).to_file(&file).await.unwrap_err().to_string().contains("exists already"));
     assert!(names(place.path()).iter().all(|name| !name.contains(".part")), "{:?}", names(place.path()));
 }
 
@@ -58,11 +66,11 @@ async fn what_a_broken_off_backup_left_is_told_and_holds_up_none() {
     let file = place.join("copy.db");
     // It can't be written over, nor removed as a file is.
     std::fs::create_dir(place.join("copy.db.part")).unwrap();
-    let copied = backup::to_file(&app.store, &file).await.unwrap();
+    let copied = Backups::new(&app.store, 0).to_file(&file).await.unwrap();
     assert_eq!((copied.file, copied.left), (file, vec![place.join("copy.db.part")]));
     let unfinished = app.now().format(&app.backup_names().await).to_string() + ".part";
     std::fs::write(place.join(&unfinished), "half").unwrap();
-    let copied = backup::to_dir(&app.store, &place, None, app.now()).await.unwrap();
+    let copied = Backups::new(&app.store, 0).to_dir(&place, None, app.now()).await.unwrap();
     assert_eq!(copied.left, [place.join(&unfinished)]);
     let made = copied.file.file_name().unwrap().to_str().unwrap();
     let mut expected = vec!["copy.db", "copy.db.part", made, &unfinished];
@@ -81,8 +89,8 @@ async fn two_installations_share_a_directory_and_remove_only_their_own() {
     // As backups were named before.
     std::fs::write(place.join("meeting-mirror-20261101T000000Z.db"), "old").unwrap();
     for _ in 0..3 {
-        backup::to_dir(&one.store, &place, Some(1), one.now()).await.unwrap();
-        backup::to_dir(&other.store, &place, Some(2), one.now()).await.unwrap();
+        Backups::new(&one.store, 0).to_dir(&place, Some(1), one.now()).await.unwrap();
+        Backups::new(&other.store, 0).to_dir(&place, Some(2), one.now()).await.unwrap();
         one.clock.advance(TimeDelta::hours(1));
     }
     let of = |id: &str| names(&place).iter().filter(|name| name.contains(id)).count();
@@ -164,7 +172,7 @@ async fn a_backup_that_a_stop_kept_from_being_written_down_is_written_down_later
     assert!(schedule.run_due().await.unwrap());
     app.clock.advance(TimeDelta::hours(24));
     // As if it were killed after that, or the database were in use.
-    let copied = backup::to_dir(&app.store, &place, Some(2), app.now()).await.unwrap();
+    let copied = Backups::new(&app.store, 0).to_dir(&place, Some(2), app.now()).await.unwrap();
     let made_at = app.now();
     app.clock.advance(TimeDelta::hours(1));
     for _ in 0..2 {
@@ -204,4 +212,29 @@ async fn backups_of_a_clock_that_was_ahead_neither_count_as_recent_nor_push_out_
     let mut expected: Vec<String> = expected.iter().map(|at| at.format(&named).to_string()).collect();
     expected.sort();
     assert_eq!(names(&place), expected);
+}
+
+#[tokio::test]
+async fn a_backup_by_hand_does_not_hide_that_the_schedule_fails() {
+    let (app, dir) = with_schedule().await;
+    let (place, schedule) = (dir.path().join("backups"), app.backups.as_ref().unwrap());
+    assert!(!schedule.run_due().await.unwrap(), "there is no such directory");
+    app.clock.advance(TimeDelta::hours(26));
+    app.made_by_hand(Path::new("/elsewhere/copy.db")).await;
+    app.sign_in().await;
+    let status = app.page("/status").await;
+    for told in ["The backup failed", "The schedule has made no backup yet. One was to be made every 24 hours."] {
+        assert!(status.contains(told), "{told:?} is missing: {status}");
+    }
+
+    // One that lies where the schedule would have put it does as well.
+    std::fs::create_dir(&place).unwrap();
+    let copied = Backups::new(&app.store, 0).to_dir(&place, None, app.now()).await.unwrap();
+    app.made_by_hand(&copied.file).await;
+    assert!(!schedule.run_due().await.unwrap());
+    let status = app.page("/status").await;
+    assert!(!status.contains("The backup failed") && !status.contains("One was to be made"), "{status}");
+    assert_eq!(app.metric("last_backup_time_seconds").await, app.now().timestamp().to_string());
+    let audited = app.store.audit_newest(50).await.unwrap();
+    assert_eq!(audited.iter().filter(|link| link.entry.category == "backup").count(), 2, "each is told once");
 }

@@ -174,7 +174,7 @@ async fn a_silence_and_a_backup_that_is_overdue_are_found_after_the_clock_was_fa
     app.deliver(&event("e-2", "scheduled", "m-2", 2, 10)).await;
     let made = BackupMade { at: app.now(), file: "ahead.db".to_owned() };
     let mut tx = app.store.write().await.unwrap();
-    tx.backup_was_made(&made, "test", app.now()).await.unwrap();
+    tx.keep_scheduled_backup(&made).await.unwrap();
     tx.commit().await.unwrap();
     app.clock.advance(-TimeDelta::days(400));
     assert_eq!(app.metric("last_delivery_time_seconds").await, last.timestamp().to_string());
@@ -189,7 +189,7 @@ async fn a_silence_and_a_backup_that_is_overdue_are_found_after_the_clock_was_fa
     app.deliver(&event("e-3", "scheduled", "m-3", 3, 11)).await;
     let made = BackupMade { at: app.now(), file: "right.db".to_owned() };
     let mut tx = app.store.write().await.unwrap();
-    tx.backup_was_made(&made, "test", app.now()).await.unwrap();
+    tx.keep_scheduled_backup(&made).await.unwrap();
     tx.commit().await.unwrap();
     app.watch(2).await;
     assert_eq!(open(&app).await, [""; 0]);

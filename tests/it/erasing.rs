@@ -45,8 +45,10 @@ async fn an_invitee_is_forgotten_everywhere_and_nothing_brings_the_meeting_back(
         first.clone(),
         of(event("e-1b", "rescheduled", "m-1", 6, 11), "quillfeather@example.org"),
         // Once invited, no longer: only the old body tells of it.
-        of(event("e-2", "scheduled", "m-2", 5, 12), "quillfeather@example.org"),
-        event("e-2b", "rescheduled", "m-2", 6, 12),
+        with(of(event("e-2", "scheduled", "m-2", 5, 12), "quillfeather@example.org"), |data| {
+            data["meetingInfo"]["meetingName"] = "Intro: Quillfeather".into();
+        }),
+        with(event("e-2b", "rescheduled", "m-2", 6, 12), |data| data["meetingInfo"]["meetingName"] = "Intro".into()),
         with(event("e-3", "scheduled", "m-3", 5, 13), |data| {
             data["meetingInfo"]["optionalInvitees"] = "cy@example.org, QUILLFEATHER@example.org".into();
         }),
@@ -126,6 +128,32 @@ async fn what_arrives_after_it_was_looked_for_is_forgotten_too() {
     assert!(app.mirrored(TEAM).is_empty());
     assert_eq!(app.store.meeting_counts().await.unwrap(), [0, 0, 0]);
     assert_eq!(holding(&app, "quillfeather"), [""; 0]);
+    command.store.close().await;
+}
+
+#[tokio::test]
+async fn an_address_is_found_in_any_form_it_was_written_in() {
+    let app = TestApp::start().await;
+    let others = |id: &str, text: &str| {
+        with(event(id, "scheduled", id, 5, 10), |data| data["meetingInfo"]["optionalInvitees"] = text.into())
+    };
+    app.deliver_all(&[
+        others("m-1", "\"Q Feather\"<quillfeather@example.org>"),
+        others("m-2", "Q<quillfeather@example.org>, cy@example.org"),
+        others("m-3", "quillfeather@example.org."),
+        others("m-4", "cy@example.org/quillfeather@example.org"),
+        of(event("m-5", "scheduled", "m-5", 5, 10), "mailto:quillfeather@example.org"),
+        others("m-6", "Jim<jim.quillfeather@example.org>"),
+    ])
+    .await;
+    let command = app.installation().await;
+    let found = Erasure::find(&command, WHO, |_| {}).await.unwrap();
+    let mut meetings = found.meetings.clone();
+    meetings.sort();
+    assert_eq!(
+        (meetings, found.deliveries.len()),
+        (["m-1", "m-2", "m-3", "m-4", "m-5"].map(str::to_owned).to_vec(), 5)
+    );
     command.store.close().await;
 }
 

@@ -7,6 +7,7 @@ mod crash;
 mod demo;
 mod disk;
 mod first_start;
+mod hanging;
 mod keeping;
 mod kills;
 mod log;

@@ -21,6 +21,8 @@ use tempfile::TempDir;
 pub(crate) const KEY: &str = "a signing key for processes";
 /// The admin password of every server that is given one.
 pub(crate) const PASSWORD: &str = "a password for processes";
+/// Less than what a request that never ends is given at the stop: who ends within this did not wait for one.
+pub(crate) const AT_ONCE: Duration = Duration::from_secs(7);
 /// Nothing here takes longer, even on a busy machine.
 const BOUND: Duration = Duration::from_mins(1);
 
@@ -100,6 +102,8 @@ impl Machine {
             .env("COLUMNS", "110")
             .env("MEETING_MIRROR_DATA_DIR", self.path("data"))
             .env("TMPDIR", self.0.path())
+            // How full the disk is depends on the machine.
+            .env("MEETING_MIRROR_ALERT_DISK_FREE_PERCENT", "0")
             .current_dir(self.0.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

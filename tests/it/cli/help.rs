@@ -12,7 +12,11 @@ const SETTINGS: &str = "\nSettings:\n";
 fn help(machine: &Machine, command: &str) -> String {
     let mut arguments: Vec<&str> = command.split_whitespace().collect();
     arguments.push("--help");
-    run(machine.command(&arguments).env_remove("MEETING_MIRROR_DATA_DIR"), b"").ok()
+    let mut command = machine.command(&arguments);
+    for setting in ["MEETING_MIRROR_DATA_DIR", "MEETING_MIRROR_ALERT_DISK_FREE_PERCENT"] {
+        command.env_remove(setting);
+    }
+    run(&mut command, b"").ok()
 }
 
 #[test]

@@ -7,6 +7,7 @@ use meeting_mirror::web::server::open_files;
 
 use super::status;
 use crate::process_support::{Machine, PASSWORD, browser, event, get, sign_in};
+use crate::skipped::skip;
 
 const CROWD: usize = 10_000;
 /// More than it takes, and far less than what ten thousand buffers for bodies would.
@@ -23,18 +24,19 @@ fn seen_from_outside(id: u32) -> (u64, usize) {
 #[tokio::test]
 #[expect(clippy::print_stdout, reason = "figures for whoever asks with --nocapture")]
 async fn ten_thousand_idle_connections_lock_nobody_out() {
+    // As many files as connections, here and in the server, and some more.
+    if open_files::for_connections() < CROWD + 1_000 {
+        skip::<()>("CROWD_TESTS", "right to open 12,000 files (ulimit -Hn)");
+        return;
+    }
     let machine = Machine::new();
-    // What is idle here is not closed before the test is through.
     let server = machine.serve(&["--admin-password", PASSWORD]);
     let link = machine.ok(&["feed", "add", "--name", "Sales"]).trim().to_owned();
-    let crowd = CROWD.min(open_files::for_connections().saturating_sub(1_000));
-    if crowd < CROWD {
-        println!("only {crowd} connections: this machine lets a process open no more files");
-    }
     let mut held = Vec::new();
-    for index in 0..crowd {
+    for index in 0..CROWD {
         let mut stream = TcpStream::connect(server.address()).unwrap();
-        match index % 3 {
+        // Few are closed before the test is through: those whose request does not come.
+        match index % 20 {
             0 => {}
             1 => stream.write_all(b"GET /livez HTTP/1.1\r\nhost: ").unwrap(),
             _ => {
@@ -49,7 +51,8 @@ async fn ten_thousand_idle_connections_lock_nobody_out() {
         held.push(stream);
     }
     let (memory, files) = seen_from_outside(server.process.id);
-    println!("{crowd} connections made, {files} files open in the server, {memory} KiB");
+    println!("{CROWD} connections made, {files} files open in the server, {memory} KiB");
+    assert!(files >= CROWD * 9 / 10, "{files} of them are still open");
     assert!(memory < MOST_MEMORY_KIB, "{memory} KiB");
 
     let http = browser();

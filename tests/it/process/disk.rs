@@ -340,3 +340,18 @@ async fn a_database_that_another_program_holds_refuses_deliveries_and_commands_u
     other.close().await.unwrap();
     machine.serve(&[]).stop();
 }
+
+#[test]
+fn a_backup_on_the_disk_of_the_database_leaves_some_room_there() {
+    let machine = Machine::new();
+    let Some(_disk) = Disk::mounted(&machine, "16m") else { return };
+    machine.serve(&[]).stop();
+    std::fs::write(machine.data("filler"), vec![1; 8 << 20]).unwrap();
+    let (own, other) = (machine.data("copy.db"), machine.path("copy.db"));
+    let backup =
+        |file: &Path, percent| machine.run(&["backup", file.to_str().unwrap(), "--alert-disk-free-percent", percent]);
+    backup(&own, "80").refused(1, &["must leave", "on the database's own disk", "choose a place on another disk"]);
+    assert!(!own.exists());
+    backup(&other, "80").ok();
+    backup(&own, "10").ok();
+}

@@ -116,7 +116,14 @@ async fn an_invitee_is_erased_beside_a_running_server_with_a_report() {
     let feed = format!("{}{}", server.url, link(&machine));
     assert!(get(&http, &feed).await.1.contains("quillfeather"));
 
-    machine.run(&["erase", "quillfeather"]).refused(1, &["an e-mail address is needed"]);
+    for wrong in [
+        "quillfeather",
+        "Q <quillfeather@example.org>",
+        "quillfeather@example.org cy@example.org",
+        "mailto:q@example.org",
+    ] {
+        machine.run(&["erase", wrong]).refused(1, &["an e-mail address is needed, and nothing beside it"]);
+    }
     machine.run(&["erase", "quillfeather@example.org"]).refused(
         1,
         &[
@@ -143,4 +150,13 @@ async fn an_invitee_is_erased_beside_a_running_server_with_a_report() {
     assert!(machine.ok(&["erase", "quillfeather@example.org"]).contains("Nothing here tells of that invitee."));
     let log = server.stop();
     assert!(!log.contains("quillfeather"), "{log}");
+
+    // Nobody deletes the event of the other one now.
+    let report = machine.json(&["erase", "cy@example.org", "--yes", "--json"]);
+    assert_eq!((&report["waiting"][0]["events"], &report["filesAreClean"]), (&json!(1), &json!(false)), "{report}");
+    let told = machine.ok(&["erase", "cy@example.org", "--yes"]);
+    assert!(
+        told.contains("WAITS: 1 event") && told.contains("Until then these meetings stand in the database"),
+        "{told}"
+    );
 }
