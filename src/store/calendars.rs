@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{PausedFor, Plan, Store, StoreError, WriteTx, millis, shown, time};
+use super::{NEEDS_PERSON, PausedFor, Plan, Store, StoreError, WriteTx, millis, shown, time};
 use crate::meeting::mirroring::Rule;
 use crate::meeting::selection::{Detail, Selection, Window};
 
@@ -101,14 +101,23 @@ pub struct Calendar {
     pub paused_until: Option<DateTime<Utc>>,
     /// Why.
     pub paused_for: Option<PausedFor>,
-    /// What a person must do.
+    /// What a person must do before it can be written.
     pub problem: Option<String>,
     /// Since when.
     pub problem_at: Option<DateTime<Utc>>,
+    /// What a person must do before its events can be compared, as the latest comparison found.
+    pub unreached: Option<String>,
     /// When its events are next listed and compared.
     pub next_check_at: DateTime<Utc>,
     /// Its plan was asked for and is not made yet: which meetings belong there is still to be found out.
     pub to_plan: bool,
+}
+
+impl Calendar {
+    /// What a person must do, wherever that showed.
+    pub fn needs_person(&self) -> Option<&str> {
+        self.problem.as_deref().or(self.unreached.as_deref())
+    }
 }
 
 struct CalendarRow {
@@ -129,6 +138,7 @@ struct CalendarRow {
     next_check_at: i64,
     paused_for: Option<String>,
     to_plan: bool,
+    last_check: Option<String>,
 }
 
 impl TryFrom<CalendarRow> for Calendar {
@@ -160,6 +170,7 @@ impl TryFrom<CalendarRow> for Calendar {
                 .transpose()?,
             problem: row.problem,
             problem_at: optional(row.problem_at, "problem_at")?,
+            unreached: row.last_check.and_then(|outcome| Some(outcome.strip_prefix(NEEDS_PERSON)?.to_owned())),
             next_check_at: time(row.next_check_at, TABLE, "next_check_at")?,
             to_plan: row.to_plan,
         })
@@ -174,7 +185,9 @@ impl Store {
     pub async fn all_calendars(&self) -> Result<Vec<Calendar>, StoreError> {
         let rows = sqlx::query_as!(
             CalendarRow,
-            r#"SELECT *, EXISTS (SELECT 1 FROM calendar_plans WHERE calendar_id = calendars.id) AS "to_plan!: bool"
+            r#"SELECT *, EXISTS (SELECT 1 FROM calendar_plans WHERE calendar_id = calendars.id) AS "to_plan!: bool",
+                      (SELECT outcome FROM calendar_checks WHERE calendar_id = calendars.id AND outcome NOT LIKE 'not checked: %'
+                       ORDER BY id DESC LIMIT 1) AS "last_check?: String"
                FROM calendars ORDER BY id"#
         )
         .fetch_all(&self.reader)
@@ -214,7 +227,9 @@ impl WriteTx<'_> {
     pub async fn calendars(&mut self) -> Result<Vec<Calendar>, StoreError> {
         let rows = sqlx::query_as!(
             CalendarRow,
-            r#"SELECT *, EXISTS (SELECT 1 FROM calendar_plans WHERE calendar_id = calendars.id) AS "to_plan!: bool"
+            r#"SELECT *, EXISTS (SELECT 1 FROM calendar_plans WHERE calendar_id = calendars.id) AS "to_plan!: bool",
+                      (SELECT outcome FROM calendar_checks WHERE calendar_id = calendars.id AND outcome NOT LIKE 'not checked: %'
+                       ORDER BY id DESC LIMIT 1) AS "last_check?: String"
                FROM calendars WHERE removed_at IS NULL ORDER BY id"#
         )
         .fetch_all(&mut *self.0)

@@ -72,7 +72,7 @@ pub use audit_keeping::Removed;
 pub use audit_list::{AuditFilter, AuditHead, AuditPart};
 pub use audit_push::AuditPush;
 pub use backup::{BackupFailed, BackupMade};
-pub use calendar_checks::{CalendarCheck, KnownRow, NOT_CHECKED};
+pub use calendar_checks::{CalendarCheck, KnownRow, NEEDS_PERSON, NOT_CHECKED};
 pub use calendar_jobs::{CalendarJob, JobFinding, JobKind, JobState, Verdict};
 pub use calendar_pauses::PausedFor;
 pub use calendars::{Calendar, NewCalendar, OnCancel, OnDrift};

@@ -105,7 +105,7 @@ impl Reading {
             CalendarFacts {
                 id: calendar.id,
                 name: &calendar.wish.name,
-                has_problem: calendar.problem.is_some(),
+                has_problem: calendar.needs_person().is_some(),
                 refused: counts.rejected,
                 deletions: held.map(|change| change.deletions).sum(),
                 waiting: counts.pending + counts.failing,

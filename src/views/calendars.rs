@@ -15,7 +15,7 @@ use super::mirror_state::sentence;
 use super::progress::Progress;
 use super::time_text::{Moment, Times};
 use super::words::{self, capital, count, grouped, verb};
-use crate::store::{Calendar, CalendarCheck, CalendarJob, NOT_CHECKED};
+use crate::store::{Calendar, CalendarCheck, CalendarJob};
 use crate::web::site::Site;
 
 pub(super) fn router() -> Router<Site> {
@@ -73,7 +73,7 @@ impl LastCheck {
         Self {
             at: times.at(check.finished_at),
             outcome: capital(sentence(&check.outcome)),
-            counts: (!check.outcome.starts_with(NOT_CHECKED)).then_some(found),
+            counts: check.was_made().then_some(found),
         }
     }
 }
