@@ -130,6 +130,9 @@ fn mirror(registry: &mut Registry, site: &Site, reading: &Reading) {
         to_plan.get_or_create(&[("calendar", id.clone())]).set(i64::from(calendar.to_plan));
         problem.get_or_create(&[("calendar", id)]).set(i64::from(calendar.needs_person().is_some()));
     }
+    for unread in &reading.unread_calendars {
+        problem.get_or_create(&[("calendar", unread.id.to_string())]).set(1);
+    }
     registry.register("mirror_meetings", "Meetings by calendar and state of their mirror", work);
     registry.register_with_unit(
         "mirror_lag",

@@ -32,6 +32,12 @@ fn state(calendar: &Calendar, counts: &MirrorCounts, held: Option<&HeldChange>) 
 
 pub(super) async fn list(context: &Context, installation: &Installation, json: bool) -> anyhow::Result<()> {
     let calendars = installation.store.all_calendars().await?;
+    for unread in installation.store.unread_calendars().await? {
+        output::note(format_args!(
+            "calendar {} “{}” can't be read and is left out: {}",
+            unread.id, unread.name, unread.error
+        ));
+    }
     let counts = installation.store.mirror_counts(context.clock.now()).await?;
     let held = installation.store.held_changes().await?;
     let held_of = |calendar: &Calendar| held.iter().find(|held| held.calendar_id == calendar.id);
