@@ -128,7 +128,7 @@ impl Book {
         });
     }
 
-    /// Has the tables say the same, and tries whether more can be written: the little that this takes may fit where no delivery
+    /// Has the tables say the same, or whoever asks told if they can't be written, and tries whether more can be written: the little that this takes may fit where no delivery
     /// does.
     ///
     /// # Errors
@@ -139,6 +139,7 @@ impl Book {
             failed => failed,
         };
         self.is_behind = kept.is_err();
+        store.tell_unkept(self.known.iter().filter(|known| !known.is_kept).map(|known| known.alert.clone()).collect());
         kept
     }
 

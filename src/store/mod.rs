@@ -62,6 +62,7 @@ use chrono::{DateTime, Utc};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Connection as _, Sqlite, SqlitePool, Transaction};
 
+use self::alerts::Unkept;
 use self::turns::Turns;
 use self::writing::Refusing;
 use crate::meeting::selection::{self, Detail, Selection, Window};
@@ -121,6 +122,7 @@ pub struct Store {
     path: PathBuf,
     turns: Turns,
     refusing: Refusing,
+    unkept: Unkept,
 }
 
 impl Store {
@@ -209,8 +211,8 @@ impl Store {
         options: SqliteConnectOptions,
     ) -> Result<Self, StoreError> {
         let reader = pool(4).connect_with(options.pragma("query_only", "ON")).await?;
-        let (turns, refusing) = (Turns::default(), Refusing::default());
-        let store = Self { reader, writer, broken_off, path, turns, refusing };
+        let (turns, refusing, unkept) = (Turns::default(), Refusing::default(), Unkept::default());
+        let store = Self { reader, writer, broken_off, path, turns, refusing, unkept };
         word_index::complete(&store).await?;
         Ok(store)
     }

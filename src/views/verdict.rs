@@ -62,6 +62,7 @@ pub(super) struct Evidence<'a> {
 pub(super) fn findings(evidence: &Evidence<'_>) -> Vec<Finding> {
     let mut found = Vec::new();
     found.extend(no_delivery(evidence));
+    found.extend(evidence.keeping.alerts.database.iter().map(|fails| wrong(fails, evidence.calendars)));
     found.extend(evidence.conditions.iter().map(|condition| wrong(condition, evidence.calendars)));
     for calendar in evidence.calendars.iter().filter(|_| evidence.mirror.is_on()) {
         found.extend(calendar_findings(calendar));
