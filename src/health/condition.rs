@@ -30,6 +30,13 @@ impl Condition {
         Self::new(Kind::Database, summary.to_owned())
     }
 
+    /// That something in it can't be understood, and so nothing be told of the rest.
+    pub fn database_unread() -> Self {
+        let summary =
+            "Something in the database can't be read, so what else is wrong can't be told. The server's log names it.";
+        Self::new(Kind::Database, summary.to_owned())
+    }
+
     /// Whether it is the same happening as another one, whatever its words.
     pub fn is_of(&self, kind: Kind, subject: &str) -> bool {
         self.kind == kind && self.subject == subject

@@ -9,7 +9,7 @@ pub enum Kind {
     AuditLog,
     /// Little room is left beside the database.
     Disk,
-    /// A calendar can't be written before a person acts.
+    /// A calendar can't be written, or compared, before a person acts.
     Calendar,
     /// Google refuses meetings.
     RefusedMeetings,

@@ -21,7 +21,7 @@ use crate::meeting::apply::{Effect, receive, settle, settled_effect};
 use crate::meeting::event::{EventKey, Kind, MeetingEvent};
 use crate::meeting::state::Meeting;
 use crate::store::{
-    Calendar, DeliveryStatus, ERASED, Forgetting, Forgotten, PendingDelivery, Settled, Store, StoreError, WriteTx,
+    DeliveryStatus, ERASED, Forgetting, Forgotten, PendingDelivery, Selecting, Settled, Store, StoreError, WriteTx,
 };
 use crate::web::counts::Tally;
 
@@ -117,7 +117,7 @@ impl Inbox {
         let most = self.store.turn().await;
         let mut tx = self.store.write().await?;
         let pending = tx.pending_deliveries(most).await?;
-        let calendars = tx.calendars().await?;
+        let calendars = tx.selecting_calendars().await?;
         let now = self.clock.now();
         let mut settled = Vec::with_capacity(pending.len());
         for delivery in &pending {
@@ -159,7 +159,7 @@ impl Inbox {
         &self,
         tx: &mut WriteTx<'_>,
         delivery: &PendingDelivery,
-        calendars: &[Calendar],
+        calendars: &[Selecting],
         now: DateTime<Utc>,
     ) -> Result<(DeliveryStatus, Option<String>), StoreError> {
         let envelope = match (self.interpret)(&delivery.body) {
@@ -235,7 +235,7 @@ async fn apply_meeting(
     event: &MeetingEvent,
     first_revision: u32,
     inbox_id: i64,
-    calendars: &[Calendar],
+    calendars: &[Selecting],
     now: DateTime<Utc>,
 ) -> Result<Effect, StoreError> {
     let current = tx.meeting(&event.meeting_id).await?;
@@ -272,7 +272,7 @@ async fn settle_claimed(
     tx: &mut WriteTx<'_>,
     event: &MeetingEvent,
     inbox_id: Option<i64>,
-    calendars: &[Calendar],
+    calendars: &[Selecting],
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     let Some(claim) = event.claim() else { return Ok(()) };

@@ -47,13 +47,14 @@ impl Book {
         Ok(Self { known, forgotten: Vec::new(), is_behind: false })
     }
 
-    /// Follows what is wrong now, to which it adds whether the database fails. None = it can't be read: then everything else
-    /// stays as it was.
-    pub(super) fn follow(&mut self, found: Option<&mut Vec<Condition>>, now: DateTime<Utc>) {
-        let fails = (self.is_behind || found.is_none()).then(Condition::database_fails);
+    /// Follows what is wrong now, to which it adds whether the database fails. An error is all that could be found: then everything
+    /// else stays as it was.
+    pub(super) fn follow(&mut self, found: Result<&mut Vec<Condition>, &Condition>, now: DateTime<Utc>) {
+        let unread = found.as_ref().err().map(|unread| (*unread).clone());
+        let fails = self.is_behind.then(Condition::database_fails).or(unread);
         let open = (self.known.iter().enumerate()).filter(|(_, known)| known.alert.ended_at.is_none());
         let mut open: Vec<Open> = open.map(|(place, known)| known.alert.open(place)).collect();
-        let steps = if let Some(found) = found {
+        let steps = if let Ok(found) = found {
             found.extend(fails);
             steps(&open, found, now)
         } else {
@@ -127,7 +128,7 @@ impl Book {
         });
     }
 
-    /// Has the tables say the same, and tries whether more can be written: the little that this takes may fit where no delivery
+    /// Has the tables say the same, or whoever asks told if they can't be written, and tries whether more can be written: the little that this takes may fit where no delivery
     /// does.
     ///
     /// # Errors
@@ -138,6 +139,7 @@ impl Book {
             failed => failed,
         };
         self.is_behind = kept.is_err();
+        store.tell_unkept(self.known.iter().filter(|known| !known.is_kept).map(|known| known.alert.clone()).collect());
         kept
     }
 

@@ -111,9 +111,9 @@ impl Alerts {
         };
         let now = self.clock.now();
         let mut found = self.look(now).await;
-        book.follow(found.as_mut(), now);
+        book.follow(found.as_mut().map_err(|unread| &*unread), now);
         self.keep(book).await;
-        let mut due = book.due(&found.unwrap_or_default(), now);
+        let mut due = book.due(&found.unwrap_or_else(|unread| vec![unread]), now);
         due.truncate(AT_ONCE);
         let taken = match &self.messenger {
             Some(messenger) if !due.is_empty() => self.send(messenger, &due, book, stop).await,
@@ -123,13 +123,19 @@ impl Alerts {
         Ok(taken)
     }
 
-    /// What is wrong now, as far as the database tells; none = it can't be read.
-    async fn look(&self, now: DateTime<Utc>) -> Option<Vec<Condition>> {
+    /// What is wrong now, as far as the database tells.
+    ///
+    /// # Errors
+    /// What is wrong with the database when it does not.
+    async fn look(&self, now: DateTime<Utc>) -> Result<Vec<Condition>, Condition> {
         match self.store.reading(now).await {
-            Ok(reading) => Some(conditions(&reading.facts(self.mirror_is_on), &self.limits)),
+            Ok(reading) => Ok(conditions(&reading.facts(self.mirror_is_on), &self.limits)),
             Err(error) => {
                 tracing::error!(%error, cause = ?error, "what is wrong could not be looked at; trying again");
-                None
+                Err(match error {
+                    StoreError::Row { .. } => Condition::database_unread(),
+                    _ => Condition::database_fails(),
+                })
             }
         }
     }

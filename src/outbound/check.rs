@@ -17,7 +17,7 @@ use super::retry::Refusal;
 use crate::lifecycle::Pulse;
 use crate::meeting::event::MeetingId;
 use crate::meeting::mirroring::needs_approval;
-use crate::store::{Calendar, CalendarCheck, KnownRow, NOT_CHECKED, OnDrift, Presence, StoreError, Why};
+use crate::store::{Calendar, CalendarCheck, KnownRow, NEEDS_PERSON, NOT_CHECKED, OnDrift, Presence, StoreError, Why};
 
 /// A check that failed is tried again after this.
 const TRY_AGAIN: TimeDelta = TimeDelta::minutes(15);
@@ -89,7 +89,8 @@ impl Checker {
         let (drift, listed, outcome, next_at) = match checked {
             Ok((drift, listed, outcome)) => (drift, listed, outcome, finished_at + self.every),
             Err(refusal) => {
-                let outcome = format!("{NOT_CHECKED}{}", what_to_do(&refusal, calendar, google.account()));
+                let begin = if refusal.needs_person() { NEEDS_PERSON } else { NOT_CHECKED };
+                let outcome = format!("{begin}{}", what_to_do(&refusal, calendar, google.account()));
                 (Drift::default(), 0, outcome, finished_at + TRY_AGAIN.min(self.every))
             }
         };

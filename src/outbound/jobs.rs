@@ -98,8 +98,7 @@ impl Jobs {
 
     async fn work(&self, job: &CalendarJob) -> Result<(), StoreError> {
         let Mirror { store, clock, randomness, google, due, .. } = &self.mirror;
-        let calendars = store.all_calendars().await?;
-        let Some(calendar) = calendars.iter().find(|calendar| calendar.id == job.calendar_id) else { return Ok(()) };
+        let Some(calendar) = &store.calendar_by_id(job.calendar_id).await? else { return Ok(()) };
         let mut tx = store.write().await?;
         tx.begin_job(job.id, clock.now()).await?;
         tx.commit().await?;

@@ -113,6 +113,9 @@ impl Mirror {
     /// # Errors
     /// When the database can't be used.
     pub async fn plan(&self) -> Result<(), StoreError> {
+        for unread in self.store.unread_calendars().await? {
+            tracing::error!(calendar_id = unread.id, error = %unread.error, "a calendar can't be read; nothing is mirrored into it");
+        }
         let calendars = self.store.calendars().await?;
         self.plan_each(calendars.iter().map(|calendar| calendar.id).collect()).await
     }

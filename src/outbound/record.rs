@@ -63,7 +63,13 @@ impl Record<'_> {
                     tracing::warn!(calendar_id = calendar.id, %meeting_id, problem = text, ?again_at, "a meeting could not be mirrored");
                     tx.fail_mirror_work(lease, written, (&text, kind), again_at, now).await?;
                 }
-                (Outcome::GivenBack, _) | (_, None) => tx.return_mirror_work(lease).await?,
+                (Outcome::GivenBack, Some(_)) => tx.return_mirror_work(lease).await?,
+                // Its row can't be read, which is told as such. Until somebody mends that its work comes round now and then.
+                (_, None) => {
+                    let until = now + TimeDelta::from_std(PERSON_PAUSE).unwrap_or(TimeDelta::hours(1));
+                    tx.pause_calendar(lease.calendar_id, until, PausedFor::Person, None, now).await?;
+                    tx.return_mirror_work(lease).await?;
+                }
             }
         }
         if !agreed.is_empty() {
@@ -98,7 +104,7 @@ impl Record<'_> {
             }
             Refusal::QuotaUsedUp(_, after) => {
                 let until = later(retry::quota_pause(*after));
-                for calendar in tx.calendars().await? {
+                for calendar in tx.selecting_calendars().await? {
                     tx.pause_calendar(calendar.id, until, PausedFor::Quota, None, now).await?;
                 }
                 (text, ProblemKind::Retry, Some(until))

@@ -75,14 +75,20 @@ impl Refusal {
 
     /// Whether it is about the calendar, or all of them, so that other calls into it now would fare no better.
     pub(super) fn holds_back_calendar(&self) -> bool {
+        self.needs_person() || matches!(self, Self::Throttled(..) | Self::QuotaUsedUp(..))
+    }
+
+    /// Whether nothing more can be done in the calendar before a person acts.
+    pub(super) fn needs_person(&self) -> bool {
         match self {
+            Self::Missing | Self::Forbidden(_) | Self::Credentials(_) | Self::NotSetUp(..) => true,
             Self::Throttled(..)
             | Self::QuotaUsedUp(..)
-            | Self::Missing
-            | Self::Forbidden(_)
-            | Self::Credentials(_)
-            | Self::NotSetUp(..) => true,
-            Self::Duplicate | Self::Gone | Self::BadSequence | Self::Fault(..) | Self::Rejected(_) => false,
+            | Self::Duplicate
+            | Self::Gone
+            | Self::BadSequence
+            | Self::Fault(..)
+            | Self::Rejected(_) => false,
         }
     }
 }

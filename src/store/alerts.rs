@@ -1,6 +1,8 @@
 //! Episodes of what is wrong: which are open, and what of them is still to be told. One message is never behind another: each
 //! has its own next try.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
 use chrono::{DateTime, Utc};
 
 use super::{Store, StoreError, WriteTx, count, millis, time};
@@ -85,6 +87,24 @@ impl Alert {
     }
 }
 
+/// Episodes of which the tables don't say what is known, since they could not be written. Clones share them.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Unkept(Arc<Mutex<Vec<Alert>>>);
+
+impl Unkept {
+    fn lock(&self) -> MutexGuard<'_, Vec<Alert>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the tables say, as far as it is known better, and then what they don't.
+    fn put_right(&self, kept: Vec<Alert>) -> Vec<Alert> {
+        let unkept = self.lock();
+        let known = |alert: Alert| unkept.iter().find(|known| known.id == alert.id).cloned().unwrap_or(alert);
+        let right = kept.into_iter().map(known);
+        right.chain(unkept.iter().filter(|alert| alert.id.is_none()).cloned()).collect()
+    }
+}
+
 struct AlertRow {
     id: i64,
     kind: String,
@@ -135,7 +155,14 @@ impl Store {
         )
         .fetch_all(&self.reader)
         .await?;
-        rows.into_iter().map(Alert::try_from).collect()
+        let mut open = self.unkept.put_right(rows.into_iter().map(Alert::try_from).collect::<Result<_, _>>()?);
+        open.retain(|alert| alert.ended_at.is_none());
+        Ok(open)
+    }
+
+    /// Has these, which could not be kept, told to whoever asks: all of them, until it is called again.
+    pub fn tell_unkept(&self, alerts: Vec<Alert>) {
+        *self.unkept.lock() = alerts;
     }
 
     /// When each silence began that lasted, from `since` on.
@@ -167,7 +194,10 @@ impl Store {
         )
         .fetch_all(&self.reader)
         .await?;
-        rows.into_iter().map(Alert::try_from).collect()
+        let mut latest = self.unkept.put_right(rows.into_iter().map(Alert::try_from).collect::<Result<_, _>>()?);
+        // Stable: what is not in the table yet began last.
+        latest.sort_by_key(|alert| alert.id.is_some());
+        Ok(latest)
     }
 
     /// Episodes whose end is to be told, as their begin was.

@@ -95,8 +95,8 @@ impl Store {
         Ok(retried)
     }
 
-    /// Has what failed tried again, since nothing stands in the way any more. Returns how much that is: nothing while the
-    /// calendar is being purged.
+    /// Has what failed tried again, since nothing stands in the way any more, and compared what could not be. Returns how much
+    /// failed: nothing while the calendar is being purged.
     ///
     /// # Errors
     /// When the database can't be written.
@@ -106,6 +106,9 @@ impl Store {
             return Ok(0);
         }
         tx.resume_calendar(calendar.id).await?;
+        if calendar.unreached.is_some() {
+            tx.check_calendar_at(calendar.id, now).await?;
+        }
         let again = tx.retry_failed(calendar.id, now).await?;
         tx.commit().await?;
         Ok(again)

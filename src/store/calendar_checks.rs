@@ -5,8 +5,10 @@ use chrono::{DateTime, Utc};
 use super::{Presence, Store, StoreError, WriteTx, count, millis, time};
 use crate::meeting::event::MeetingId;
 
-/// The outcome of a comparison that could not be made begins so; its counts say nothing.
+/// The outcome of a comparison that could not be made begins so: for now, or not before a person acts. Queries name the first.
 pub const NOT_CHECKED: &str = "not checked: ";
+/// The same.
+pub const NEEDS_PERSON: &str = "not checked before a person acts: ";
 
 /// A work row as a comparison needs it.
 #[derive(Debug, Clone)]
@@ -51,6 +53,13 @@ pub struct CalendarCheck {
     pub unwanted: u32,
     /// What was done, or why the check failed.
     pub outcome: String,
+}
+
+impl CalendarCheck {
+    /// Whether it could be made; if not, its counts say nothing.
+    pub fn was_made(&self) -> bool {
+        ![NOT_CHECKED, NEEDS_PERSON].iter().any(|begin| self.outcome.starts_with(begin))
+    }
 }
 
 impl Store {

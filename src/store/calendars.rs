@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{PausedFor, Plan, Store, StoreError, WriteTx, millis, shown, time};
+use super::{NEEDS_PERSON, PausedFor, Plan, Store, StoreError, WriteTx, millis, shown, time};
 use crate::meeting::mirroring::Rule;
 use crate::meeting::selection::{Detail, Selection, Window};
 
@@ -101,14 +101,34 @@ pub struct Calendar {
     pub paused_until: Option<DateTime<Utc>>,
     /// Why.
     pub paused_for: Option<PausedFor>,
-    /// What a person must do.
+    /// What a person must do before it can be written.
     pub problem: Option<String>,
     /// Since when.
     pub problem_at: Option<DateTime<Utc>>,
+    /// What a person must do before its events can be compared, as the latest comparison found.
+    pub unreached: Option<String>,
     /// When its events are next listed and compared.
     pub next_check_at: DateTime<Utc>,
     /// Its plan was asked for and is not made yet: which meetings belong there is still to be found out.
     pub to_plan: bool,
+}
+
+impl Calendar {
+    /// What a person must do, wherever that showed.
+    pub fn needs_person(&self) -> Option<&str> {
+        self.problem.as_deref().or(self.unreached.as_deref())
+    }
+}
+
+/// A calendar in use whose row can't be read.
+#[derive(Debug)]
+pub struct UnreadCalendar {
+    /// Row id.
+    pub id: i64,
+    /// For people.
+    pub name: String,
+    /// What is wrong with it.
+    pub error: StoreError,
 }
 
 struct CalendarRow {
@@ -129,6 +149,7 @@ struct CalendarRow {
     next_check_at: i64,
     paused_for: Option<String>,
     to_plan: bool,
+    last_check: Option<String>,
 }
 
 impl TryFrom<CalendarRow> for Calendar {
@@ -160,6 +181,7 @@ impl TryFrom<CalendarRow> for Calendar {
                 .transpose()?,
             problem: row.problem,
             problem_at: optional(row.problem_at, "problem_at")?,
+            unreached: row.last_check.and_then(|outcome| Some(outcome.strip_prefix(NEEDS_PERSON)?.to_owned())),
             next_check_at: time(row.next_check_at, TABLE, "next_check_at")?,
             to_plan: row.to_plan,
         })
@@ -167,54 +189,80 @@ impl TryFrom<CalendarRow> for Calendar {
 }
 
 impl Store {
-    /// Every calendar, also removed ones, by id.
-    ///
-    /// # Errors
-    /// When they can't be read.
-    pub async fn all_calendars(&self) -> Result<Vec<Calendar>, StoreError> {
+    async fn calendar_rows(&self) -> Result<Vec<CalendarRow>, StoreError> {
         let rows = sqlx::query_as!(
             CalendarRow,
-            r#"SELECT *, EXISTS (SELECT 1 FROM calendar_plans WHERE calendar_id = calendars.id) AS "to_plan!: bool"
+            r#"SELECT *, EXISTS (SELECT 1 FROM calendar_plans WHERE calendar_id = calendars.id) AS "to_plan!: bool",
+                      (SELECT outcome FROM calendar_checks WHERE calendar_id = calendars.id AND outcome NOT LIKE 'not checked: %'
+                       ORDER BY id DESC LIMIT 1) AS "last_check?: String"
                FROM calendars ORDER BY id"#
         )
         .fetch_all(&self.reader)
         .await?;
-        rows.into_iter().map(Calendar::try_from).collect()
+        Ok(rows)
     }
 
-    /// The calendars that are mirrored into, by id.
+    /// Every calendar, also removed ones, by id. One that can't be read is left out: [`Store::unread_calendars`] tells of it.
     ///
     /// # Errors
-    /// When they can't be read.
+    /// When the database can't be read.
+    pub async fn all_calendars(&self) -> Result<Vec<Calendar>, StoreError> {
+        Ok(self.calendar_rows().await?.into_iter().flat_map(Calendar::try_from).collect())
+    }
+
+    /// The calendars in use that can't be read, by id.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn unread_calendars(&self) -> Result<Vec<UnreadCalendar>, StoreError> {
+        let used = self.calendar_rows().await?.into_iter().filter(|row| row.removed_at.is_none());
+        let unread = used.filter_map(|row| {
+            let (id, name) = (row.id, row.name.clone());
+            Calendar::try_from(row).err().map(|error| UnreadCalendar { id, name, error })
+        });
+        Ok(unread.collect())
+    }
+
+    /// The calendars that are mirrored into and can be read, by id.
+    ///
+    /// # Errors
+    /// When the database can't be read.
     pub async fn calendars(&self) -> Result<Vec<Calendar>, StoreError> {
         Ok(self.all_calendars().await?.into_iter().filter(|calendar| calendar.removed_at.is_none()).collect())
+    }
+
+    /// The calendar of that row id. Another that can't be read is no matter.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub async fn calendar_by_id(&self, id: i64) -> Result<Option<Calendar>, StoreError> {
+        let found = self.calendar_rows().await?.into_iter().find(|row| row.id == id);
+        found.map(Calendar::try_from).transpose()
     }
 
     /// The calendar of that id or name; one that is mirrored into comes before a removed one.
     ///
     /// # Errors
-    /// When it can't be read.
+    /// When it can't be read. Another that can't be read is no matter.
     pub async fn calendar(&self, id_or_name: &str) -> Result<Option<Calendar>, StoreError> {
-        let mut found: Vec<Calendar> = self
-            .all_calendars()
-            .await?
-            .into_iter()
-            .filter(|calendar| calendar.wish.name == id_or_name || calendar.id.to_string() == id_or_name)
-            .collect();
-        found.sort_by_key(|calendar| (calendar.removed_at.is_some(), calendar.wish.name != id_or_name));
-        Ok(found.into_iter().next())
+        let mut found = self.calendar_rows().await?;
+        found.retain(|row| row.name == id_or_name || row.id.to_string() == id_or_name);
+        found.sort_by_key(|row| (row.removed_at.is_some(), row.name != id_or_name));
+        found.into_iter().next().map(Calendar::try_from).transpose()
     }
 }
 
 impl WriteTx<'_> {
-    /// The calendars that are mirrored into, by id.
+    /// The calendars that are mirrored into, by id. What an admin does to one may hang on each of them.
     ///
     /// # Errors
-    /// When they can't be read.
+    /// When one of them can't be read.
     pub async fn calendars(&mut self) -> Result<Vec<Calendar>, StoreError> {
         let rows = sqlx::query_as!(
             CalendarRow,
-            r#"SELECT *, EXISTS (SELECT 1 FROM calendar_plans WHERE calendar_id = calendars.id) AS "to_plan!: bool"
+            r#"SELECT *, EXISTS (SELECT 1 FROM calendar_plans WHERE calendar_id = calendars.id) AS "to_plan!: bool",
+                      (SELECT outcome FROM calendar_checks WHERE calendar_id = calendars.id AND outcome NOT LIKE 'not checked: %'
+                       ORDER BY id DESC LIMIT 1) AS "last_check?: String"
                FROM calendars WHERE removed_at IS NULL ORDER BY id"#
         )
         .fetch_all(&mut *self.0)

@@ -97,7 +97,9 @@ async fn commit(store: &Store, jobs: &mut Vec<Job>) {
 
 async fn try_commit(store: &Store, jobs: &[Job]) -> Result<Vec<Stored>, StoreError> {
     let stored = store_all(store, jobs).await;
-    store.refusing.note(&stored);
+    if let [first, ..] = jobs {
+        store.refusing.note(&first.delivery, &stored);
+    }
     stored
 }
 

@@ -8,6 +8,7 @@ use futures_util::TryStreamExt as _;
 
 use super::meetings::MeetingRow;
 use super::{Calendar, Store, StoreError, WriteTx, json_text, millis};
+use crate::meeting::selection::Selection;
 use crate::meeting::state::Meeting;
 
 /// Rows written in one transaction, so that the writer is never held long.
@@ -22,7 +23,28 @@ pub enum Plan {
     All,
 }
 
+/// A calendar that is mirrored into, and which meetings that takes.
+#[derive(Debug)]
+pub struct Selecting {
+    /// Row id.
+    pub id: i64,
+    /// None = it can't be read: then each may be one of them.
+    selection: Option<Selection>,
+}
+
 impl WriteTx<'_> {
+    /// The calendars that are mirrored into, by id.
+    ///
+    /// # Errors
+    /// When the database can't be read. That one of them can't be is no matter.
+    pub async fn selecting_calendars(&mut self) -> Result<Vec<Selecting>, StoreError> {
+        let rows = sqlx::query!("SELECT id, selection FROM calendars WHERE removed_at IS NULL ORDER BY id")
+            .fetch_all(&mut *self.0)
+            .await?;
+        let selecting = |id, selection: &str| Selecting { id, selection: serde_json::from_str(selection).ok() };
+        Ok(rows.iter().map(|row| selecting(row.id, &row.selection)).collect())
+    }
+
     /// After a visible change: asks for the meeting in every calendar that selects it or already knows it. Whether it is
     /// wanted there or must go is decided when the work is done.
     ///
@@ -31,13 +53,14 @@ impl WriteTx<'_> {
     pub async fn want_in_calendars(
         &mut self,
         meeting: &Meeting,
-        calendars: &[Calendar],
+        calendars: &[Selecting],
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
         for calendar in calendars {
+            let selects = |selection: &Selection| selection.check(&meeting.details).is_ok();
             let selected = meeting.is_confirmed()
                 && meeting.forget_since.is_none()
-                && calendar.wish.selection.check(&meeting.details).is_ok();
+                && calendar.selection.as_ref().is_none_or(selects);
             if selected || self.is_mirrored(&meeting.id, calendar.id).await? {
                 self.want(meeting, calendar.id, now).await?;
             }

@@ -62,6 +62,7 @@ use chrono::{DateTime, Utc};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Connection as _, Sqlite, SqlitePool, Transaction};
 
+use self::alerts::Unkept;
 use self::turns::Turns;
 use self::writing::Refusing;
 use crate::meeting::selection::{self, Detail, Selection, Window};
@@ -72,10 +73,10 @@ pub use audit_keeping::Removed;
 pub use audit_list::{AuditFilter, AuditHead, AuditPart};
 pub use audit_push::AuditPush;
 pub use backup::{BackupFailed, BackupMade};
-pub use calendar_checks::{CalendarCheck, KnownRow, NOT_CHECKED};
+pub use calendar_checks::{CalendarCheck, KnownRow, NEEDS_PERSON, NOT_CHECKED};
 pub use calendar_jobs::{CalendarJob, JobFinding, JobKind, JobState, Verdict};
 pub use calendar_pauses::PausedFor;
-pub use calendars::{Calendar, NewCalendar, OnCancel, OnDrift};
+pub use calendars::{Calendar, NewCalendar, OnCancel, OnDrift, UnreadCalendar};
 pub use changes::{ChangeWatch, ChangedMeeting, Positions};
 pub use erasure::{EventsThere, KeptBody};
 pub use error::StoreError;
@@ -94,7 +95,7 @@ pub use meeting_list::{MeetingCursor, MeetingFilter, MeetingOrder, MeetingPage};
 pub use meetings::HistoryEntry;
 pub use mirror::{Lease, Presence, ProblemKind, Written};
 pub use mirror_attempts::MirrorAttempt;
-pub use mirror_plan::Plan;
+pub use mirror_plan::{Plan, Selecting};
 pub use mirror_rows::MirrorRow;
 pub use owners::MeetingOwner;
 pub use reading::{ARRIVAL_DAYS, Reading};
@@ -121,6 +122,7 @@ pub struct Store {
     path: PathBuf,
     turns: Turns,
     refusing: Refusing,
+    unkept: Unkept,
 }
 
 impl Store {
@@ -209,8 +211,8 @@ impl Store {
         options: SqliteConnectOptions,
     ) -> Result<Self, StoreError> {
         let reader = pool(4).connect_with(options.pragma("query_only", "ON")).await?;
-        let (turns, refusing) = (Turns::default(), Refusing::default());
-        let store = Self { reader, writer, broken_off, path, turns, refusing };
+        let (turns, refusing, unkept) = (Turns::default(), Refusing::default(), Unkept::default());
+        let store = Self { reader, writer, broken_off, path, turns, refusing, unkept };
         word_index::complete(&store).await?;
         Ok(store)
     }

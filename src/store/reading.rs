@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
     AuditVerified, BackupMade, Calendar, DeliveryStatus, Feed, HeldChange, InboxCounts, MirrorCounts, RenditionFacts,
-    Storage, Store, StoreError,
+    Storage, Store, StoreError, UnreadCalendar,
 };
 use crate::health::condition::{CalendarFacts, Facts};
 use crate::health::rhythm::longest_pause;
@@ -29,6 +29,8 @@ pub struct Reading {
     pub silences: Vec<DateTime<Utc>>,
     /// Calendars in use.
     pub calendars: Vec<Calendar>,
+    /// Others, which can't be read.
+    pub unread_calendars: Vec<UnreadCalendar>,
     /// Mirror work by calendar.
     pub mirror: Vec<MirrorCounts>,
     /// Changes of calendars that wait for an admin's approval.
@@ -66,6 +68,7 @@ impl Store {
             arrivals: self.arrivals(since, now).await?,
             silences: self.silences(since).await?,
             calendars: self.calendars().await?,
+            unread_calendars: self.unread_calendars().await?,
             mirror: self.mirror_counts(now).await?,
             held: self.held_changes().await?,
             feeds: feeds.into_iter().flatten().collect(),
@@ -105,19 +108,25 @@ impl Reading {
             CalendarFacts {
                 id: calendar.id,
                 name: &calendar.wish.name,
-                has_problem: calendar.problem.is_some(),
+                has_problem: calendar.needs_person().is_some(),
                 refused: counts.rejected,
                 deletions: held.map(|change| change.deletions).sum(),
                 waiting: counts.pending + counts.failing,
                 waits_since: counts.waits_since,
             }
         });
+        let unread = self.unread_calendars.iter().filter(|_| mirror_is_on).map(|calendar| CalendarFacts {
+            id: calendar.id,
+            name: &calendar.name,
+            has_problem: true,
+            ..CalendarFacts::default()
+        });
         Facts {
             now: self.now,
             last_delivery_at: self.last_delivery_at,
             usual_pause: self.usual_pause(),
             quarantined: self.inbox.of(DeliveryStatus::Quarantined),
-            calendars: calendars.collect(),
+            calendars: calendars.chain(unread).collect(),
             cut_feeds: self.cut_feeds(),
             room: self.storage.room,
             audit_broken: self.audit.as_ref().and_then(|found| found.broken.as_deref()),

@@ -9,6 +9,8 @@ use super::error::PageError;
 use super::frame::{Frame, Section, Visit};
 use super::time_text::{Moment, Times};
 use super::words::{State, Tone, length};
+use crate::health::condition::Condition;
+use crate::health::kind::Kind;
 use crate::store::{Alert, StoreError};
 use crate::web::site::Site;
 
@@ -29,6 +31,8 @@ pub(super) struct Alerts {
     pub(super) host: Option<String>,
     /// Why the last message was not taken.
     pub(super) problem: Option<String>,
+    /// That the database fails, which only trying tells.
+    pub(super) database: Option<Condition>,
 }
 
 impl Alerts {
@@ -36,7 +40,14 @@ impl Alerts {
     pub(super) async fn of(site: &Site, times: &Times) -> Result<Self, StoreError> {
         let alerts = site.store.latest_alerts(LATEST).await?;
         let open = site.store.open_alerts().await?;
+        let fails = |alert: &&Alert| alert.kind == Kind::Database && alert.gone_since.is_none();
+        let database = open.iter().find(fails).filter(|alert| alert.is_steady(times.now()));
         Ok(Self {
+            database: database.map(|alert| Condition {
+                kind: alert.kind,
+                subject: alert.subject.clone(),
+                summary: alert.summary.clone(),
+            }),
             open: open.iter().filter(|alert| alert.is_steady(times.now())).count(),
             last_sent: alerts.iter().filter_map(Alert::last_told_at).max().map(|at| times.at(at)),
             host: site.alerts_sent_to.clone(),
@@ -96,8 +107,7 @@ fn row(alert: Alert, times: &Times) -> Row {
 #[cfg(test)]
 mod tests {
     use super::super::testing::Stage;
-    use crate::health::condition::Condition;
-    use crate::health::kind::Kind;
+    use super::{Condition, Kind};
     use crate::store::Alert;
     use chrono::TimeDelta;
 

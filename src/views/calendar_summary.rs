@@ -56,10 +56,7 @@ impl CalendarSummary {
             to_plan: calendar.to_plan,
             waits_since: counts.waits_since.map(|at| times.at(at)),
             last_written: counts.last_written_at.map(|at| times.at(at)),
-            problem: calendar
-                .problem
-                .as_deref()
-                .map(|text| (sentence(text), calendar.problem_at.map(|at| times.at(at)))),
+            problem: calendar.needs_person().map(|text| (sentence(text), calendar.problem_at.map(|at| times.at(at)))),
             held_until: held_until.map(|until| times.at(until)),
             held_words: held_words(calendar),
             last_problem: counts.last_problem.as_deref().map(sentence),
@@ -84,7 +81,7 @@ impl CalendarSummary {
 fn state(calendar: &Calendar, counts: &MirrorCounts, deletions: i64, held_back: bool, mirror_is_on: bool) -> State {
     if !mirror_is_on {
         State::new(Tone::Quiet, "Mirror off")
-    } else if calendar.problem.is_some() {
+    } else if calendar.needs_person().is_some() {
         State::new(Tone::Bad, "Needs a person")
     } else if counts.rejected > 0 {
         State::new(Tone::Bad, format!("{} refused", counts.rejected))

@@ -15,7 +15,7 @@ use super::mirror_state::sentence;
 use super::progress::Progress;
 use super::time_text::{Moment, Times};
 use super::words::{self, capital, count, grouped, verb};
-use crate::store::{Calendar, CalendarCheck, CalendarJob, NOT_CHECKED};
+use crate::store::{Calendar, CalendarCheck, CalendarJob, UnreadCalendar};
 use crate::web::site::Site;
 
 pub(super) fn router() -> Router<Site> {
@@ -28,6 +28,7 @@ struct CalendarsPage {
     frame: Frame,
     said: Option<String>,
     calendars: Vec<Card>,
+    unread: Vec<UnreadCalendar>,
     removed: Vec<Removed>,
 }
 
@@ -73,7 +74,7 @@ impl LastCheck {
         Self {
             at: times.at(check.finished_at),
             outcome: capital(sentence(&check.outcome)),
-            counts: (!check.outcome.starts_with(NOT_CHECKED)).then_some(found),
+            counts: check.was_made().then_some(found),
         }
     }
 }
@@ -201,7 +202,8 @@ async fn show(visit: Visit, Params(said): Params<Said>) -> Result<Response, Page
         .iter()
         .find(|calendar| said.removed == Some(calendar.id))
         .map(|calendar| format!("“{}” is no longer mirrored into.", calendar.name));
-    Ok(visit.show(CalendarsPage { frame, said, calendars, removed }))
+    let unread = store.unread_calendars().await?;
+    Ok(visit.show(CalendarsPage { frame, said, calendars, unread, removed }))
 }
 
 #[cfg(test)]

@@ -136,7 +136,7 @@ async fn mirror_again(visit: Visit, form: Result<Form<MirrorAgain>, FormRejectio
     let mut tx = store.write().await?;
     let meeting = tx.meeting(&id).await?.ok_or(PageError::NoPage)?;
     // A calendar that was added a moment ago may have no row of it yet.
-    let calendars = tx.calendars().await?;
+    let calendars = tx.selecting_calendars().await?;
     tx.want_in_calendars(&meeting, &calendars, now).await?;
     let number = tx.mirror_again(&id, now).await?;
     let summary =

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::error::PageError;
 use super::feed::FeedCache;
 use super::frame::{Mirror, Visit};
-use super::mirror_state::{Placement, in_calendar, in_feed, no_room, unread_feed};
+use super::mirror_state::{Placement, in_calendar, in_feed, no_room, unread};
 use super::words::{Tone, count, verb};
 use crate::meeting::state::{Meeting, Status};
 
@@ -60,17 +60,17 @@ impl Places {
                 places.removed.push(place("Google Calendar, removed"));
             }
         }
+        for calendar in store.unread_calendars().await? {
+            let (name, placement) = (calendar.name, unread("calendar"));
+            places.calendars.push(Place { kind: "Google Calendar", name, placement, decide: None });
+        }
         let facts = store.rendition_facts().await?;
         for feed in store.feeds_in_use().await? {
             let feed = match feed {
                 Ok(feed) => feed,
-                Err(unread) => {
-                    places.feeds.push(Place {
-                        kind: "Feed",
-                        name: unread.name,
-                        placement: unread_feed(),
-                        decide: None,
-                    });
+                Err(feed) => {
+                    let placement = unread("feed");
+                    places.feeds.push(Place { kind: "Feed", name: feed.name, placement, decide: None });
                     continue;
                 }
             };

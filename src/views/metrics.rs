@@ -128,7 +128,10 @@ fn mirror(registry: &mut Registry, site: &Site, reading: &Reading) {
         let age = found.waits_since.map_or(0, |at| (reading.now - at).num_seconds().max(0));
         lag.get_or_create(&[("calendar", id.clone())]).set(age);
         to_plan.get_or_create(&[("calendar", id.clone())]).set(i64::from(calendar.to_plan));
-        problem.get_or_create(&[("calendar", id)]).set(i64::from(calendar.problem.is_some()));
+        problem.get_or_create(&[("calendar", id)]).set(i64::from(calendar.needs_person().is_some()));
+    }
+    for unread in &reading.unread_calendars {
+        problem.get_or_create(&[("calendar", unread.id.to_string())]).set(1);
     }
     registry.register("mirror_meetings", "Meetings by calendar and state of their mirror", work);
     registry.register_with_unit(

@@ -238,9 +238,9 @@ pub(super) fn no_room() -> Placement {
     placement(Tone::Bad, "No room", note)
 }
 
-/// Where a meeting stands in a feed whose own row can't be read.
-pub(super) fn unread_feed() -> Placement {
-    placement(Tone::Bad, "Not readable", "The feed can't be read; the server's log names the cause.")
+/// Where a meeting stands in a feed or calendar whose own row can't be read.
+pub(super) fn unread(what: &str) -> Placement {
+    placement(Tone::Bad, "Not readable", format!("The {what} can't be read; the server's log names the cause."))
 }
 
 /// The text as a sentence: with a full stop at its end.

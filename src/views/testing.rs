@@ -181,7 +181,7 @@ impl Stage {
         tx.add_history(&meeting, event, stored.id, effect, now).await.unwrap();
         let applied = Settled { id: stored.id, status: DeliveryStatus::Applied, reason: None };
         tx.settle_deliveries(&[applied], now).await.unwrap();
-        let calendars = tx.calendars().await.unwrap();
+        let calendars = tx.selecting_calendars().await.unwrap();
         tx.want_in_calendars(&meeting, &calendars, now).await.unwrap();
         tx.commit().await.unwrap();
         meeting

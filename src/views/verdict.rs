@@ -62,6 +62,7 @@ pub(super) struct Evidence<'a> {
 pub(super) fn findings(evidence: &Evidence<'_>) -> Vec<Finding> {
     let mut found = Vec::new();
     found.extend(no_delivery(evidence));
+    found.extend(evidence.keeping.alerts.database.iter().map(|fails| wrong(fails, evidence.calendars)));
     found.extend(evidence.conditions.iter().map(|condition| wrong(condition, evidence.calendars)));
     for calendar in evidence.calendars.iter().filter(|_| evidence.mirror.is_on()) {
         found.extend(calendar_findings(calendar));
@@ -130,7 +131,12 @@ fn no_backup(trouble: &str) -> Finding {
 fn wrong(condition: &Condition, calendars: &[CalendarSummary]) -> Finding {
     let calendar = || calendars.iter().find(|calendar| calendar.id.to_string() == condition.subject);
     let why = match condition.kind {
-        Kind::Calendar => calendar().and_then(|calendar| Some(calendar.problem.as_ref()?.0.clone())),
+        Kind::Calendar => match calendar() {
+            Some(calendar) => calendar.problem.as_ref().map(|(text, _)| text.clone()),
+            None => {
+                Some("It can't be read, so nothing is mirrored into it. The server's log names the cause.".to_owned())
+            }
+        },
         Kind::RefusedMeetings => calendar().map(last_problem),
         _ => None,
     };

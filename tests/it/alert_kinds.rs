@@ -4,8 +4,9 @@
 use chrono::TimeDelta;
 use meeting_mirror::meeting::event::MeetingId;
 use meeting_mirror::meeting::selection::{Detail, Selection};
-use meeting_mirror::simulated_google::{Fault, Matcher};
-use meeting_mirror::store::OnCancel;
+use meeting_mirror::outbound::jobs::Jobs;
+use meeting_mirror::simulated_google::{Access, Fault, Matcher};
+use meeting_mirror::store::{Calendar, JobKind, OnCancel};
 use regex::Regex;
 use serde_json::Value;
 
@@ -122,4 +123,109 @@ async fn what_waits_for_a_person_in_a_calendar_is_told() {
     app.store.decide(&held, false, "test", app.now()).await.unwrap();
     app.watch(3).await;
     assert_eq!(told(&mut receiver)[0].0, "ended approval");
+}
+
+async fn the_calendar(app: &TestApp) -> Calendar {
+    app.store.calendars().await.unwrap().remove(0)
+}
+
+#[tokio::test]
+async fn a_calendar_that_can_not_be_compared_needs_a_person_until_it_can() {
+    let mut receiver = Receiver::start(PATH, []).await;
+    let app = TestApp::start_with_google_and(telling(receiver.url())).await;
+    app.add_calendar(TEAM, Detail::Full, OnCancel::Delete).await;
+    app.deliver(&event("e-1", "scheduled", "m-1", 1, 9)).await;
+    app.settle().await;
+    app.check_calendars().await;
+    app.sign_in().await;
+    assert!(app.page("/status").await.contains("Everything is in step"));
+
+    // No meeting is due there.
+    app.google().set_access(TEAM, Access::NotShared);
+    app.check_calendars().await;
+    app.watch(3).await;
+    assert_eq!(told(&mut receiver), [("begun calendar".to_owned(), format!("Calendar “{TEAM}” needs a person."))]);
+    for page in ["/status", "/calendars"] {
+        let page = app.page(page).await;
+        assert!(page.contains("Needs a person") && page.contains("Google knows no calendar"), "{page}");
+        assert!(!page.contains("Everything is in step"), "{page}");
+    }
+    assert!(app.page("/metrics").await.contains("calendar_problem{calendar=\"1\"} 1\n"));
+
+    // Neither a fault that passes nor a write that fails and then succeeds says that it is over, or begins it anew.
+    app.google().set_online(false);
+    app.check_calendars().await;
+    app.google().set_online(true);
+    app.deliver(&event("e-2", "scheduled", "m-2", 1, 9)).await;
+    app.apply().await;
+    app.mirror().await;
+    assert!(the_calendar(&app).await.problem.is_some());
+    app.watch(3).await;
+    app.google().set_access(TEAM, Access::Writer);
+    app.settle().await;
+    assert!(the_calendar(&app).await.problem.is_none());
+    app.watch(3).await;
+    assert_eq!(told(&mut receiver), []);
+    app.check_calendars().await;
+    app.watch(3).await;
+    assert_eq!(told(&mut receiver)[0].0, "ended calendar");
+    assert!(app.page("/metrics").await.contains("calendar_problem{calendar=\"1\"} 0\n"));
+
+    // Checked by hand and found well, it is compared at once.
+    app.google().set_access(TEAM, Access::NotShared);
+    app.check_calendars().await;
+    app.google().set_access(TEAM, Access::Writer);
+    app.store.ask_job(&the_calendar(&app).await, JobKind::Check, "test", app.now()).await.unwrap();
+    Jobs { mirror: app.mirror.clone().unwrap() }.work_once().await.unwrap();
+    assert_eq!(app.checker.as_ref().unwrap().check_due().await.unwrap(), 1);
+    assert_eq!(the_calendar(&app).await.needs_person(), None);
+}
+
+#[tokio::test]
+async fn a_calendar_that_can_not_be_read_is_told_and_holds_up_no_other() {
+    let other = "other@group.calendar.example.com";
+    let mut receiver = Receiver::start(PATH, []).await;
+    let app = TestApp::start_with_google_and(telling(receiver.url())).await;
+    app.google().add_calendar(other, "Other", Access::Writer);
+    for calendar in [TEAM, other] {
+        app.add_calendar(calendar, Detail::Full, OnCancel::Delete).await;
+    }
+    app.deliver(&event("e-1", "scheduled", "m-1", 1, 9)).await;
+    app.deliver(&event("e-2", "scheduled", "m-2", 1, 9)).await;
+    app.settle().await;
+    app.sql("UPDATE calendars SET selection = 'no JSON' WHERE id = 1").await;
+    app.deliver(&event("e-3", "canceled", "m-1", 2, 9)).await;
+    app.deliver(&event("e-4", "scheduled", "m-3", 2, 9)).await;
+    app.apply().await;
+    app.mirror().await;
+    let there = |calendar| app.mirrored(calendar).into_iter().map(|(id, _)| id).collect::<Vec<_>>();
+    assert_eq!((there(TEAM), there(other)), (vec!["m-1".into(), "m-2".into()], vec!["m-2".into(), "m-3".into()]));
+    app.watch(3).await;
+    assert_eq!(told(&mut receiver), [("begun calendar".to_owned(), format!("Calendar “{TEAM}” needs a person."))]);
+    app.sign_in().await;
+    for page in ["/status", "/calendars", "/meetings/m-3"] {
+        let page = app.page(page).await;
+        assert!(page.contains("can't be read") || page.contains("can&#39;t be read"), "{page}");
+    }
+    assert!(app.page("/metrics").await.contains("calendar_problem{calendar=\"1\"} 1\n"));
+
+    // Mended, it gets what came meanwhile.
+    app.sql("UPDATE calendars SET selection = (SELECT selection FROM calendars WHERE id = 2) WHERE id = 1").await;
+    app.clock.advance(TimeDelta::minutes(15));
+    app.settle().await;
+    assert_eq!(there(TEAM), ["m-2", "m-3"]);
+    app.watch(3).await;
+    assert_eq!(told(&mut receiver)[0].0, "ended calendar");
+}
+
+#[tokio::test]
+async fn a_row_that_can_not_be_read_is_not_told_as_refused_deliveries() {
+    let mut receiver = Receiver::start(PATH, []).await;
+    let app = TestApp::start_with(telling(receiver.url())).await;
+    app.audit_keeper.run_once().await.unwrap();
+    app.sql("UPDATE installation SET value = 'no JSON' WHERE name = 'audit_verified'").await;
+    app.watch(3).await;
+    let unread =
+        "Something in the database can't be read, so what else is wrong can't be told. The server's log names it.";
+    assert_eq!(told(&mut receiver), [("begun database".to_owned(), unread.to_owned())]);
 }

@@ -113,7 +113,11 @@ async fn checks_come_by_themselves_on_schedule_and_a_failed_one_comes_again() {
     google.set_access(TEAM, Access::NotShared);
     assert_eq!(checker.check_due().await.unwrap(), 1);
     let check = app.store.latest_check(calendar.id).await.unwrap().unwrap();
-    assert!(check.outcome.starts_with("not checked: Google knows no calendar"), "{}", check.outcome);
+    assert!(
+        check.outcome.starts_with("not checked before a person acts: Google knows no calendar"),
+        "{}",
+        check.outcome
+    );
     google.set_access(TEAM, Access::Writer);
     app.clock.advance(TimeDelta::minutes(15));
     assert_eq!(checker.check_due().await.unwrap(), 1);

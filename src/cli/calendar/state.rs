@@ -13,8 +13,8 @@ fn state(calendar: &Calendar, counts: &MirrorCounts, held: Option<&HeldChange>) 
     if calendar.removed_at.is_some() {
         return "removed".to_owned();
     }
-    if let Some(problem) = &calendar.problem {
-        return problem.clone();
+    if let Some(problem) = calendar.needs_person() {
+        return problem.to_owned();
     }
     let held = held.map(|held| format!("{} deletions wait for approval", held.deletions));
     let mut parts = vec![format!("{} in step", counts.in_step)];
@@ -32,6 +32,12 @@ fn state(calendar: &Calendar, counts: &MirrorCounts, held: Option<&HeldChange>) 
 
 pub(super) async fn list(context: &Context, installation: &Installation, json: bool) -> anyhow::Result<()> {
     let calendars = installation.store.all_calendars().await?;
+    for unread in installation.store.unread_calendars().await? {
+        output::note(format_args!(
+            "calendar {} “{}” can't be read and is left out: {}",
+            unread.id, unread.name, unread.error
+        ));
+    }
     let counts = installation.store.mirror_counts(context.clock.now()).await?;
     let held = installation.store.held_changes().await?;
     let held_of = |calendar: &Calendar| held.iter().find(|held| held.calendar_id == calendar.id);
@@ -56,7 +62,7 @@ pub(super) async fn list(context: &Context, installation: &Installation, json: b
                 "onCancel": calendar.wish.on_cancel.as_str(),
                 "onDrift": calendar.wish.on_drift.as_str(),
                 "removed": calendar.removed_at.is_some(),
-                "problem": calendar.problem,
+                "problem": calendar.needs_person(),
                 "inStep": counts.in_step,
                 "waiting": counts.pending,
                 "failing": counts.failing,
