@@ -128,7 +128,7 @@ impl App {
             installation_id: id.clone(),
             google: google_side,
             started_at: clock.now(),
-            sign_in_limits: Arc::new(SignInLimits::default()),
+            sign_in_limits: Arc::new(SignInLimits::new(&clock)),
             password_is_set,
             audit_sent_to,
             keeping: settings.keeping.clone(),

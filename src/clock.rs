@@ -2,6 +2,7 @@
 //! decide both.
 
 use std::fmt;
+use std::hash::Hash;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,6 +10,10 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 use chrono_tz::Tz;
+use governor::middleware::NoOpMiddleware;
+use governor::state::keyed::DashMapStateStore;
+use governor::state::{InMemoryState, NotKeyed};
+use governor::{Quota, RateLimiter};
 use rand::rngs::StdRng;
 use rand::{Rng, RngExt, SeedableRng};
 
@@ -26,6 +31,34 @@ pub trait Clock: Send + Sync + fmt::Debug {
 
 /// A clock as it is handed around.
 pub type SharedClock = Arc<dyn Clock>;
+
+/// A clock as rate limiters read it.
+#[derive(Debug, Clone)]
+pub struct Ticks(SharedClock);
+
+impl governor::clock::Clock for Ticks {
+    type Instant = Duration;
+
+    fn now(&self) -> Duration {
+        self.0.monotonic()
+    }
+}
+
+/// Limits one rate.
+pub type DirectLimiter = RateLimiter<NotKeyed, InMemoryState, Ticks, NoOpMiddleware<Duration>>;
+
+/// Limits a rate for each key.
+pub type KeyedLimiter<K> = RateLimiter<K, DashMapStateStore<K>, Ticks, NoOpMiddleware<Duration>>;
+
+/// A limiter of one rate.
+pub fn direct_limiter(quota: Quota, clock: &SharedClock) -> DirectLimiter {
+    RateLimiter::direct_with_clock(quota, Ticks(clock.clone()))
+}
+
+/// A limiter of a rate for each key.
+pub fn keyed_limiter<K: Clone + Eq + Hash>(quota: Quota, clock: &SharedClock) -> KeyedLimiter<K> {
+    RateLimiter::dashmap_with_clock(quota, Ticks(clock.clone()))
+}
 
 /// The first moment of a day in a time zone.
 pub fn begin_of_day(day: NaiveDate, zone: Tz) -> DateTime<Utc> {

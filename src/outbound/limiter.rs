@@ -5,14 +5,11 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use governor::clock::{Clock as GovernorClock, Reference as _};
-use governor::middleware::NoOpMiddleware;
-use governor::state::keyed::DashMapStateStore;
-use governor::state::{InMemoryState, NotKeyed};
-use governor::{NotUntil, Quota, RateLimiter};
+use governor::clock::Reference as _;
+use governor::{NotUntil, Quota};
 
 use super::call_counts::CallCounts;
-use crate::clock::SharedClock;
+use crate::clock::{DirectLimiter, KeyedLimiter, SharedClock, direct_limiter, keyed_limiter};
 
 /// Most calls a second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,18 +25,17 @@ pub struct Rates {
 pub struct Limiter {
     clock: SharedClock,
     rates: Rates,
-    in_total: Arc<RateLimiter<NotKeyed, InMemoryState, Ticks, NoOpMiddleware<Duration>>>,
-    per_calendar: Arc<RateLimiter<String, DashMapStateStore<String>, Ticks, NoOpMiddleware<Duration>>>,
+    in_total: Arc<DirectLimiter>,
+    per_calendar: Arc<KeyedLimiter<String>>,
     counts: CallCounts,
 }
 
 impl Limiter {
     /// A limiter with these rates. A second's worth of calls may come at once.
     pub fn new(rates: Rates, clock: SharedClock) -> Self {
-        let ticks = Ticks(clock.clone());
         Self {
-            in_total: Arc::new(RateLimiter::direct_with_clock(Quota::per_second(rates.in_total), ticks.clone())),
-            per_calendar: Arc::new(RateLimiter::dashmap_with_clock(Quota::per_second(rates.per_calendar), ticks)),
+            in_total: Arc::new(direct_limiter(Quota::per_second(rates.in_total), &clock)),
+            per_calendar: Arc::new(keyed_limiter(Quota::per_second(rates.per_calendar), &clock)),
             clock,
             rates,
             counts: CallCounts::default(),
@@ -83,18 +79,6 @@ impl Limiter {
 impl std::fmt::Debug for Limiter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Limiter").field(&self.rates).finish()
-    }
-}
-
-/// Our clock as governor reads it.
-#[derive(Debug, Clone)]
-struct Ticks(SharedClock);
-
-impl GovernorClock for Ticks {
-    type Instant = Duration;
-
-    fn now(&self) -> Duration {
-        self.0.monotonic()
     }
 }
 

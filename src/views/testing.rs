@@ -12,7 +12,7 @@ use url::Url;
 
 pub(super) use visitor::{Answer, Visitor};
 
-use crate::clock::{Clock as _, ManualClock, Randomness};
+use crate::clock::{Clock as _, ManualClock, Randomness, SharedClock};
 use crate::config::{KeepingSettings, Secret};
 use crate::health::condition::Limits;
 use crate::lifecycle::Pulses;
@@ -54,16 +54,17 @@ impl Stage {
         tx.keep_fact(Fact::AdminPasswordHash, hash).await.unwrap();
         tx.commit().await.unwrap();
         let secret = SecretKey::load(dir.path(), true, &random).unwrap();
+        let shared: SharedClock = clock.clone();
         let site = Site {
             store,
-            clock: clock.clone(),
+            clock: shared.clone(),
             randomness: random.clone(),
             links: Links::new(&Url::parse("https://mirror.example.com").unwrap(), &secret),
             time_zone: chrono_tz::Europe::Berlin,
             installation_id: "test".into(),
             google: None,
             started_at: now,
-            sign_in_limits: Arc::new(SignInLimits::default()),
+            sign_in_limits: Arc::new(SignInLimits::new(&shared)),
             password_is_set: false,
             audit_sent_to: None,
             keeping: KeepingSettings::default(),

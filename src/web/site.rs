@@ -8,7 +8,7 @@ use axum::extract::FromRef;
 use axum_csrf::CsrfConfig;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
-use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, Quota, RateLimiter};
+use governor::Quota;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 use tokio::sync::Semaphore;
@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::links::Links;
-use crate::clock::{Randomness, SharedClock};
+use crate::clock::{DirectLimiter, KeyedLimiter, Randomness, SharedClock, direct_limiter, keyed_limiter};
 use crate::config::KeepingSettings;
 use crate::health::condition::Limits;
 use crate::lifecycle::Pulses;
@@ -101,25 +101,24 @@ impl FromRef<Site> for CsrfConfig {
 /// Sign-in attempts are limited per address and in total: guessing a password takes centuries.
 #[derive(Debug)]
 pub struct SignInLimits {
-    per_address: DefaultKeyedRateLimiter<IpAddr>,
-    in_total: DefaultDirectRateLimiter,
+    per_address: KeyedLimiter<IpAddr>,
+    in_total: DirectLimiter,
     /// Passwords that were wrong, and attempts that were too many.
     pub refused: Counter,
 }
 
-impl Default for SignInLimits {
-    fn default() -> Self {
+impl SignInLimits {
+    /// Nobody has tried yet.
+    pub fn new(clock: &SharedClock) -> Self {
         const PER_ADDRESS: NonZeroU32 = NonZeroU32::new(5).unwrap();
         const IN_TOTAL: NonZeroU32 = NonZeroU32::new(60).unwrap();
         Self {
-            per_address: RateLimiter::keyed(Quota::per_minute(PER_ADDRESS)),
-            in_total: RateLimiter::direct(Quota::per_minute(IN_TOTAL)),
+            per_address: keyed_limiter(Quota::per_minute(PER_ADDRESS), clock),
+            in_total: direct_limiter(Quota::per_minute(IN_TOTAL), clock),
             refused: Counter::default(),
         }
     }
-}
 
-impl SignInLimits {
     /// Counts an attempt. False when there were too many: five a minute from one address, sixty in all. Of IPv6 addresses a whole
     /// network of 64 bits counts as one: whoever has one address there has them all.
     pub fn allow(&self, address: IpAddr) -> bool {
@@ -136,15 +135,22 @@ impl SignInLimits {
 
 #[cfg(test)]
 mod tests {
+    use chrono::TimeDelta;
+
     use super::*;
+    use crate::clock::ManualClock;
 
     #[test]
     fn who_has_a_network_of_addresses_has_no_more_attempts() {
-        let limits = SignInLimits::default();
+        let clock = Arc::new(ManualClock::new(DateTime::UNIX_EPOCH));
+        let shared: SharedClock = clock.clone();
+        let limits = SignInLimits::new(&shared);
         let attempts = |network: u16| {
             let allowed = |host: u16| limits.allow(IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, network, 0, 0, 0, host)));
             (0..20).filter(|host| allowed(*host)).count()
         };
         assert_eq!([attempts(1), attempts(2)], [5, 5]);
+        clock.advance(TimeDelta::seconds(24));
+        assert_eq!(attempts(1), 2, "five a minute");
     }
 }

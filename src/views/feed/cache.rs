@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use axum::extract::FromRef;
 use chrono::TimeDelta;
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use tokio::sync::{Mutex, Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
@@ -21,6 +20,7 @@ use super::render::{self, Fault};
 use super::slot::{Cached, Slot};
 use super::text;
 use super::token::FeedTokenError;
+use crate::clock::{DirectLimiter, direct_limiter};
 use crate::lifecycle::Pulse;
 use crate::meeting::event::MeetingId;
 use crate::meeting::state::whole_seconds;
@@ -63,7 +63,7 @@ struct Inner {
     /// Told when meetings may have changed.
     changed: Arc<Notify>,
     fetches: Fetches,
-    looks: DefaultDirectRateLimiter,
+    looks: DirectLimiter,
     readers: Semaphore,
     renders: AtomicU64,
     faults: AtomicU64,
@@ -90,13 +90,13 @@ impl FeedCache {
     /// An empty cache. `changed` wakes its worker.
     pub fn new(site: Site, changed: Arc<Notify>) -> Self {
         Self(Arc::new(Inner {
+            looks: direct_limiter(governor::Quota::per_second(LOOKS), &site.clock),
             site,
             slots: RwLock::default(),
             seen: Mutex::default(),
             is_loaded: AtomicBool::new(false),
             changed,
             fetches: Fetches::default(),
-            looks: RateLimiter::direct(Quota::per_second(LOOKS)),
             readers: Semaphore::new(READ_AT_ONCE),
             renders: AtomicU64::new(0),
             faults: AtomicU64::new(0),
