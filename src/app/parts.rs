@@ -1,11 +1,13 @@
 //! Parts of the service that are made from settings, each by itself.
 
+use chrono::{DateTime, TimeDelta, Utc};
 use prometheus_client::registry::Registry;
 
 use super::installation::{Installation, StartError};
 use super::settings_log::{self, SecretSetting};
 use crate::config::{AlertTarget, PushTarget, Secret, Settings};
-use crate::health::condition::Limits;
+use crate::health::condition::{Condition, Limits};
+use crate::health::kind::Kind;
 use crate::inbound::inbox::Inbox;
 use crate::inbound::webhook::Webhook;
 use crate::outbound::alerts::{Alerts, Knowledge, Messenger};
@@ -13,7 +15,8 @@ use crate::outbound::audit_push::AuditPusher;
 use crate::outbound::google::GoogleAccess;
 use crate::outbound::https;
 use crate::outbound::retry;
-use crate::store::{Fact, StoreError};
+use crate::store::{Alert, Fact, Store, StoreError};
+use crate::upkeep::audit;
 use crate::web::counts::{self, HttpCounts};
 use crate::web::links::Links;
 use crate::web::site::{GoogleSide, Site};
@@ -124,5 +127,20 @@ pub(super) async fn begin(
         tx.begin_audit_push(&endpoint, &before, clock.now()).await?;
     }
     tx.try_alerts_again(clock.now()).await?;
+    if let Some(down) = downtime(store, clock.now()).await? {
+        tx.keep_alert(&down).await?;
+    }
     tx.commit().await
+}
+
+/// That the server was down for a day or longer, as a silence that nobody need be told of. It shows in that the audit log was not
+/// seen to when that was due.
+async fn downtime(store: &Store, now: DateTime<Utc>) -> Result<Option<Alert>, StoreError> {
+    let Some(seen_to) = store.audit_kept_at().await? else { return Ok(None) };
+    let since = seen_to + audit::EVERY + TimeDelta::hours(1);
+    let is_open = store.open_alerts().await?.iter().any(|alert| alert.kind == Kind::Silence);
+    let is_known = is_open || !store.silences(since).await?.is_empty();
+    let ran = store.last_arrival(now).await?.is_none_or(|last| last > since);
+    let down = Alert { ended_at: Some(now), ..Alert::begins(Condition::server_was_down(now - since), since) };
+    Ok((now - since >= TimeDelta::days(1) && !is_known && !ran).then_some(down))
 }

@@ -37,6 +37,14 @@ impl Condition {
         Self::new(Kind::Database, summary.to_owned())
     }
 
+    /// That the server did not run for so long: a silence that is nobody's fault, and not usual either.
+    pub fn server_was_down(down: TimeDelta) -> Self {
+        Self::new(
+            Kind::Silence,
+            format!("The server did not run for at least {}, so no delivery could come.", length(down)),
+        )
+    }
+
     /// Whether it is the same happening as another one, whatever its words.
     pub fn is_of(&self, kind: Kind, subject: &str) -> bool {
         self.kind == kind && self.subject == subject

@@ -12,7 +12,7 @@ use crate::lifecycle::Pulse;
 use crate::store::{Removed, Store, StoreError};
 
 /// Time between two runs.
-const EVERY: TimeDelta = TimeDelta::days(1);
+pub const EVERY: TimeDelta = TimeDelta::days(1);
 /// How often the clock is looked at.
 const POLL: Duration = Duration::from_secs(30);
 /// A round takes at most this long: reading a large log, and the longer pause.

@@ -125,6 +125,31 @@ async fn what_waits_for_a_person_in_a_calendar_is_told() {
     assert_eq!(told(&mut receiver)[0].0, "ended approval");
 }
 
+#[tokio::test]
+async fn while_the_server_is_down_nothing_becomes_usual() {
+    let mut receiver = Receiver::start(PATH, []).await;
+    let app = TestApp::start_with(telling(receiver.url())).await;
+    deliver_for_days(&app).await;
+    app.audit_keeper.run_once().await.unwrap();
+    let app = app.restart().await;
+    app.clock.advance(TimeDelta::days(5));
+    // Twice is told once.
+    let app = app.restart().await.restart().await;
+    app.deliver(&event("again", "rescheduled", "usual", 100, 9)).await;
+    app.watch(3).await;
+    app.sign_in().await;
+    let page = app.page("/alerts").await;
+    assert_eq!(
+        page.matches("The server did not run for at least 3 days, so no delivery could come.").count(),
+        1,
+        "{page}"
+    );
+    app.clock.advance(TimeDelta::hours(12));
+    app.watch(3).await;
+    let silence = "No delivery has come for 12 hours; in the four weeks before the longest pause was 11 hours.";
+    assert_eq!(told(&mut receiver), [("begun silence".to_owned(), silence.to_owned())]);
+}
+
 async fn the_calendar(app: &TestApp) -> Calendar {
     app.store.calendars().await.unwrap().remove(0)
 }
