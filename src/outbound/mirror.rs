@@ -21,8 +21,8 @@ use crate::meeting::entry::Entry;
 use crate::meeting::state::Meeting;
 use crate::store::{Calendar, Lease, Presence, Store, StoreError};
 
-/// Rows leased at a time: about two seconds' worth of calls at the limiter's rate, within these bounds. What becomes due
-/// meanwhile and begins sooner waits no longer than that.
+/// Rows leased at a time: about two seconds' worth of calls at the limiter's rate, within these bounds, and one of each
+/// calendar at least. What becomes due meanwhile and begins sooner waits no longer than that.
 const BATCH: std::ops::RangeInclusive<u32> = 8..=256;
 /// Calls under way at a time.
 pub const CONCURRENCY: usize = 4;

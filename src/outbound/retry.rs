@@ -34,6 +34,8 @@ pub enum Refusal {
     QuotaUsedUp(String, Option<Duration>),
     /// A fault that passes: try this work again.
     Fault(String, Option<Duration>),
+    /// No answer came in time: try this work again, and nothing else there just now, as each such call takes long.
+    TimedOut,
     /// The credentials are refused: a person must act.
     Credentials(String),
     /// Something other than the calendar's sharing is not set up with Google: a person must act.
@@ -67,6 +69,7 @@ impl Refusal {
             Self::Throttled(..) => "throttled",
             Self::QuotaUsedUp(..) => "quota",
             Self::Fault(..) => "fault",
+            Self::TimedOut => "timed_out",
             Self::Credentials(_) => "credentials",
             Self::NotSetUp(..) => "not_set_up",
             Self::Rejected(_) => "rejected",
@@ -78,6 +81,7 @@ impl Refusal {
         match self {
             Self::Throttled(..)
             | Self::QuotaUsedUp(..)
+            | Self::TimedOut
             | Self::Missing
             | Self::Forbidden(_)
             | Self::Credentials(_)
