@@ -19,7 +19,7 @@ use crate::clock::{Latest, Randomness, SharedClock};
 use crate::lifecycle::Pulse;
 use crate::meeting::entry::Entry;
 use crate::meeting::state::Meeting;
-use crate::store::{Calendar, Lease, Presence, Store, StoreError};
+use crate::store::{Calendar, Lease, Store, StoreError};
 
 /// Rows leased at a time: about two seconds' worth of calls at the limiter's rate, within these bounds, and one of each
 /// calendar at least. What becomes due meanwhile and begins sooner waits no longer than that.
@@ -245,7 +245,7 @@ impl Mirror {
                 return Worked { lease, outcome: Outcome::Failed { refusal, written } };
             }
         };
-        let was_there = lease.written.presence != Presence::Absent;
+        let was_there = lease.was_there();
         let holds = calendar.wish.rule().holds(&meeting, was_there, lease.held, self.clock.now());
         let body = holds.then(|| EventBody::new(&Entry::of(&meeting, calendar.wish.detail), meeting.revision));
         let wanted = body.as_ref().map_or(Wanted::Nothing, |body| Wanted::Event { content_hash: body.content_hash() });

@@ -76,6 +76,20 @@ impl Refusal {
         }
     }
 
+    /// Whether it proves that the call changed nothing: it was turned away before anything was done.
+    pub(super) fn left_all_as_it_was(&self) -> bool {
+        match self {
+            Self::Throttled(..)
+            | Self::QuotaUsedUp(..)
+            | Self::Missing
+            | Self::Forbidden(_)
+            | Self::Credentials(_)
+            | Self::NotSetUp(..)
+            | Self::Rejected(_) => true,
+            Self::Duplicate | Self::Gone | Self::BadSequence | Self::Fault(..) | Self::TimedOut => false,
+        }
+    }
+
     /// Whether it is about the calendar, or all of them, so that other calls into it now would fare no better.
     pub(super) fn holds_back_calendar(&self) -> bool {
         match self {

@@ -14,6 +14,8 @@ pub struct Lease {
     pub calendar_id: i64,
     /// What Google last agreed with, as it was before the lease.
     pub written: Written,
+    /// Google agreed at least once, whether the event should be there or not.
+    pub agreed: bool,
     /// No longer selected, but kept until an admin approves.
     pub held: bool,
     /// How often work on the row was asked for until the lease.
@@ -24,6 +26,18 @@ pub struct Lease {
     pub token: i64,
     /// When it ends.
     pub until: DateTime<Utc>,
+}
+
+impl Lease {
+    /// Whether the event was shown, so far as that is known. One of which nothing is known but that a first write was begun
+    /// does not count: nobody may have seen it.
+    pub fn was_there(&self) -> bool {
+        match self.written.presence {
+            Presence::Absent => false,
+            Presence::Present => true,
+            Presence::Unknown => self.agreed,
+        }
+    }
 }
 
 impl WriteTx<'_> {
@@ -50,6 +64,7 @@ impl WriteTx<'_> {
             let rows = sqlx::query!(
                 r#"SELECT mirror.meeting_id, mirror.calendar_id AS "calendar_id!", mirror.presence, mirror.generation, mirror.sequence,
                           mirror.content_hash, mirror.seen_hash, mirror.held AS "held: bool", mirror.asked, mirror.attempts,
+                          mirror.written_revision IS NOT NULL AS "agreed!: bool",
                           meetings.ends_at < ?1 AS "is_over!: bool", abs(meetings.starts_at - ?1) AS "distance!: i64"
                    FROM mirror
                    JOIN meetings USING (meeting_id)
@@ -94,6 +109,7 @@ impl WriteTx<'_> {
                     content_hash: row.content_hash,
                     seen_hash: row.seen_hash,
                 },
+                agreed: row.agreed,
                 held: row.held,
                 asked: row.asked,
                 attempts: count(row.attempts, "mirror", "attempts")?,

@@ -250,8 +250,9 @@ async fn after_a_restart_nothing_waits_for_the_leases_of_the_one_before() {
 
 #[tokio::test]
 async fn a_meeting_canceled_after_the_worker_died_leaves_nothing_behind() {
-    for restart in [true, false] {
-        let mut app = start(OnCancel::Delete).await;
+    let cases = [(true, OnCancel::Delete), (false, OnCancel::Delete), (true, OnCancel::Mark), (false, OnCancel::Mark)];
+    for (restart, on_cancel) in cases {
+        let mut app = start(on_cancel).await;
         app.deliver_all(&[event("1", "scheduled", "m-1", 0, 9)]).await;
         dies_after_insert(&app).await;
         if restart {

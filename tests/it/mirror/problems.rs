@@ -191,6 +191,60 @@ async fn a_broken_calendar_does_not_hold_up_another() {
     assert_eq!(live(&app, "throttled").len(), 40);
 }
 
+#[tokio::test]
+async fn a_meeting_canceled_before_google_took_it_is_not_put_there_to_say_so() {
+    let forbidden = |reason| Fault::Forbidden { reason };
+    let faults = [
+        (Fault::NotFound404, Presence::Absent),
+        (forbidden("forbidden"), Presence::Absent),
+        (forbidden("accessNotConfigured"), Presence::Absent),
+        (forbidden("quotaExceeded"), Presence::Absent),
+        (Fault::RateLimited429 { retry_after: None }, Presence::Absent),
+        (Fault::Unauthorized401, Presence::Absent),
+        (Fault::BadRequest400, Presence::Absent),
+        (Fault::BackendError500, Presence::Unknown),
+        (Fault::LostAnswer, Presence::Unknown),
+    ];
+    for (fault, known) in faults {
+        let app = start(OnCancel::Mark).await;
+        app.google().fail(Matcher::any(), fault, 2);
+        app.deliver_all(&meetings(1)).await;
+        app.mirror().await;
+        assert_eq!(row(&app, "m-0").await.presence, known, "{fault:?}");
+        app.google().calm();
+        deliver_and_settle(&app, &[event("x", "canceled", "m-0", 1, 9)]).await;
+        assert_eq!(live(&app, TEAM), [], "{fault:?}");
+        let row = row(&app, "m-0").await;
+        assert_eq!((row.presence, row.due_at, row.problem), (Presence::Absent, None, None), "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_meeting_canceled_while_its_calendar_was_not_shared_is_not_put_there_afterwards() {
+    let app = start(OnCancel::Mark).await;
+    app.google().set_access(TEAM, Access::NotShared);
+    app.deliver_all(&meetings(2)).await;
+    app.mirror().await;
+    app.deliver_all(&[event("x", "canceled", "m-0", 1, 9)]).await;
+    app.mirror().await;
+    app.google().set_access(TEAM, Access::Writer);
+    app.settle().await;
+    assert_eq!(app.google().events(TEAM).len(), 1, "m-1 alone");
+    assert_eq!(event_of(&app, "m-1").summary.as_deref(), Some("Demo m-1"));
+}
+
+#[tokio::test]
+async fn a_meeting_that_may_have_been_written_and_is_past_the_window_goes() {
+    let app = start(OnCancel::Mark).await;
+    app.google().fail_next(Fault::LostAnswer);
+    app.deliver_all(&meetings(1)).await;
+    app.mirror().await;
+    assert_eq!(live(&app, TEAM).len(), 1, "but we were not told");
+    app.clock.advance(TimeDelta::days(40));
+    app.settle().await;
+    assert_eq!(live(&app, TEAM), []);
+}
+
 /// With the usual rates and two calendars: 300 meetings of tomorrow in `bad`, and one of a later day in [`TEAM`].
 async fn with_a_bad_calendar() -> TestApp {
     let app = TestApp::start_with_google_and(|settings| {
