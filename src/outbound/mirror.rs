@@ -156,8 +156,9 @@ impl Mirror {
         let batch = rate.saturating_mul(2).clamp(*BATCH.start(), *BATCH.end());
         let mut tx = self.store.write().await?;
         let leases = tx.lease_mirror_work(batch, self.randomness.token(), LEASE, now).await?;
+        // Of the same moment as the leases: an edit, and that what it would delete is held, are one change.
+        let calendars = tx.calendars().await?;
         tx.commit().await?;
-        let calendars = self.store.all_calendars().await?;
         let count = leases.len();
         let held_back = HeldBack::default();
         // Collected first: the compiler can't prove a stream of borrowing closures to be Send.
@@ -230,7 +231,7 @@ impl Mirror {
         stop: &CancellationToken,
     ) -> Worked {
         let calendar = calendars.iter().find(|calendar| calendar.id == lease.calendar_id);
-        let takes_calls = |calendar: &&Calendar| calendar.removed_at.is_none() && !held_back.holds(calendar.id);
+        let takes_calls = |calendar: &&Calendar| !held_back.holds(calendar.id);
         let may_begin = !stop.is_cancelled() && self.clock.now() < lease.until;
         let Some(calendar) = calendar.filter(takes_calls).filter(|_| may_begin) else {
             return Worked { lease, outcome: Outcome::GivenBack };
