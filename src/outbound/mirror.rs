@@ -78,20 +78,13 @@ impl Mirror {
         let mut planned_at: Option<DateTime<Utc>> = None;
         loop {
             self.pulse.beat();
-            let now = self.clock.now();
-            // A plan that lies ahead of now is from before the clock was set back.
-            let rolls_on = planned_at.is_none_or(|at| !(at..at + PLAN_EVERY).contains(&now));
             // A plan that a stop breaks off is made at the next start.
             let planned = tokio::select! {
                 () = stop.cancelled() => return,
-                planned = async { if rolls_on { self.plan().await } else { self.plan_asked().await } } => planned,
+                planned = self.plan_due(&mut planned_at) => planned,
             };
-            match planned {
-                Ok(()) if rolls_on => planned_at = Some(now),
-                Ok(()) => {}
-                Err(error) => {
-                    tracing::error!(%error, cause = ?error, "calendars could not be planned; trying again");
-                }
+            if let Err(error) = planned {
+                tracing::error!(%error, cause = ?error, "calendars could not be planned; trying again");
             }
             match self.work_once(&stop).await {
                 Ok(worked) if worked > 0 && !stop.is_cancelled() => continue,
@@ -106,6 +99,22 @@ impl Mirror {
                 () = tokio::time::sleep(POLL) => {}
             }
         }
+    }
+
+    /// Makes the plans that are due: every calendar's when they were not made within the hour, otherwise those that were asked
+    /// for. `planned_at`: when every calendar was planned last; when that fails it stays as it was.
+    ///
+    /// # Errors
+    /// When the database can't be used.
+    pub async fn plan_due(&self, planned_at: &mut Option<DateTime<Utc>>) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        // A plan that lies ahead of now is from before the clock was set back.
+        if planned_at.is_some_and(|at| (at..at + PLAN_EVERY).contains(&now)) {
+            return self.plan_asked().await;
+        }
+        self.plan().await?;
+        *planned_at = Some(now);
+        Ok(())
     }
 
     /// Adds the work rows that calendars lack.
