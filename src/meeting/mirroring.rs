@@ -17,7 +17,7 @@ pub struct Rule<'a> {
 }
 
 impl Rule<'_> {
-    /// Whether the calendar should hold an event of the meeting. `was_there`: it may hold one now. Meetings that passed out
+    /// Whether the calendar should hold an event of the meeting. `was_there`: it was shown there. Meetings that passed out
     /// of the window stay; only what was shown is marked as canceled. `held`: it is no longer selected, but must not go
     /// before a person has approved. What is to be forgotten goes, whatever else holds.
     pub fn holds(&self, meeting: &Meeting, was_there: bool, held: bool, now: DateTime<Utc>) -> bool {

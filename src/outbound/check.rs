@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::drift::{Drift, compare};
 use super::event_body::event_id;
-use super::google::Google;
+use super::google::{Google, Listed};
 use super::mirror::{Mirror, POLL};
 use super::purge;
 use super::record::what_to_do;
@@ -125,15 +125,10 @@ impl Checker {
             Ok(listed) => listed,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        // What got a row meanwhile is no stray, and a row that is worked on may just be getting the next generation's event.
+        // What got a row meanwhile is no stray.
         let known = self.mirror.store.known_rows(calendar.id).await?;
-        let id = |row: &KnownRow| event_id(&self.mirror.installation_id, &row.meeting_id, row.generation);
-        let mut drift = compare(&rows, &listed, id);
-        let being_made = known
-            .iter()
-            .filter(|row| !row.settled)
-            .map(|row| event_id(&self.mirror.installation_id, &row.meeting_id, row.generation.saturating_add(1)));
-        let known: HashSet<String> = known.iter().map(id).chain(being_made).collect();
+        let mut drift = compare(&rows, &listed, |row| self.event_id(row));
+        let known: HashSet<String> = known.iter().flat_map(|row| self.ids(row)).collect();
         drift.strays.retain(|stray| !known.contains(stray));
 
         let mut done = Vec::new();
@@ -146,8 +141,8 @@ impl Checker {
             done.push(format!("{} to be put right", differences(differ)));
         }
         if !drift.strays.is_empty() || !drift.unwanted.is_empty() {
-            match self.remove(google, calendar, &drift, &rows, listed.len()).await? {
-                Ok(text) => done.push(text),
+            match self.remove(google, calendar, &drift, &rows, &listed).await? {
+                Ok(texts) => done.extend(texts),
                 Err(refusal) => return Ok(Err(refusal)),
             }
         }
@@ -175,12 +170,12 @@ impl Checker {
         calendar: &Calendar,
         drift: &Drift,
         rows: &[KnownRow],
-        listed: usize,
-    ) -> Result<Result<String, Refusal>, StoreError> {
+        listed: &[Listed],
+    ) -> Result<Result<Vec<String>, Refusal>, StoreError> {
         let unwanted: HashMap<String, &MeetingId> = rows
             .iter()
             .filter(|row| drift.unwanted.contains(&row.meeting_id))
-            .map(|row| (event_id(&self.mirror.installation_id, &row.meeting_id, row.generation), &row.meeting_id))
+            .map(|row| (self.event_id(row), &row.meeting_id))
             .collect();
         let decided = self.mirror.store.held_strays(calendar.id).await?;
         let of = |approved: Option<bool>| -> HashSet<&String> {
@@ -196,36 +191,65 @@ impl Checker {
         if !spared.is_empty() {
             done.push(format!("{} left alone, as decided", wrong_events(spared.len())));
         }
-        if needs_approval(open.len(), listed) || open.iter().any(|id| waiting.contains(id)) {
+        if needs_approval(open.len(), listed.len()) || open.iter().any(|id| waiting.contains(id)) {
             if !open.iter().all(|id| waiting.contains(id)) {
                 let event_ids: Vec<String> =
                     open.iter().filter(|id| !waiting.contains(*id)).map(|id| (*id).clone()).collect();
                 let mut tx = self.mirror.store.write().await?;
                 let why = Why::Strays { event_ids: &event_ids };
-                tx.hold(calendar.id, event_ids.len(), listed, &why, self.mirror.clock.now()).await?;
+                tx.hold(calendar.id, event_ids.len(), listed.len(), &why, self.mirror.clock.now()).await?;
                 tx.commit().await?;
             }
             done.push(format!("{} held until an admin approves their deletion", wrong_events(open.len())));
         } else {
             going.extend(open);
         }
-        for id in &going {
+        let of_meeting: HashMap<&String, &MeetingId> =
+            listed.iter().filter_map(|event| Some((&event.event_id, event.meeting_id.as_ref()?))).collect();
+        let mut deleted = 0;
+        for id in going {
             self.mirror.pulse.beat();
-            if let Some(meeting_id) = unwanted.get(*id) {
+            if let Some(meeting_id) = unwanted.get(id) {
                 self.doubt(calendar, std::slice::from_ref(*meeting_id), Presence::Unknown).await?;
+            } else if self.is_known(calendar, of_meeting.get(id).copied(), id).await? {
+                continue;
             } else if let Err(refusal) = purge::delete(google, &calendar.wish.google_id, id).await {
                 return Ok(Err(refusal));
             }
+            deleted += 1;
         }
         if !approved.is_empty() {
             let mut tx = self.mirror.store.write().await?;
             tx.use_up_approvals(calendar.id).await?;
             tx.commit().await?;
         }
-        if !going.is_empty() {
-            done.push(format!("{} deleted", wrong_events(going.len())));
+        if deleted > 0 {
+            done.push(format!("{} deleted", wrong_events(deleted)));
         }
-        Ok(Ok(done.join("; ")))
+        Ok(Ok(done))
+    }
+
+    /// Whether a row knows an event by now: while others were deleted, the mirror may have taken it over.
+    async fn is_known(
+        &self,
+        calendar: &Calendar,
+        meeting_id: Option<&MeetingId>,
+        event_id: &String,
+    ) -> Result<bool, StoreError> {
+        let Some(meeting_id) = meeting_id else { return Ok(false) };
+        let row = self.mirror.store.known_row(calendar.id, meeting_id).await?;
+        Ok(row.is_some_and(|row| self.ids(&row).any(|id| id == *event_id)))
+    }
+
+    fn event_id(&self, row: &KnownRow) -> String {
+        event_id(&self.mirror.installation_id, &row.meeting_id, row.generation)
+    }
+
+    /// The ids of events that a row knows: while it is worked on, the next generation's may just be made.
+    fn ids(&self, row: &KnownRow) -> impl Iterator<Item = String> {
+        let next = KnownRow { generation: row.generation.saturating_add(1), ..row.clone() };
+        let being_made = (!row.settled).then(|| self.event_id(&next));
+        std::iter::once(self.event_id(row)).chain(being_made)
     }
 }
 

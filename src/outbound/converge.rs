@@ -182,10 +182,14 @@ impl Convergence {
         Next::Agreed(Written { presence, generation, sequence, content_hash, seen_hash })
     }
 
-    /// What is still known after a failure: an event that was there is there; otherwise a call may have got through.
+    /// What is still known after a failure: an event that was there is there, and one whose first call was turned away is still
+    /// absent; otherwise a call may have got through.
     fn fail(&self, generation: u32, refusal: Refusal) -> Next {
-        let known = self.written.presence == Presence::Present && generation == self.written.generation;
-        let presence = if known { Presence::Present } else { Presence::Unknown };
+        let presence = match self.written.presence {
+            Presence::Present if generation == self.written.generation => Presence::Present,
+            Presence::Absent if self.calls == 1 && refusal.left_all_as_it_was() => Presence::Absent,
+            _ => Presence::Unknown,
+        };
         Next::Failed(
             refusal,
             Written { presence, generation, sequence: self.written.sequence, content_hash: None, seen_hash: None },
@@ -195,6 +199,7 @@ impl Convergence {
 
 #[cfg(test)]
 mod tests {
+    use super::super::retry::Setup;
     use super::*;
 
     const WANTED: Wanted = Wanted::Event { content_hash: [7; 32] };
@@ -317,11 +322,45 @@ mod tests {
 
     #[test]
     fn a_failure_keeps_what_is_known() {
-        let fault = || Answer::Refused(Refusal::Fault("slow".into(), None));
-        for (before, after) in [(Presence::Absent, Presence::Unknown), (Presence::Present, Presence::Present)] {
-            let (_, end) = play(WANTED, written(before), vec![fault()]);
+        let fault = || Refusal::Fault("slow".into(), None);
+        let cases = [
+            (Presence::Absent, fault(), Presence::Unknown),
+            (Presence::Absent, Refusal::TimedOut, Presence::Unknown),
+            (Presence::Unknown, Refusal::Missing, Presence::Unknown),
+            (Presence::Present, fault(), Presence::Present),
+        ];
+        for (before, refusal, after) in cases {
+            let (_, end) = play(WANTED, written(before), vec![Answer::Refused(refusal)]);
             let Next::Failed(_, known) = end else { panic!("{end:?}") };
             assert_eq!((known.presence, known.content_hash), (after, None));
+        }
+    }
+
+    #[test]
+    fn an_event_whose_first_call_was_turned_away_is_still_absent() {
+        let text = || "no".to_owned();
+        for refusal in [
+            Refusal::Missing,
+            Refusal::Forbidden(text()),
+            Refusal::Throttled(text(), None),
+            Refusal::QuotaUsedUp(text(), None),
+            Refusal::Credentials(text()),
+            Refusal::NotSetUp(Setup::ApiNotEnabled, text()),
+            Refusal::Rejected(text()),
+        ] {
+            let refused = || Answer::Refused(refusal.clone());
+            let (_, end) = play(WANTED, written(Presence::Absent), vec![refused()]);
+            let Next::Failed(_, known) = end else { panic!("{end:?}") };
+            assert_eq!(known.presence, Presence::Absent, "{refusal:?}");
+            // Something was under that id, whatever comes after.
+            let found = Answer::Found { sequence: 1, deleted: false };
+            let answers = vec![Answer::Refused(Refusal::Duplicate), found, refused()];
+            let end = match play(WANTED, written(Presence::Absent), answers).1 {
+                Next::Call(_) => continue,
+                end => end,
+            };
+            let Next::Failed(_, known) = end else { panic!("{end:?}") };
+            assert_eq!(known.presence, Presence::Unknown, "{refusal:?}");
         }
     }
 

@@ -55,7 +55,7 @@ mod tests {
     }
 
     fn event(id: &str, hash: u8) -> Listed {
-        Listed { event_id: format!("e-{id}"), seen_hash: [hash; 32] }
+        Listed { event_id: format!("e-{id}"), meeting_id: None, seen_hash: [hash; 32] }
     }
 
     #[test]

@@ -19,10 +19,10 @@ use crate::clock::{Latest, Randomness, SharedClock};
 use crate::lifecycle::Pulse;
 use crate::meeting::entry::Entry;
 use crate::meeting::state::Meeting;
-use crate::store::{Calendar, Lease, Presence, Store, StoreError};
+use crate::store::{Calendar, Lease, Store, StoreError};
 
-/// Rows leased at a time: about two seconds' worth of calls at the limiter's rate, within these bounds. What becomes due
-/// meanwhile and begins sooner waits no longer than that.
+/// Rows leased at a time: about two seconds' worth of calls at the limiter's rate, within these bounds, and one of each
+/// calendar at least. What becomes due meanwhile and begins sooner waits no longer than that.
 const BATCH: std::ops::RangeInclusive<u32> = 8..=256;
 /// Calls under way at a time.
 pub const CONCURRENCY: usize = 4;
@@ -78,20 +78,13 @@ impl Mirror {
         let mut planned_at: Option<DateTime<Utc>> = None;
         loop {
             self.pulse.beat();
-            let now = self.clock.now();
-            // A plan that lies ahead of now is from before the clock was set back.
-            let rolls_on = planned_at.is_none_or(|at| !(at..at + PLAN_EVERY).contains(&now));
             // A plan that a stop breaks off is made at the next start.
             let planned = tokio::select! {
                 () = stop.cancelled() => return,
-                planned = async { if rolls_on { self.plan().await } else { self.plan_asked().await } } => planned,
+                planned = self.plan_due(&mut planned_at) => planned,
             };
-            match planned {
-                Ok(()) if rolls_on => planned_at = Some(now),
-                Ok(()) => {}
-                Err(error) => {
-                    tracing::error!(%error, cause = ?error, "calendars could not be planned; trying again");
-                }
+            if let Err(error) = planned {
+                tracing::error!(%error, cause = ?error, "calendars could not be planned; trying again");
             }
             match self.work_once(&stop).await {
                 Ok(worked) if worked > 0 && !stop.is_cancelled() => continue,
@@ -106,6 +99,22 @@ impl Mirror {
                 () = tokio::time::sleep(POLL) => {}
             }
         }
+    }
+
+    /// Makes the plans that are due: every calendar's when they were not made within the hour, otherwise those that were asked
+    /// for. `planned_at`: when every calendar was planned last; when that fails it stays as it was.
+    ///
+    /// # Errors
+    /// When the database can't be used.
+    pub async fn plan_due(&self, planned_at: &mut Option<DateTime<Utc>>) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        // A plan that lies ahead of now is from before the clock was set back.
+        if planned_at.is_some_and(|at| (at..at + PLAN_EVERY).contains(&now)) {
+            return self.plan_asked().await;
+        }
+        self.plan().await?;
+        *planned_at = Some(now);
+        Ok(())
     }
 
     /// Adds the work rows that calendars lack.
@@ -159,8 +168,9 @@ impl Mirror {
         let batch = rate.saturating_mul(2).clamp(*BATCH.start(), *BATCH.end());
         let mut tx = self.store.write().await?;
         let leases = tx.lease_mirror_work(batch, self.randomness.token(), LEASE, now).await?;
+        // Of the same moment as the leases: an edit, and that what it would delete is held, are one change.
+        let calendars = tx.readable_calendars().await?;
         tx.commit().await?;
-        let calendars = self.store.all_calendars().await?;
         let count = leases.len();
         let held_back = HeldBack::default();
         // Collected first: the compiler can't prove a stream of borrowing closures to be Send.
@@ -233,7 +243,7 @@ impl Mirror {
         stop: &CancellationToken,
     ) -> Worked {
         let calendar = calendars.iter().find(|calendar| calendar.id == lease.calendar_id);
-        let takes_calls = |calendar: &&Calendar| calendar.removed_at.is_none() && !held_back.holds(calendar.id);
+        let takes_calls = |calendar: &&Calendar| !held_back.holds(calendar.id);
         let may_begin = !stop.is_cancelled() && self.clock.now() < lease.until;
         let Some(calendar) = calendar.filter(takes_calls).filter(|_| may_begin) else {
             return Worked { lease, outcome: Outcome::GivenBack };
@@ -248,7 +258,7 @@ impl Mirror {
                 return Worked { lease, outcome: Outcome::Failed { refusal, written } };
             }
         };
-        let was_there = lease.written.presence != Presence::Absent;
+        let was_there = lease.was_there();
         let holds = calendar.wish.rule().holds(&meeting, was_there, lease.held, self.clock.now());
         let body = holds.then(|| EventBody::new(&Entry::of(&meeting, calendar.wish.detail), meeting.revision));
         let wanted = body.as_ref().map_or(Wanted::Nothing, |body| Wanted::Event { content_hash: body.content_hash() });

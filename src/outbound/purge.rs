@@ -221,8 +221,12 @@ impl Errand<'_> {
 
     /// Waits until the call may be made again, or gives up.
     async fn wait(&self, refusal: Refusal, tries: &mut u32) -> Result<(), Refusal> {
-        let (Refusal::Throttled(_, after) | Refusal::Fault(_, after)) = &refusal else { return Err(refusal) };
-        let pause = pause(*tries, *after, self.randomness.fraction());
+        let after = match &refusal {
+            Refusal::Throttled(_, after) | Refusal::Fault(_, after) => *after,
+            Refusal::TimedOut => None,
+            _ => return Err(refusal),
+        };
+        let pause = pause(*tries, after, self.randomness.fraction());
         *tries += 1;
         if *tries >= TRIES || pause > LONGEST_WAIT {
             return Err(refusal);

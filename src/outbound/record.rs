@@ -94,7 +94,7 @@ impl Record<'_> {
             Refusal::Fault(_, after) => {
                 (text, ProblemKind::Retry, Some(later(retry::pause(lease.attempts, *after, jitter))))
             }
-            Refusal::BadSequence | Refusal::Duplicate | Refusal::Gone => {
+            Refusal::TimedOut | Refusal::BadSequence | Refusal::Duplicate | Refusal::Gone => {
                 (text, ProblemKind::Retry, Some(later(retry::pause(lease.attempts, None, jitter))))
             }
             Refusal::Throttled(_, after) => {
@@ -141,6 +141,7 @@ pub fn what_to_do(refusal: &Refusal, calendar: &Calendar, account: &str) -> Stri
         | Refusal::QuotaUsedUp(text, _)
         | Refusal::Fault(text, _)
         | Refusal::Rejected(text) => text.clone(),
+        Refusal::TimedOut => "Google did not answer in time".to_owned(),
         Refusal::Duplicate | Refusal::Gone | Refusal::BadSequence => {
             format!("Google's answers contradict each other ({refusal:?})")
         }

@@ -34,6 +34,8 @@ pub enum Refusal {
     QuotaUsedUp(String, Option<Duration>),
     /// A fault that passes: try this work again.
     Fault(String, Option<Duration>),
+    /// No answer came in time: try this work again, and nothing else there just now, as each such call takes long.
+    TimedOut,
     /// The credentials are refused: a person must act.
     Credentials(String),
     /// Something other than the calendar's sharing is not set up with Google: a person must act.
@@ -67,15 +69,30 @@ impl Refusal {
             Self::Throttled(..) => "throttled",
             Self::QuotaUsedUp(..) => "quota",
             Self::Fault(..) => "fault",
+            Self::TimedOut => "timed_out",
             Self::Credentials(_) => "credentials",
             Self::NotSetUp(..) => "not_set_up",
             Self::Rejected(_) => "rejected",
         }
     }
 
+    /// Whether it proves that the call changed nothing: it was turned away before anything was done.
+    pub(super) fn left_all_as_it_was(&self) -> bool {
+        match self {
+            Self::Throttled(..)
+            | Self::QuotaUsedUp(..)
+            | Self::Missing
+            | Self::Forbidden(_)
+            | Self::Credentials(_)
+            | Self::NotSetUp(..)
+            | Self::Rejected(_) => true,
+            Self::Duplicate | Self::Gone | Self::BadSequence | Self::Fault(..) | Self::TimedOut => false,
+        }
+    }
+
     /// Whether it is about the calendar, or all of them, so that other calls into it now would fare no better.
     pub(super) fn holds_back_calendar(&self) -> bool {
-        self.needs_person() || matches!(self, Self::Throttled(..) | Self::QuotaUsedUp(..))
+        self.needs_person() || matches!(self, Self::Throttled(..) | Self::QuotaUsedUp(..) | Self::TimedOut)
     }
 
     /// Whether nothing more can be done in the calendar before a person acts.
@@ -84,6 +101,7 @@ impl Refusal {
             Self::Missing | Self::Forbidden(_) | Self::Credentials(_) | Self::NotSetUp(..) => true,
             Self::Throttled(..)
             | Self::QuotaUsedUp(..)
+            | Self::TimedOut
             | Self::Duplicate
             | Self::Gone
             | Self::BadSequence

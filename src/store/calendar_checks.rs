@@ -34,6 +34,31 @@ impl KnownRow {
     }
 }
 
+struct KnownColumns {
+    meeting_id: String,
+    presence: String,
+    generation: i64,
+    seen_hash: Option<Vec<u8>>,
+    settled: bool,
+    held: bool,
+}
+
+impl TryFrom<KnownColumns> for KnownRow {
+    type Error = StoreError;
+
+    fn try_from(row: KnownColumns) -> Result<Self, StoreError> {
+        Ok(Self {
+            meeting_id: MeetingId::new(row.meeting_id),
+            presence: Presence::from_word(&row.presence)
+                .ok_or_else(|| StoreError::row("mirror", "presence", &row.presence))?,
+            generation: count(row.generation, "mirror", "generation")?,
+            seen_hash: row.seen_hash,
+            settled: row.settled,
+            held: row.held,
+        })
+    }
+}
+
 /// What one comparison found and did.
 #[derive(Debug, Clone)]
 pub struct CalendarCheck {
@@ -68,7 +93,8 @@ impl Store {
     /// # Errors
     /// When they can't be read.
     pub async fn known_rows(&self, calendar_id: i64) -> Result<Vec<KnownRow>, StoreError> {
-        let rows = sqlx::query!(
+        let rows = sqlx::query_as!(
+            KnownColumns,
             r#"SELECT meeting_id, presence, generation, seen_hash, held AS "held: bool",
                       (due_at IS NULL AND lease IS NULL) AS "settled!: bool"
                FROM mirror WHERE calendar_id = ?"#,
@@ -76,19 +102,26 @@ impl Store {
         )
         .fetch_all(&self.reader)
         .await?;
-        rows.into_iter()
-            .map(|row| {
-                Ok(KnownRow {
-                    meeting_id: MeetingId::new(row.meeting_id),
-                    presence: Presence::from_word(&row.presence)
-                        .ok_or_else(|| StoreError::row("mirror", "presence", &row.presence))?,
-                    generation: count(row.generation, "mirror", "generation")?,
-                    seen_hash: row.seen_hash,
-                    settled: row.settled,
-                    held: row.held,
-                })
-            })
-            .collect()
+        rows.into_iter().map(KnownRow::try_from).collect()
+    }
+
+    /// The work row of a meeting in a calendar.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub async fn known_row(&self, calendar_id: i64, meeting_id: &MeetingId) -> Result<Option<KnownRow>, StoreError> {
+        let meeting_id = meeting_id.as_str();
+        let row = sqlx::query_as!(
+            KnownColumns,
+            r#"SELECT meeting_id, presence, generation, seen_hash, held AS "held: bool",
+                      (due_at IS NULL AND lease IS NULL) AS "settled!: bool"
+               FROM mirror WHERE meeting_id = ? AND calendar_id = ?"#,
+            meeting_id,
+            calendar_id
+        )
+        .fetch_optional(&self.reader)
+        .await?;
+        row.map(KnownRow::try_from).transpose()
     }
 
     /// How many work rows of a calendar somebody is working on.

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
+use sqlx::SqliteExecutor;
 
 use super::{NEEDS_PERSON, PausedFor, Plan, Store, StoreError, WriteTx, millis, shown, time};
 use crate::meeting::mirroring::Rule;
@@ -188,26 +189,27 @@ impl TryFrom<CalendarRow> for Calendar {
     }
 }
 
-impl Store {
-    async fn calendar_rows(&self) -> Result<Vec<CalendarRow>, StoreError> {
-        let rows = sqlx::query_as!(
-            CalendarRow,
-            r#"SELECT *, EXISTS (SELECT 1 FROM calendar_plans WHERE calendar_id = calendars.id) AS "to_plan!: bool",
-                      (SELECT outcome FROM calendar_checks WHERE calendar_id = calendars.id AND outcome NOT LIKE 'not checked: %'
-                       ORDER BY id DESC LIMIT 1) AS "last_check?: String"
-               FROM calendars ORDER BY id"#
-        )
-        .fetch_all(&self.reader)
-        .await?;
-        Ok(rows)
-    }
+/// Every calendar, also removed ones, by id.
+async fn calendar_rows(connection: impl SqliteExecutor<'_>) -> Result<Vec<CalendarRow>, StoreError> {
+    let rows = sqlx::query_as!(
+        CalendarRow,
+        r#"SELECT *, EXISTS (SELECT 1 FROM calendar_plans WHERE calendar_id = calendars.id) AS "to_plan!: bool",
+                  (SELECT outcome FROM calendar_checks WHERE calendar_id = calendars.id AND outcome NOT LIKE 'not checked: %'
+                   ORDER BY id DESC LIMIT 1) AS "last_check?: String"
+           FROM calendars ORDER BY id"#
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows)
+}
 
+impl Store {
     /// Every calendar, also removed ones, by id. One that can't be read is left out: [`Store::unread_calendars`] tells of it.
     ///
     /// # Errors
     /// When the database can't be read.
     pub async fn all_calendars(&self) -> Result<Vec<Calendar>, StoreError> {
-        Ok(self.calendar_rows().await?.into_iter().flat_map(Calendar::try_from).collect())
+        Ok(calendar_rows(&self.reader).await?.into_iter().flat_map(Calendar::try_from).collect())
     }
 
     /// The calendars in use that can't be read, by id.
@@ -215,7 +217,7 @@ impl Store {
     /// # Errors
     /// When the database can't be read.
     pub async fn unread_calendars(&self) -> Result<Vec<UnreadCalendar>, StoreError> {
-        let used = self.calendar_rows().await?.into_iter().filter(|row| row.removed_at.is_none());
+        let used = calendar_rows(&self.reader).await?.into_iter().filter(|row| row.removed_at.is_none());
         let unread = used.filter_map(|row| {
             let (id, name) = (row.id, row.name.clone());
             Calendar::try_from(row).err().map(|error| UnreadCalendar { id, name, error })
@@ -236,7 +238,7 @@ impl Store {
     /// # Errors
     /// When it can't be read.
     pub async fn calendar_by_id(&self, id: i64) -> Result<Option<Calendar>, StoreError> {
-        let found = self.calendar_rows().await?.into_iter().find(|row| row.id == id);
+        let found = calendar_rows(&self.reader).await?.into_iter().find(|row| row.id == id);
         found.map(Calendar::try_from).transpose()
     }
 
@@ -245,7 +247,7 @@ impl Store {
     /// # Errors
     /// When it can't be read. Another that can't be read is no matter.
     pub async fn calendar(&self, id_or_name: &str) -> Result<Option<Calendar>, StoreError> {
-        let mut found = self.calendar_rows().await?;
+        let mut found = calendar_rows(&self.reader).await?;
         found.retain(|row| row.name == id_or_name || row.id.to_string() == id_or_name);
         found.sort_by_key(|row| (row.removed_at.is_some(), row.name != id_or_name));
         found.into_iter().next().map(Calendar::try_from).transpose()
@@ -258,16 +260,17 @@ impl WriteTx<'_> {
     /// # Errors
     /// When one of them can't be read.
     pub async fn calendars(&mut self) -> Result<Vec<Calendar>, StoreError> {
-        let rows = sqlx::query_as!(
-            CalendarRow,
-            r#"SELECT *, EXISTS (SELECT 1 FROM calendar_plans WHERE calendar_id = calendars.id) AS "to_plan!: bool",
-                      (SELECT outcome FROM calendar_checks WHERE calendar_id = calendars.id AND outcome NOT LIKE 'not checked: %'
-                       ORDER BY id DESC LIMIT 1) AS "last_check?: String"
-               FROM calendars WHERE removed_at IS NULL ORDER BY id"#
-        )
-        .fetch_all(&mut *self.0)
-        .await?;
-        rows.into_iter().map(Calendar::try_from).collect()
+        let rows = calendar_rows(&mut *self.0).await?;
+        rows.into_iter().filter(|row| row.removed_at.is_none()).map(Calendar::try_from).collect()
+    }
+
+    /// The calendars that are mirrored into and can be read, by id.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn readable_calendars(&mut self) -> Result<Vec<Calendar>, StoreError> {
+        let rows = calendar_rows(&mut *self.0).await?;
+        Ok(rows.into_iter().filter(|row| row.removed_at.is_none()).flat_map(Calendar::try_from).collect())
     }
 
     /// Adds a calendar, and asks for its plan. Returns its id.

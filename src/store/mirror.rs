@@ -1,10 +1,10 @@
 //! Mirror work: one row per (meeting, calendar). A worker leases a row, makes Google agree outside any transaction, and
 //! records the result under its lease; a lease that ran out is void and the row is worked on again.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use data_encoding::HEXLOWER;
 
-use super::{StoreError, WriteTx, count, json_text, millis};
+use super::{Lease, StoreError, WriteTx, json_text, millis};
 use crate::meeting::event::MeetingId;
 use crate::meeting::state::Meeting;
 
@@ -75,27 +75,6 @@ impl ProblemKind {
     }
 }
 
-/// A row that a worker holds.
-#[derive(Debug, Clone)]
-pub struct Lease {
-    /// The meeting.
-    pub meeting_id: MeetingId,
-    /// The calendar's row id.
-    pub calendar_id: i64,
-    /// What Google last agreed with, as it was before the lease.
-    pub written: Written,
-    /// No longer selected, but kept until an admin approves.
-    pub held: bool,
-    /// How often work on the row was asked for until the lease.
-    pub asked: i64,
-    /// Failures since the last success or change.
-    pub attempts: u32,
-    /// Tells this lease from any other.
-    pub token: i64,
-    /// When it ends.
-    pub until: DateTime<Utc>,
-}
-
 impl WriteTx<'_> {
     /// Asks for the meeting's present revision in a calendar. What failed before is forgotten: the event is another
     /// now. Only a meeting that takes place can be held for approval.
@@ -135,73 +114,6 @@ impl WriteTx<'_> {
         .fetch_one(&mut *self.0)
         .await?;
         Ok(found)
-    }
-
-    /// Leases rows that are due in calendars that are not held back; meetings that begin soonest from now on come first.
-    /// From here on an event that was absent counts as unknown, until an answer is recorded.
-    ///
-    /// # Errors
-    /// When the database can't be written.
-    pub async fn lease_mirror_work(
-        &mut self,
-        most: u32,
-        token: i64,
-        duration: TimeDelta,
-        now: DateTime<Utc>,
-    ) -> Result<Vec<Lease>, StoreError> {
-        let until = now + duration;
-        let (leased_until, now) = (millis(until), millis(now));
-        let rows = sqlx::query!(
-            r#"SELECT mirror.meeting_id, mirror.calendar_id AS "calendar_id!", mirror.presence, mirror.generation, mirror.sequence,
-                      mirror.content_hash, mirror.seen_hash, mirror.held AS "held: bool", mirror.asked, mirror.attempts
-               FROM mirror
-               JOIN meetings USING (meeting_id)
-               JOIN calendars ON calendars.id = mirror.calendar_id
-               WHERE mirror.due_at <= ?1
-                     AND (mirror.leased_until IS NULL OR mirror.leased_until <= ?1)
-                     AND calendars.removed_at IS NULL
-                     AND (calendars.paused_until IS NULL OR calendars.paused_until <= ?1)
-               ORDER BY meetings.ends_at < ?1, abs(meetings.starts_at - ?1)
-               LIMIT ?2"#,
-            now,
-            most
-        )
-        .fetch_all(&mut *self.0)
-        .await?;
-        let keys: Vec<(&str, i64)> = rows.iter().map(|row| (row.meeting_id.as_str(), row.calendar_id)).collect();
-        let keys = json_text(&keys)?;
-        sqlx::query!(
-            "UPDATE mirror SET lease = ?1, leased_until = ?2,
-                    presence = CASE presence WHEN 'absent' THEN 'unknown' ELSE presence END
-             WHERE (meeting_id, calendar_id) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?3))",
-            token,
-            leased_until,
-            keys
-        )
-        .execute(&mut *self.0)
-        .await?;
-        let mut leases = Vec::with_capacity(rows.len());
-        for row in rows {
-            leases.push(Lease {
-                meeting_id: MeetingId::new(row.meeting_id),
-                calendar_id: row.calendar_id,
-                written: Written {
-                    presence: Presence::from_word(&row.presence)
-                        .ok_or_else(|| StoreError::row("mirror", "presence", &row.presence))?,
-                    generation: count(row.generation, "mirror", "generation")?,
-                    sequence: i32::try_from(row.sequence)
-                        .map_err(|_| StoreError::row("mirror", "sequence", row.sequence))?,
-                    content_hash: row.content_hash,
-                    seen_hash: row.seen_hash,
-                },
-                held: row.held,
-                asked: row.asked,
-                attempts: count(row.attempts, "mirror", "attempts")?,
-                token,
-                until,
-            });
-        }
-        Ok(leases)
     }
 
     /// Records that Google agrees, with the revision of each meeting that was worked on. Where work was asked for
@@ -315,52 +227,6 @@ impl WriteTx<'_> {
         .execute(&mut *self.0)
         .await?;
         Ok(done.rows_affected() > 0)
-    }
-
-    /// Gives leased rows back untouched: the worker stops, or the calendar is held back.
-    ///
-    /// # Errors
-    /// When the database can't be written.
-    pub async fn return_mirror_work(&mut self, lease: &Lease) -> Result<(), StoreError> {
-        let (id, presence) = (lease.meeting_id.as_str(), lease.written.presence.as_str());
-        sqlx::query!(
-            "UPDATE mirror SET lease = NULL, leased_until = NULL, presence = ?
-             WHERE meeting_id = ? AND calendar_id = ? AND lease = ?",
-            presence,
-            id,
-            lease.calendar_id,
-            lease.token
-        )
-        .execute(&mut *self.0)
-        .await?;
-        Ok(())
-    }
-
-    /// Voids every lease, and has what waits for a time beyond `beyond` tried now: the clock was set back. Only for the one
-    /// worker while it holds no lease, or a server that just started: whoever held one is gone.
-    ///
-    /// # Errors
-    /// When the database can't be written.
-    pub async fn end_waits_beyond(&mut self, beyond: DateTime<Utc>, now: DateTime<Utc>) -> Result<(), StoreError> {
-        let (beyond, now) = (millis(beyond), millis(now));
-        sqlx::query!("UPDATE mirror SET due_at = ? WHERE due_at > ?", now, beyond).execute(&mut *self.0).await?;
-        // What waits since a time ahead would seem not to wait.
-        sqlx::query!("UPDATE mirror SET waits_since = ? WHERE due_at IS NOT NULL AND waits_since > ?", now, beyond)
-            .execute(&mut *self.0)
-            .await?;
-        // A purge goes on, and holds its calendar anew within the hour.
-        sqlx::query!(
-            "UPDATE calendars SET paused_until = CASE paused_for WHEN 'purge' THEN min(paused_until, ?1 + 3600000) ELSE ?1 END
-             WHERE paused_until > ?2",
-            now,
-            beyond
-        )
-        .execute(&mut *self.0)
-        .await?;
-        sqlx::query!("UPDATE mirror SET lease = NULL, leased_until = NULL WHERE lease IS NOT NULL")
-            .execute(&mut *self.0)
-            .await?;
-        Ok(())
     }
 
     /// Has what failed in a calendar tried again now. Returns how many rows that are.

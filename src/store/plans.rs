@@ -22,7 +22,10 @@ const SORTED: [(&str, &str); 10] = [
     ("ORDER BY problem_at DESC, meeting_id LIMIT ?1) JOIN meetings", "a few for each calendar"),
     ("touched.meeting_id = id.value", "the events of meetings that are forgotten"),
     ("held = 1 AND presence <> 'absent'", "what one edit of a calendar would delete"),
-    ("abs(meetings.starts_at - ?1)", "what is due, for a worker: the nearest meetings go first, and now moves"),
+    (
+        "abs(meetings.starts_at - ?1)",
+        "what is due in a calendar, for a worker: the nearest meetings go first, and now moves",
+    ),
     ("FROM meetings WHERE ends_at >= ? AND +starts_at <= ?", "all are used, to plan a calendar"),
 ];
 

@@ -195,6 +195,32 @@ async fn strays_are_removed_and_many_of_them_wait() {
 }
 
 #[tokio::test]
+async fn a_stray_that_a_row_knows_before_it_is_deleted_stays() {
+    let (app, calendar) = app_with(2).await;
+    let mut tx = app.store.write().await.unwrap();
+    tx.forget_mirror(calendar.id, app.now()).await.unwrap();
+    tx.commit().await.unwrap();
+    // Now m-000 is known again, and m-001 is a stray.
+    edit(&app, only_ada).await;
+    let [(_, missing), (_, stray)] = &app.mirrored(TEAM)[..] else { panic!("two events are there") };
+    app.google().delete_by_hand(TEAM, &missing.id);
+    let mut tx = app.store.write().await.unwrap();
+    tx.check_calendar_at(calendar.id, app.now()).await.unwrap();
+    tx.commit().await.unwrap();
+
+    // What is missing is to be written down before strays are deleted, and the database can't be written yet.
+    let mut tx = app.store.write().await.unwrap();
+    let mut check = std::pin::pin!(app.checker.as_ref().unwrap().check_due());
+    assert!(tokio::time::timeout(Duration::from_millis(500), &mut check).await.is_err(), "it waits");
+    tx.want(&app.meeting("m-001").await, calendar.id, app.now()).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(check.await.unwrap(), 1);
+    assert!(!app.google().event(TEAM, &stray.id).unwrap().is_deleted());
+    let check = app.store.latest_check(calendar.id).await.unwrap().unwrap();
+    assert_eq!(check.outcome, "1 difference to be put right");
+}
+
+#[tokio::test]
 async fn a_meeting_that_leaves_the_window_stays_at_google() {
     let (app, _) = app_with(2).await;
     app.clock.advance(TimeDelta::days(200));

@@ -7,8 +7,9 @@ use meeting_mirror::health::condition::Condition;
 use meeting_mirror::meeting::selection::{Detail, Selection};
 use meeting_mirror::simulated_google::Fault;
 use meeting_mirror::store::{Alert, BackupMade, OnCancel, Store, day_of};
+use serde_json::json;
 
-use crate::support::{TEAM, TestApp, event};
+use crate::support::{TEAM, TestApp, event, with};
 
 /// Within every pause, beyond each, and beyond what a calendar waits to be checked.
 const JUMPS: [TimeDelta; 3] = [TimeDelta::minutes(10), TimeDelta::hours(5), TimeDelta::days(20)];
@@ -94,7 +95,7 @@ async fn a_server_that_is_started_after_the_clock_was_set_back_waits_no_longer_t
 }
 
 #[tokio::test]
-async fn calendars_are_checked_and_planned_again_after_the_clock_was_set_back() {
+async fn calendars_are_checked_again_after_the_clock_was_set_back() {
     let app = app().await;
     let checker = app.checker.as_ref().unwrap();
     app.clock.advance(TimeDelta::days(400));
@@ -106,6 +107,46 @@ async fn calendars_are_checked_and_planned_again_after_the_clock_was_set_back() 
     assert_eq!(checker.check_due().await.unwrap(), 1, "what was found while it was ahead counts for then");
     app.settle().await;
     assert_eq!(app.mirrored(TEAM).len(), 1);
+}
+
+#[tokio::test]
+async fn calendars_are_planned_every_hour_and_again_after_the_clock_was_set_back_or_a_plan_failed() {
+    let app = app().await;
+    let (mirror, mut planned_at) = (app.mirror.as_ref().unwrap(), None);
+    let begin = app.now();
+    let steps = [
+        (TimeDelta::zero(), TimeDelta::zero(), "at the start"),
+        (TimeDelta::minutes(59), TimeDelta::zero(), "not within the hour"),
+        (TimeDelta::minutes(60), TimeDelta::minutes(60), "after an hour"),
+        (TimeDelta::days(400), TimeDelta::days(400), "while the clock is ahead"),
+        (TimeDelta::minutes(61), TimeDelta::minutes(61), "after it was set back"),
+        (TimeDelta::minutes(60), TimeDelta::minutes(60), "even by a little"),
+    ];
+    for (after, planned_after, when) in steps {
+        app.clock.advance(begin + after - app.now());
+        mirror.plan_due(&mut planned_at).await.unwrap();
+        assert_eq!(planned_at, Some(begin + planned_after), "{when}");
+    }
+    // A meeting comes into the window as it rolls on, once a plan is made.
+    let far = with(event("e-2", "scheduled", "m-2", 2, 10), |data| {
+        data["meetingStart"] = json!(app.now() + TimeDelta::days(365) + TimeDelta::minutes(30));
+        data["meetingEnd"] = json!(app.now() + TimeDelta::days(366));
+    });
+    app.deliver(&far).await;
+    app.settle().await;
+    let waits = async || app.store.next_mirror_due().await.unwrap().is_some();
+    app.clock.advance(TimeDelta::minutes(59));
+    mirror.plan_due(&mut planned_at).await.unwrap();
+    assert!(!waits().await);
+    app.clock.advance(TimeDelta::minutes(1));
+    mirror.plan_due(&mut planned_at).await.unwrap();
+    assert!(waits().await);
+
+    app.clock.advance(TimeDelta::hours(1));
+    let before = planned_at;
+    app.store.close().await;
+    mirror.plan_due(&mut planned_at).await.unwrap_err();
+    assert_eq!(planned_at, before, "it is still to be made");
 }
 
 #[tokio::test]

@@ -7,8 +7,11 @@ mod limits;
 mod manners;
 mod problems;
 
+use std::time::Duration;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use meeting_mirror::meeting::selection::{Detail, Selection, Window};
+use meeting_mirror::outbound::google::{GoogleAccess, GoogleSettings};
 use meeting_mirror::simulated_google::{Access, EventTime, SimulatedEvent};
 use meeting_mirror::store::{MirrorRow, NewCalendar, OnCancel, Presence};
 use serde_json::{Value, json};
@@ -19,6 +22,21 @@ use crate::support::{TEAM, TestApp, event, noon, wish, with};
 async fn start(on_cancel: OnCancel) -> TestApp {
     let app = TestApp::start_with_google().await;
     app.add_calendar(TEAM, Detail::Full, on_cancel).await;
+    app
+}
+
+/// The same program, that gives up waiting for Google sooner.
+async fn impatient(mut app: TestApp) -> TestApp {
+    let settings = GoogleSettings {
+        credentials: app.dir.path().join("google-key.json"),
+        subject: None,
+        api_url: Some(app.google().api_url()),
+        call_within: Duration::from_millis(300),
+    };
+    let installation_id = app.site.installation_id.clone();
+    let mirror = app.mirror.as_mut().unwrap();
+    let limiter = mirror.google.limiter().clone();
+    mirror.google = GoogleAccess::new(settings, limiter, installation_id).await.unwrap();
     app
 }
 

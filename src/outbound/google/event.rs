@@ -34,13 +34,17 @@ impl Receipt {
 pub struct Listed {
     /// Its id.
     pub event_id: String,
+    /// The meeting that its mark names.
+    pub meeting_id: Option<MeetingId>,
     /// SHA-256 of it as it is now.
     pub seen_hash: [u8; 32],
 }
 
 impl Listed {
     pub(super) fn of(event: &Event) -> Option<Self> {
-        Some(Self { event_id: event.id.clone()?, seen_hash: seen_hash(event) })
+        let marks = event.extended_properties.as_ref().and_then(|properties| properties.private.as_ref());
+        let meeting_id = marks.and_then(|marks| marks.get(MEETING)).map(|id| MeetingId::new(id.clone()));
+        Some(Self { event_id: event.id.clone()?, meeting_id, seen_hash: seen_hash(event) })
     }
 }
 

@@ -62,7 +62,7 @@ impl<'a> Heard<'a> {
         let error = match result {
             Ok(Ok(value)) => return Ok(value),
             Ok(Err(error)) => error,
-            Err(_) => return Err(Refusal::Fault("Google did not answer in time".into(), None)),
+            Err(_) => return Err(Refusal::TimedOut),
         };
         Err(match error {
             common::Error::BadRequest(_) | common::Error::Failure(_) => {

@@ -9,12 +9,11 @@ use meeting_mirror::meeting::event::MeetingId;
 use meeting_mirror::meeting::selection::Detail;
 use meeting_mirror::outbound::event_body::EventBody;
 use meeting_mirror::outbound::event_body::event_id;
-use meeting_mirror::outbound::google::{GoogleAccess, GoogleSettings};
 use meeting_mirror::simulated_google::{ApiMethod, Fault, Matcher, TokenFault};
 use meeting_mirror::store::{Lease, MirrorRow, OnCancel, Presence, ProblemKind, Written};
 use serde_json::Value;
 
-use super::{at, deliver_and_settle, event_of, live, row, start};
+use super::{at, deliver_and_settle, event_of, impatient, live, row, start};
 use crate::support::{TEAM, TestApp, event, noon};
 
 /// Faults that pass by themselves, some of them only when they strike once per call.
@@ -42,21 +41,6 @@ async fn lease(app: &TestApp) -> Lease {
     let mut leases = tx.lease_mirror_work(1, 4711, TimeDelta::minutes(5), app.now()).await.unwrap();
     tx.commit().await.unwrap();
     leases.remove(0)
-}
-
-/// The same program, that gives up waiting for Google sooner.
-async fn impatient(mut app: TestApp) -> TestApp {
-    let settings = GoogleSettings {
-        credentials: app.dir.path().join("google-key.json"),
-        subject: None,
-        api_url: Some(app.google().api_url()),
-        call_within: Duration::from_millis(300),
-    };
-    let installation_id = app.site.installation_id.clone();
-    let mirror = app.mirror.as_mut().unwrap();
-    let limiter = mirror.google.limiter().clone();
-    mirror.google = GoogleAccess::new(settings, limiter, installation_id).await.unwrap();
-    app
 }
 
 /// Whether a row is at rest and nothing is wrong with it.
@@ -266,8 +250,9 @@ async fn after_a_restart_nothing_waits_for_the_leases_of_the_one_before() {
 
 #[tokio::test]
 async fn a_meeting_canceled_after_the_worker_died_leaves_nothing_behind() {
-    for restart in [true, false] {
-        let mut app = start(OnCancel::Delete).await;
+    let cases = [(true, OnCancel::Delete), (false, OnCancel::Delete), (true, OnCancel::Mark), (false, OnCancel::Mark)];
+    for (restart, on_cancel) in cases {
+        let mut app = start(on_cancel).await;
         app.deliver_all(&[event("1", "scheduled", "m-1", 0, 9)]).await;
         dies_after_insert(&app).await;
         if restart {

@@ -1,16 +1,22 @@
 //! Faults of Google that do not pass by themselves: each is shown where a person looks for it, with what to do, and holds
 //! up nothing but what it must.
 
+use std::collections::HashSet;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
 use chrono::TimeDelta;
 use meeting_mirror::meeting::event::MeetingId;
-use meeting_mirror::meeting::selection::Detail;
+use meeting_mirror::meeting::selection::{Detail, Selection};
 use meeting_mirror::outbound::event_body::event_id;
+use meeting_mirror::outbound::mirror::CONCURRENCY;
 use meeting_mirror::simulated_google::{Access, CLIENT_EMAIL, Fault, Matcher, TokenFault};
-use meeting_mirror::store::{Calendar, OnCancel, Presence, ProblemKind};
-use serde_json::Value;
+use meeting_mirror::store::{Calendar, NewCalendar, OnCancel, Presence, ProblemKind};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
-use super::{at, deliver_and_settle, event_of, live, row, start};
-use crate::support::{TEAM, TestApp, event};
+use super::{at, beginning, deliver_and_settle, event_of, impatient, live, row, start};
+use crate::support::{TEAM, TestApp, event, noon, wish, with};
 
 async fn calendar(app: &TestApp, name: &str) -> Calendar {
     app.store.calendar(name).await.unwrap().unwrap()
@@ -183,6 +189,129 @@ async fn a_broken_calendar_does_not_hold_up_another() {
     app.mirror().await;
     assert_eq!(event_of(&app, "m-7").start, Some(at("2026-11-24T15:00:00Z")));
     assert_eq!(live(&app, "throttled").len(), 40);
+}
+
+#[tokio::test]
+async fn a_meeting_canceled_before_google_took_it_is_not_put_there_to_say_so() {
+    let forbidden = |reason| Fault::Forbidden { reason };
+    let faults = [
+        (Fault::NotFound404, Presence::Absent),
+        (forbidden("forbidden"), Presence::Absent),
+        (forbidden("accessNotConfigured"), Presence::Absent),
+        (forbidden("quotaExceeded"), Presence::Absent),
+        (Fault::RateLimited429 { retry_after: None }, Presence::Absent),
+        (Fault::Unauthorized401, Presence::Absent),
+        (Fault::BadRequest400, Presence::Absent),
+        (Fault::BackendError500, Presence::Unknown),
+        (Fault::LostAnswer, Presence::Unknown),
+    ];
+    for (fault, known) in faults {
+        let app = start(OnCancel::Mark).await;
+        app.google().fail(Matcher::any(), fault, 2);
+        app.deliver_all(&meetings(1)).await;
+        app.mirror().await;
+        assert_eq!(row(&app, "m-0").await.presence, known, "{fault:?}");
+        app.google().calm();
+        deliver_and_settle(&app, &[event("x", "canceled", "m-0", 1, 9)]).await;
+        assert_eq!(live(&app, TEAM), [], "{fault:?}");
+        let row = row(&app, "m-0").await;
+        assert_eq!((row.presence, row.due_at, row.problem), (Presence::Absent, None, None), "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_meeting_canceled_while_its_calendar_was_not_shared_is_not_put_there_afterwards() {
+    let app = start(OnCancel::Mark).await;
+    app.google().set_access(TEAM, Access::NotShared);
+    app.deliver_all(&meetings(2)).await;
+    app.mirror().await;
+    app.deliver_all(&[event("x", "canceled", "m-0", 1, 9)]).await;
+    app.mirror().await;
+    app.google().set_access(TEAM, Access::Writer);
+    app.settle().await;
+    assert_eq!(app.google().events(TEAM).len(), 1, "m-1 alone");
+    assert_eq!(event_of(&app, "m-1").summary.as_deref(), Some("Demo m-1"));
+}
+
+#[tokio::test]
+async fn a_meeting_that_may_have_been_written_and_is_past_the_window_goes() {
+    let app = start(OnCancel::Mark).await;
+    app.google().fail_next(Fault::LostAnswer);
+    app.deliver_all(&meetings(1)).await;
+    app.mirror().await;
+    assert_eq!(live(&app, TEAM).len(), 1, "but we were not told");
+    app.clock.advance(TimeDelta::days(40));
+    app.settle().await;
+    assert_eq!(live(&app, TEAM), []);
+}
+
+/// With the usual rates and two calendars: 300 meetings of tomorrow in `bad`, and one of a later day in [`TEAM`].
+async fn with_a_bad_calendar() -> TestApp {
+    let app = TestApp::start_with_google_and(|settings| {
+        settings.google_rate = NonZeroU32::new(8).unwrap();
+        settings.google_calendar_rate = NonZeroU32::new(4).unwrap();
+    })
+    .await;
+    app.google().add_calendar("bad", "Bad", Access::Writer);
+    for (google_id, owner) in [("bad", "ada@example.com"), (TEAM, "cy@example.com")] {
+        let selection = Selection { owners: vec![owner.to_owned()], ..Selection::default() };
+        app.mirror_into(&NewCalendar { selection, ..wish(google_id) }).await;
+    }
+    let far = with(beginning("far", "far", noon() + TimeDelta::days(9)), |data| {
+        data["meetingOwner"]["username"] = json!("cy@example.com");
+    });
+    app.deliver_all(&[far]).await;
+    app.deliver_all(&meetings(300)).await;
+    app
+}
+
+async fn works(app: &TestApp, batches: usize) {
+    for _ in 0..batches {
+        app.mirror.as_ref().unwrap().work_once(&CancellationToken::new()).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_calendar_with_much_to_do_leaves_another_its_share() {
+    for fault in [None, Some(Fault::BackendError500)] {
+        let app = with_a_bad_calendar().await;
+        if let Some(fault) = fault {
+            app.google().fail(Matcher::calendar("bad"), fault, 10_000);
+        }
+        works(&app, 1).await;
+        assert_eq!(live(&app, TEAM).len(), 1, "{fault:?}");
+        app.deliver_all(&[with(event("gone", "canceled", "far", 1, 9), |data| {
+            data["meetingOwner"]["username"] = json!("cy@example.com");
+        })])
+        .await;
+        works(&app, 1).await;
+        assert_eq!(live(&app, TEAM).len(), 0, "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn each_of_many_calendars_has_one_row_in_a_batch_at_least() {
+    let app = with_a_bad_calendar().await;
+    for number in 0..30 {
+        let name = format!("more-{number}");
+        app.google().add_calendar(&name, &name, Access::Writer);
+        app.add_calendar(&name, Detail::Full, OnCancel::Delete).await;
+    }
+    app.mirror.as_ref().unwrap().plan().await.unwrap();
+    let mut tx = app.store.write().await.unwrap();
+    let leases = tx.lease_mirror_work(16, 7, TimeDelta::minutes(5), app.now()).await.unwrap();
+    let calendars: HashSet<i64> = leases.iter().map(|lease| lease.calendar_id).collect();
+    assert_eq!((leases.len(), calendars.len()), (32, 32));
+}
+
+#[tokio::test]
+async fn a_calendar_whose_calls_time_out_is_left_for_the_rest_of_the_batch() {
+    let app = impatient(with_a_bad_calendar().await).await;
+    app.google().fail(Matcher::calendar("bad"), Fault::Slow(Duration::from_mins(10)), 10_000);
+    works(&app, 1).await;
+    assert_eq!(live(&app, TEAM).len(), 1);
+    let into_bad = app.google().calls().iter().filter(|call| call.calendar.as_deref() == Some("bad")).count();
+    assert!((1..=CONCURRENCY).contains(&into_bad), "{into_bad} calls");
 }
 
 #[tokio::test]
