@@ -11,6 +11,8 @@ use crate::meeting::event::MeetingId;
 const LONGEST_DESCRIPTION: usize = 8192;
 /// Longest summary and location, in characters.
 const LONGEST_LINE: usize = 1024;
+/// Begin of the ids of events that probe.
+const PROBE: &str = "mmprobe";
 
 /// An event as it should be at Google.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,7 +67,13 @@ pub fn event_id(installation_id: &str, meeting_id: &MeetingId, generation: u32) 
 
 /// The id of the event that probes whether a calendar can be written.
 pub fn probe_id(nonce: [u8; 16]) -> String {
-    format!("mmprobe{}", HEXLOWER.encode(&nonce))
+    format!("{PROBE}{}", HEXLOWER.encode(&nonce))
+}
+
+/// Whether an id has the form of ours. A copy that a person makes of an event of ours may carry its mark, but has an id of
+/// Google's making.
+pub fn is_id_of_ours(id: &str) -> bool {
+    id.starts_with(PROBE) || id.len() == 52 && id.bytes().all(|octet| matches!(octet, b'0'..=b'9' | b'a'..=b'v'))
 }
 
 fn cut(text: &str, most: usize) -> String {

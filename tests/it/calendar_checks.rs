@@ -69,6 +69,20 @@ async fn deleted_and_edited_events_are_put_right_and_it_is_recorded() {
 }
 
 #[tokio::test]
+async fn a_copy_that_a_person_made_of_an_event_is_theirs() {
+    let (app, calendar) = app_with(1).await;
+    let google = app.google();
+    let copy = google.insert_foreign_event(TEAM, "Demo, once more", noon(), noon() + TimeDelta::hours(1)).unwrap();
+    let marks = app.mirrored(TEAM)[0].1.raw["extendedProperties"].clone();
+    google.edit_by_hand(TEAM, &copy, |event| event["extendedProperties"] = marks);
+
+    app.check_calendars().await;
+    let check = app.store.latest_check(calendar.id).await.unwrap().unwrap();
+    assert_eq!((check.listed, check.outcome.as_str()), (1, "as it should be"));
+    assert!(!google.event(TEAM, &copy).unwrap().is_deleted());
+}
+
+#[tokio::test]
 async fn with_report_differences_are_told_and_left_alone() {
     let (app, calendar) = app_with(2).await;
     edit(&app, |wish| wish.on_drift = OnDrift::Report).await;

@@ -6,7 +6,7 @@ use chrono::DateTime;
 use google_calendar3::api::{Event, EventDateTime, EventExtendedProperties, EventReminders, EventSource};
 use sha2::{Digest, Sha256};
 
-use super::super::event_body::EventBody;
+use super::super::event_body::{EventBody, is_id_of_ours};
 use crate::meeting::event::MeetingId;
 
 /// Extended property: which installation wrote the event (keys have at most 44 characters).
@@ -41,10 +41,12 @@ pub struct Listed {
 }
 
 impl Listed {
+    /// None = it only looks like one of ours.
     pub(super) fn of(event: &Event) -> Option<Self> {
+        let event_id = event.id.clone().filter(|id| is_id_of_ours(id))?;
         let marks = event.extended_properties.as_ref().and_then(|properties| properties.private.as_ref());
         let meeting_id = marks.and_then(|marks| marks.get(MEETING)).map(|id| MeetingId::new(id.clone()));
-        Some(Self { event_id: event.id.clone()?, meeting_id, seen_hash: seen_hash(event) })
+        Some(Self { event_id, meeting_id, seen_hash: seen_hash(event) })
     }
 }
 
