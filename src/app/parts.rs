@@ -127,8 +127,12 @@ pub(super) async fn begin(
         tx.begin_audit_push(&endpoint, &before, clock.now()).await?;
     }
     tx.try_alerts_again(clock.now()).await?;
-    if let Some(down) = downtime(store, clock.now()).await? {
-        tx.keep_alert(&down).await?;
+    match downtime(store, clock.now()).await {
+        Ok(None) => {}
+        Ok(Some(down)) => {
+            tx.keep_alert(&down).await?;
+        }
+        Err(error) => tracing::warn!(%error, "how long the server was down could not be found out"),
     }
     tx.commit().await
 }

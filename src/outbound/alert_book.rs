@@ -128,8 +128,8 @@ impl Book {
         });
     }
 
-    /// Has the tables say the same, or whoever asks told if they can't be written, and tries whether more can be written: the little that this takes may fit where no delivery
-    /// does.
+    /// Has the tables say the same, or the store tell it if they can't be written. Tries whether more can be written: the little
+    /// that this takes may fit where no delivery does.
     ///
     /// # Errors
     /// When they can't be written: that is tried again the next time.

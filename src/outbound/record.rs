@@ -94,7 +94,13 @@ impl Record<'_> {
             Refusal::Fault(_, after) => {
                 (text, ProblemKind::Retry, Some(later(retry::pause(lease.attempts, *after, jitter))))
             }
-            Refusal::TimedOut | Refusal::BadSequence | Refusal::Duplicate | Refusal::Gone => {
+            // Each such call takes long, which others would wait for.
+            Refusal::TimedOut => {
+                let until = later(retry::pause(lease.attempts, None, jitter).max(retry::TIMED_OUT_PAUSE));
+                tx.pause_calendar(calendar.id, until, PausedFor::SlowDown, None, now).await?;
+                (text, ProblemKind::Retry, Some(until))
+            }
+            Refusal::BadSequence | Refusal::Duplicate | Refusal::Gone => {
                 (text, ProblemKind::Retry, Some(later(retry::pause(lease.attempts, None, jitter))))
             }
             Refusal::Throttled(_, after) => {

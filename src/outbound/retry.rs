@@ -15,6 +15,9 @@ const QUOTA_PAUSE: Duration = Duration::from_mins(10);
 /// The pause when a person must act.
 pub const PERSON_PAUSE: Duration = Duration::from_mins(15);
 
+/// The pause after a call that was not answered in time.
+pub(super) const TIMED_OUT_PAUSE: Duration = Duration::from_mins(1);
+
 /// Why a call did not do what it was meant to, as far as it decides what comes next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {

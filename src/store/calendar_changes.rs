@@ -142,7 +142,7 @@ impl Store {
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
         let mut tx = self.write().await?;
-        if !tx.calendars().await?.iter().any(|live| live.id == calendar.id) {
+        if !tx.readable_calendars().await?.iter().any(|live| live.id == calendar.id) {
             return Err(StoreError::Changed("the calendar"));
         }
         let what = match (purge, tx.open_job(calendar.id, now).await?) {

@@ -7,7 +7,7 @@ use super::{StoreError, WriteTx, millis};
 /// Why a calendar is held back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PausedFor {
-    /// Google asked for fewer calls.
+    /// Google asked for fewer calls, or did not answer in time.
     SlowDown,
     /// Google's quota for the whole project is used up.
     Quota,

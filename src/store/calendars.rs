@@ -194,7 +194,8 @@ async fn calendar_rows(connection: impl SqliteExecutor<'_>) -> Result<Vec<Calend
     let rows = sqlx::query_as!(
         CalendarRow,
         r#"SELECT *, EXISTS (SELECT 1 FROM calendar_plans WHERE calendar_id = calendars.id) AS "to_plan!: bool",
-                  (SELECT outcome FROM calendar_checks WHERE calendar_id = calendars.id AND outcome NOT LIKE 'not checked: %'
+                  (SELECT outcome FROM calendar_checks
+                   WHERE calendars.removed_at IS NULL AND calendar_id = calendars.id AND outcome NOT LIKE 'not checked: %'
                    ORDER BY id DESC LIMIT 1) AS "last_check?: String"
            FROM calendars ORDER BY id"#
     )

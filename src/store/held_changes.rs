@@ -181,7 +181,7 @@ impl Store {
         let held = needs_approval(going.len(), mirrored);
         let mut tx = self.write().await?;
         // Two edits at once: the second was made from what the first has changed, and would take it back.
-        if !tx.calendars().await?.iter().any(|now| now.id == calendar.id && now.wish == calendar.wish) {
+        if !tx.readable_calendars().await?.iter().any(|now| now.id == calendar.id && now.wish == calendar.wish) {
             return Err(StoreError::Changed("the calendar"));
         }
         // An edit on top of a held one: what an admin would return to is still what was before the first.
@@ -253,7 +253,7 @@ impl Store {
             }
             HeldReason::Strays => tx.check_calendar_at(change.calendar_id, now).await?,
         }
-        let calendar = tx.calendars().await?.into_iter().find(|calendar| calendar.id == change.calendar_id);
+        let calendar = tx.readable_calendars().await?.into_iter().find(|calendar| calendar.id == change.calendar_id);
         let Some(calendar) = calendar else { return Ok(false) };
         let verb = if approved { "Approved" } else { "Rejected" };
         let (deletions, name) = (change.deletions, &calendar.wish.name);

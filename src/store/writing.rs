@@ -45,13 +45,15 @@ impl Refusing {
         let mut refused = self.lock();
         match stored {
             Ok(_) => *refused = refused.take().filter(|refused| refused.is_damage),
-            Err(error) => {
+            // Damage stands until something could be stored in its place.
+            Err(error) if refused.as_ref().is_none_or(|refused| !refused.is_damage) => {
                 *refused = Some(Refused {
                     event_id: delivery.identity.event_id.clone(),
                     received_at: delivery.received_at,
                     is_damage: matches!(error, StoreError::Damaged(_)),
                 });
             }
+            Err(_) => {}
         }
     }
 }

@@ -18,6 +18,8 @@ use crate::store::{Fact, Store, StoreError, room_at};
 
 /// The file system is waited for so long, but for the copying itself.
 const PATIENCE: Duration = Duration::from_mins(1);
+/// Copying and checking a large database takes less.
+const COPIED_WITHIN: Duration = Duration::from_hours(1);
 /// An unfinished file that is older was left by a run that was broken off.
 const LEFT_BEHIND: TimeDelta = TimeDelta::days(1);
 /// End of the name of a backup in a directory: the time, UTC.
@@ -110,7 +112,7 @@ impl Backups {
         let need = Need { octets, database: self.store.path().to_owned(), reserve_percent: self.reserve_percent };
         let asked = file.to_owned();
         let (unfinished, left) = self.ask(file, move || begin(&asked, &need)).await?;
-        self.store.copy_to(&unfinished).await?;
+        tokio::time::timeout(COPIED_WITHIN, self.store.copy_to(&unfinished)).await.map_err(|_| no_answer(file))??;
         let asked = file.to_owned();
         self.ask(file, move || finish(&unfinished, &asked)).await?;
         Ok(Copied { file: file.to_owned(), left, stuck: Vec::new() })
@@ -180,9 +182,13 @@ impl Backups {
         };
         match tokio::time::timeout(self.patience, answer).await {
             Ok(answer) => answer.map_err(|error| failed(path)(error.into()))?,
-            Err(_) => Err(failed(path)(io::Error::new(io::ErrorKind::TimedOut, "its disk does not answer"))),
+            Err(_) => Err(no_answer(path)),
         }
     }
+}
+
+fn no_answer(path: &Path) -> BackupError {
+    failed(path)(io::Error::new(io::ErrorKind::TimedOut, "its disk does not answer"))
 }
 
 /// The room that a backup needs.

@@ -192,7 +192,7 @@ fn waiting(
 /// Why a calendar is held back, up to the time until when.
 pub(super) fn held_words(calendar: &Calendar) -> &'static str {
     match calendar.paused_for {
-        Some(PausedFor::SlowDown) => "Google asked to wait until",
+        Some(PausedFor::SlowDown) => "Google is slow or asked to wait; nothing is written until",
         Some(PausedFor::Quota) => "Google's quota is used up; nothing is written until",
         Some(PausedFor::Purge) => "For the purge, nothing is written until",
         Some(PausedFor::Person) | None => "Held back until",

@@ -249,7 +249,7 @@ async fn until_when_google_asked_to_wait_is_told_and_nothing_when_it_did_not() {
     stage.meeting("m-1", 24).await;
     let mut admin = stage.admin().await;
     let says = |why| match why {
-        PausedFor::SlowDown => "Google asked to wait until",
+        PausedFor::SlowDown => "Google is slow or asked to wait; nothing is written until",
         PausedFor::Quota => "Google's quota is used up; nothing is written until",
         PausedFor::Purge => "For the purge, nothing is written until",
         PausedFor::Person => "Held back until",
