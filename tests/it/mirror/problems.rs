@@ -305,13 +305,18 @@ async fn each_of_many_calendars_has_one_row_in_a_batch_at_least() {
 }
 
 #[tokio::test]
-async fn a_calendar_whose_calls_time_out_is_left_for_the_rest_of_the_batch() {
+async fn a_calendar_whose_calls_time_out_is_held_back() {
     let app = impatient(with_a_bad_calendar().await).await;
     app.google().fail(Matcher::calendar("bad"), Fault::Slow(Duration::from_mins(10)), 10_000);
     works(&app, 1).await;
     assert_eq!(live(&app, TEAM).len(), 1);
     let into_bad = app.google().calls().iter().filter(|call| call.calendar.as_deref() == Some("bad")).count();
     assert!((1..=CONCURRENCY).contains(&into_bad), "{into_bad} calls");
+    // Nor do the next batches wait for it.
+    for calendar in app.store.calendars().await.unwrap() {
+        let is_held_back = calendar.paused_until.is_some_and(|until| until >= app.now() + TimeDelta::minutes(1));
+        assert_eq!(is_held_back, calendar.wish.google_id == "bad", "{}", calendar.wish.name);
+    }
 }
 
 #[tokio::test]
