@@ -5,9 +5,9 @@ use chrono::{DateTime, Utc};
 use super::{Presence, Store, StoreError, WriteTx, count, millis, time};
 use crate::meeting::event::MeetingId;
 
-/// The outcome of a comparison that could not be made begins so: for now, or not before a person acts. Queries name the first.
+/// So begins the outcome of a comparison that could not be made for a reason that passes. Queries name it.
 pub const NOT_CHECKED: &str = "not checked: ";
-/// The same.
+/// So begins that of one that can't be made before a person acts.
 pub const NEEDS_PERSON: &str = "not checked before a person acts: ";
 
 /// A work row as a comparison needs it.
